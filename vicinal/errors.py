@@ -1,0 +1,101 @@
+"""Every exception that Vicinal raises on purpose.
+
+Each one derives from :class:`VicinalError` and from the built-in that a user would catch::
+
+    VicinalError
+    ├── MissingExtraError      (ImportError)         an optional package is needed and absent
+    ├── ModelError
+    │   ├── ModelNotFoundError (FileNotFoundError)   neither a folder, nor cached, nor reachable
+    │   ├── ModelFormatError   (ValueError)          the folder is there, but its content is not usable
+    │   └── UnsupportedModelError (NotImplementedError)  a known format that this install cannot run
+    ├── HubError               (OSError)             talking to the hub failed
+    │   ├── HubAccessError     (PermissionError)     the hub wants a token or refuses this one
+    │   └── HubConnectionError (ConnectionError)     the hub cannot be reached, or must not be
+    ├── InputError             (ValueError)          an argument has an impossible value
+    │   └── TruncationError                          a text is too long and ``on_truncate="error"``
+    ├── InputTypeError         (TypeError)           an argument has the wrong type
+    ├── OutOfMemoryError       (MemoryError)         even the smallest batch did not fit
+    └── StoreError             (RuntimeError)        an index file cannot be opened, read or written
+
+A message names the object, the value and the remedy, in that order.
+"""
+
+from __future__ import annotations
+
+
+class VicinalError(Exception):
+    """Base of all errors raised by Vicinal."""
+
+
+class MissingExtraError(VicinalError, ImportError):
+    """An optional package is needed and not installed."""
+
+
+class ModelError(VicinalError):
+    """Something is wrong with a model folder or name."""
+
+
+class ModelNotFoundError(ModelError, FileNotFoundError):
+    """The name is neither a folder, nor in the cache, nor reachable on the hub."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class ModelFormatError(ModelError, ValueError):
+    """The model folder exists, but a file in it is missing, damaged or contradictory."""
+
+
+class UnsupportedModelError(ModelError, NotImplementedError):
+    """The model is of a kind that this installation cannot run."""
+
+
+class HubError(VicinalError, OSError):
+    """The hub answered with an error."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class HubAccessError(HubError, PermissionError):
+    """The hub asks for a token, or refuses the one it got."""
+
+
+class HubConnectionError(HubError, ConnectionError):
+    """The hub cannot be reached, or offline mode forbids trying."""
+
+
+class InputError(VicinalError, ValueError):
+    """An argument has a value that cannot be meant."""
+
+
+class TruncationError(InputError):
+    """A text is longer than the model reads, and ``on_truncate="error"`` was asked for."""
+
+
+class InputTypeError(VicinalError, TypeError):
+    """An argument has the wrong type."""
+
+
+class OutOfMemoryError(VicinalError, MemoryError):
+    """Even the smallest possible batch did not fit into memory."""
+
+
+class StoreError(VicinalError, RuntimeError):
+    """An index file cannot be opened, read or written."""
+
+
+def missing_extra(package: str, purpose: str, extra: str) -> MissingExtraError:
+    """Build the one-line error for an absent optional package.
+
+    Args:
+        package: the import name that is missing, e.g. ``"sklearn"``.
+        purpose: what needs it, as the subject of the sentence, e.g. ``"cluster()"``.
+        extra: the extra of Vicinal that brings it, e.g. ``"cluster"``.
+
+    Returns:
+        The exception, for the caller to raise ``from`` the ImportError.
+    """
+    return MissingExtraError(
+        f"{purpose} needs {package!r}, which is not installed: pip install 'vicinal[{extra}]'"
+    )
