@@ -1,3 +1,40 @@
-"""Vicinal turns sentences into vectors and puts them to work."""
+"""Vicinal turns sentences into vectors and puts them to work.
+
+Importing it is cheap: every public name is loaded when it is first used (PEP 562).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from vicinal import util as util
+    from vicinal.errors import VicinalError as VicinalError
+    from vicinal.models.sentence_transformer import SentenceTransformer as SentenceTransformer
+    from vicinal.similarity import SimilarityFunction as SimilarityFunction
+
+# public name -> the module that holds it; a module of the same name is the value itself
+_PUBLIC = {
+    "SentenceTransformer": "vicinal.models.sentence_transformer",
+    "SimilarityFunction": "vicinal.similarity",
+    "VicinalError": "vicinal.errors",
+    "util": "vicinal.util",
+}
+
+__all__ = ["__version__", *sorted(_PUBLIC)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'vicinal' has no attribute {name!r}")
+    module = import_module(_PUBLIC[name])
+    value = module if _PUBLIC[name] == f"vicinal.{name}" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})

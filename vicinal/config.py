@@ -1,0 +1,366 @@
+"""The on-disk format of a model folder, in every spelling that is in use.
+
+Nothing else in the package knows file names or JSON keys of the folder: everyone else sees the frozen
+dataclasses below. :func:`read_model_spec` turns a folder into them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from vicinal.errors import ModelFormatError, ModelNotFoundError, UnsupportedModelError
+
+# The legacy flag of each mode, in the order in which flagged modes lie in a concatenated vector.
+POOLING_FLAGS: dict[str, str] = {
+    "cls": "pooling_mode_cls_token",
+    "max": "pooling_mode_max_tokens",
+    "mean": "pooling_mode_mean_tokens",
+    "mean_sqrt_len": "pooling_mode_mean_sqrt_len_tokens",
+    "weightedmean": "pooling_mode_weightedmean_tokens",
+    "lasttoken": "pooling_mode_lasttoken",
+}
+_POOLING_SPELLINGS = {"mean_sqrt_len_tokens": "mean_sqrt_len"}
+
+ACTIVATIONS = ("Identity", "Tanh", "ReLU", "GELU", "Sigmoid", "SiLU", "Softmax")
+
+# One per family of the years when the file was named after the architecture.
+_TRANSFORMER_CONFIGS = (
+    "sentence_bert_config.json",
+    "sentence_roberta_config.json",
+    "sentence_distilbert_config.json",
+    "sentence_camembert_config.json",
+    "sentence_albert_config.json",
+    "sentence_xlm-roberta_config.json",
+    "sentence_xlnet_config.json",
+)
+
+
+@dataclass(frozen=True)
+class TransformerSpec:
+    """A transformer in ``folder``: its ``config.json`` and how texts are prepared for it."""
+
+    folder: Path
+    config: Mapping[str, Any] = field(repr=False)
+    max_seq_length: int | None = None
+    do_lower_case: bool = False
+
+    @property
+    def model_type(self) -> str:
+        """Name of the architecture family, as transformers spells it (``"bert"``, ``"qwen3"``, ...)."""
+        return str(self.config.get("model_type", "")).lower()
+
+
+@dataclass(frozen=True)
+class PoolingSpec:
+    """Token vectors become one vector; the vectors of several modes are concatenated in their order."""
+
+    modes: tuple[str, ...]
+    dimension: int | None = None
+    include_prompt: bool = True
+
+
+@dataclass(frozen=True)
+class DenseSpec:
+    """``activation(x W^T + b)``, plus ``x`` itself where ``residual``; weights lie in ``folder``."""
+
+    folder: Path
+    in_features: int
+    out_features: int
+    bias: bool = True
+    activation: str = "Tanh"
+    residual: bool = False
+    on_tokens: bool = False
+
+
+@dataclass(frozen=True)
+class NormalizeSpec:
+    """Scale to length 1 (Euclidean)."""
+
+    on_tokens: bool = False
+
+
+@dataclass(frozen=True)
+class LayerNormSpec:
+    """Layer normalisation of the sentence vector; weights lie in ``folder``."""
+
+    folder: Path
+    dimension: int
+
+
+@dataclass(frozen=True)
+class DropoutSpec:
+    """Does nothing outside training; kept so that saving gives back what was loaded."""
+
+    rate: float = 0.2
+
+
+ModuleSpec: TypeAlias = (
+    TransformerSpec | PoolingSpec | DenseSpec | NormalizeSpec | LayerNormSpec | DropoutSpec
+)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A whole model folder."""
+
+    folder: Path
+    modules: tuple[ModuleSpec, ...]
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    default_prompt_name: str | None = None
+    similarity_fn_name: str | None = None
+    truncate_dim: int | None = None
+    model_type: str | None = None
+    activation_fn: str | None = None
+
+    @property
+    def transformer(self) -> TransformerSpec:
+        """The first module, which reads the text."""
+        first = self.modules[0]
+        if not isinstance(first, TransformerSpec):
+            raise ModelFormatError(
+                f"{self.folder}: the first module is {type(first).__name__}, not a Transformer"
+            )
+        return first
+
+
+def with_pooling_prompt(spec: ModelSpec, include_prompt: bool) -> ModelSpec:
+    """The same model, with prompts pooled or left out."""
+    modules = tuple(
+        replace(module, include_prompt=include_prompt) if isinstance(module, PoolingSpec) else module
+        for module in spec.modules
+    )
+    return replace(spec, modules=modules)
+
+
+def hidden_size(config: Mapping[str, Any], folder: Path) -> int:
+    """Width of the token vectors, under the name that the architecture gives it.
+
+    Raises:
+        ModelFormatError: config.json does not say.
+    """
+    for key in ("hidden_size", "dim", "n_embd", "d_model"):
+        if isinstance(config.get(key), int):
+            return int(config[key])
+    raise ModelFormatError(f"{folder}/config.json: the key 'hidden_size' is missing")
+
+
+def embedding_dimension(spec: ModelSpec) -> int:
+    """Length of the sentence vectors that the modules of ``spec`` give, before any truncation."""
+    width = hidden_size(spec.transformer.config, spec.transformer.folder)
+    for module in spec.modules[1:]:
+        if isinstance(module, PoolingSpec):
+            width *= len(module.modes)
+        elif isinstance(module, DenseSpec):
+            width = module.out_features
+    return width
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        ModelFormatError: the file is missing, is not JSON, or holds something else than an object.
+    """
+    value = _read_any(path)
+    if not isinstance(value, dict):
+        raise ModelFormatError(f"{path}: expected a JSON object, found {type(value).__name__}")
+    return value
+
+
+def _read_any(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelFormatError(f"{path}: this file of the model folder is missing") from error
+    except (ValueError, OSError) as error:
+        raise ModelFormatError(
+            f"{path}: cannot be read as JSON ({error}); download the model again"
+        ) from error
+
+
+def read_model_spec(folder: Path, config_overrides: Mapping[str, Any] | None = None) -> ModelSpec:
+    """Read a model folder, whatever library and year wrote it.
+
+    Args:
+        folder: a folder with ``modules.json``, or a plain transformers folder (then mean pooling is added,
+            which is this field's convention for a folder that does not say).
+        config_overrides: keys that replace those of the transformer's ``config.json``.
+
+    Raises:
+        ModelNotFoundError: no such folder.
+        ModelFormatError: a file in it is missing or damaged, or a path in it leaves the folder.
+        UnsupportedModelError: it names a module type that this version does not know.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ModelNotFoundError(f"{folder}: no such model folder")
+    extra: dict[str, Any] = {}
+    if (folder / "config_sentence_transformers.json").is_file():
+        extra = read_json(folder / "config_sentence_transformers.json")
+    modules: tuple[ModuleSpec, ...]
+    if (folder / "modules.json").is_file():
+        modules = _read_modules(folder, config_overrides)
+    elif (folder / "config.json").is_file():
+        transformer = _read_transformer(folder, config_overrides)
+        modules = (transformer, PoolingSpec(modes=("mean",)))
+    else:
+        raise ModelFormatError(
+            f"{folder}: not a model folder, it has neither modules.json nor config.json "
+            f"(it holds: {_listing(folder)})"
+        )
+    return ModelSpec(
+        folder=folder,
+        modules=modules,
+        prompts=_prompts(extra, folder),
+        default_prompt_name=extra.get("default_prompt_name"),
+        similarity_fn_name=extra.get("similarity_fn_name"),
+        truncate_dim=extra.get("truncate_dim"),
+        model_type=extra.get("model_type"),
+        activation_fn=extra.get("activation_fn"),
+    )
+
+
+def _listing(folder: Path) -> str:
+    names = sorted(entry.name for entry in folder.iterdir())
+    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "nothing"
+
+
+def _prompts(extra: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    prompts = extra.get("prompts") or {}
+    if not isinstance(prompts, dict) or not all(isinstance(text, str) for text in prompts.values()):
+        raise ModelFormatError(
+            f"{folder}/config_sentence_transformers.json: 'prompts' must map names to texts, found {prompts!r}"
+        )
+    return dict(prompts)
+
+
+def _read_modules(folder: Path, config_overrides: Mapping[str, Any] | None) -> tuple[ModuleSpec, ...]:
+    entries = _read_any(folder / "modules.json")
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+        raise ModelFormatError(f"{folder}/modules.json: expected a list of modules")
+    entries = sorted(entries, key=lambda entry: entry.get("idx", 0))
+    modules: list[ModuleSpec] = []
+    for entry in entries:
+        type_name = str(entry.get("type", ""))
+        path = _inside(folder, str(entry.get("path", "")))
+        modules.append(_read_module(type_name, path, config_overrides))
+    return tuple(modules)
+
+
+def _inside(folder: Path, relative: str) -> Path:
+    """The module's folder, which must not lie outside the model's own.
+
+    Only the spelling is judged: files of a hub cache are links to a blob store outside the folder.
+    """
+    if relative.startswith(("/", "\\")) or ".." in Path(relative.replace("\\", "/")).parts or ":" in relative:
+        raise ModelFormatError(f"{folder}/modules.json: the path {relative!r} leaves the model folder")
+    return folder / relative if relative else folder
+
+
+def _read_module(type_name: str, folder: Path, config_overrides: Mapping[str, Any] | None) -> ModuleSpec:
+    package, _, kind = type_name.rpartition(".")
+    if package.split(".")[0] not in ("sentence_transformers", "vicinal"):
+        kind = ""
+    if kind == "Transformer":
+        return _read_transformer(folder, config_overrides)
+    if kind == "Normalize":
+        settings = _optional(folder)
+        return NormalizeSpec(on_tokens=_on_tokens(settings, folder))
+    if kind == "Dropout":
+        return DropoutSpec(rate=float(_optional(folder).get("dropout", 0.2)))
+    if kind == "Pooling":
+        return _read_pooling(folder)
+    if kind == "Dense":
+        return _read_dense(folder)
+    if kind == "LayerNorm":
+        settings = read_json(folder / "config.json")
+        return LayerNormSpec(folder=folder, dimension=int(settings["dimension"]))
+    raise UnsupportedModelError(
+        f"{folder}: the module type {type_name!r} is not one that Vicinal can run without PyTorch "
+        f"(it knows Transformer, Pooling, Dense, Normalize, LayerNorm and Dropout)"
+    )
+
+
+def _optional(folder: Path) -> dict[str, Any]:
+    return read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
+
+
+def _on_tokens(settings: Mapping[str, Any], folder: Path) -> bool:
+    source = settings.get("module_input_name") or "sentence_embedding"
+    target = settings.get("module_output_name") or source
+    if source != target or source not in ("sentence_embedding", "token_embeddings"):
+        raise UnsupportedModelError(
+            f"{folder}/config.json: reads {source!r} and writes {target!r}; only 'sentence_embedding' or "
+            "'token_embeddings', in place, can be run"
+        )
+    return bool(source == "token_embeddings")
+
+
+def _read_pooling(folder: Path) -> PoolingSpec:
+    settings = read_json(folder / "config.json")
+    found: list[str] = []
+    if settings.get("pooling_mode"):
+        named = settings["pooling_mode"]
+        found = [str(name) for name in ([named] if isinstance(named, str) else named)]
+        found = [_POOLING_SPELLINGS.get(name, name) for name in found]
+    else:
+        found = [mode for mode, flag in POOLING_FLAGS.items() if settings.get(flag)]
+    unknown = [mode for mode in found if mode not in POOLING_FLAGS]
+    if unknown:
+        raise ModelFormatError(
+            f"{folder}/config.json: unknown pooling mode {unknown[0]!r}; known: {', '.join(POOLING_FLAGS)}"
+        )
+    if not found:
+        raise ModelFormatError(
+            f"{folder}/config.json: no pooling mode is switched on; set one of {', '.join(POOLING_FLAGS)}"
+        )
+    dimension = settings.get("embedding_dimension", settings.get("word_embedding_dimension"))
+    return PoolingSpec(
+        modes=tuple(found),
+        dimension=int(dimension) if dimension else None,
+        include_prompt=bool(settings.get("include_prompt", True)),
+    )
+
+
+def _read_dense(folder: Path) -> DenseSpec:
+    settings = read_json(folder / "config.json")
+    activation = str(settings.get("activation_function") or "Identity").rpartition(".")[2]
+    if activation not in ACTIVATIONS:
+        raise UnsupportedModelError(
+            f"{folder}/config.json: unknown activation_function {settings.get('activation_function')!r}; "
+            f"known: {', '.join(ACTIVATIONS)}"
+        )
+    try:
+        return DenseSpec(
+            folder=folder,
+            in_features=int(settings["in_features"]),
+            out_features=int(settings["out_features"]),
+            bias=bool(settings.get("bias", True)),
+            activation=activation,
+            residual=bool(settings.get("use_residual", False)),
+            on_tokens=_on_tokens(settings, folder),
+        )
+    except KeyError as error:
+        raise ModelFormatError(f"{folder}/config.json: the key {error} is missing") from error
+
+
+def _read_transformer(folder: Path, overrides: Mapping[str, Any] | None) -> TransformerSpec:
+    settings: dict[str, Any] = {}
+    for name in _TRANSFORMER_CONFIGS:
+        if (folder / name).is_file():
+            settings = read_json(folder / name)
+            break
+    config = read_json(folder / "config.json")
+    if overrides:
+        config = {**config, **overrides}
+    length = settings.get("max_seq_length")
+    return TransformerSpec(
+        folder=folder,
+        config=config,
+        max_seq_length=int(length) if length else None,
+        do_lower_case=bool(settings.get("do_lower_case", False)),
+    )

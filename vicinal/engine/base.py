@@ -1,0 +1,59 @@
+"""What an engine is: the one seam between the encode loop and whatever computes the vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Tag = TypeVar("Tag")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded token ids of some texts.
+
+    Attributes:
+        input_ids: ``(n, length)`` int32, padded on the right.
+        lengths: ``(n,)`` int32, tokens of each text; the rest of its row is padding.
+        token_type_ids: ``(n, length)`` int32, or None where all are 0.
+        prompt_length: how many leading tokens of each text pooling leaves out.
+    """
+
+    input_ids: NDArray[np.int32]
+    lengths: NDArray[np.int32]
+    token_type_ids: NDArray[np.int32] | None = None
+    prompt_length: int = 0
+
+    @property
+    def attention_mask(self) -> NDArray[np.int32]:
+        """``(n, length)`` int32: 1 for a token, 0 for padding."""
+        positions = np.arange(self.input_ids.shape[1], dtype=np.int32)
+        return (positions[None, :] < self.lengths[:, None]).astype(np.int32)
+
+
+class Engine(Protocol):
+    """Computes one float32 row a text.
+
+    ``run`` may be called from several threads at once. ``dimension`` is the width of the rows.
+    """
+
+    @property
+    def dimension(self) -> int:
+        """Length of a sentence vector."""
+        ...
+
+    def run(self, batch: Batch) -> NDArray[np.float32]:
+        """``(n, dimension)`` float32 for a batch of n texts."""
+        ...
+
+    def run_many(self, batches: Iterable[tuple[Tag, Batch]]) -> Iterator[tuple[Tag, NDArray[np.float32]]]:
+        """Yield ``(tag, rows)`` for each ``(tag, batch)``, in any order, using all cores."""
+        ...
+
+    def run_tokens(self, batch: Batch) -> NDArray[np.float32]:
+        """``(n, length, hidden)`` float32: the vector of every token, before pooling."""
+        ...

@@ -1,0 +1,235 @@
+"""The pieces that the transformer families share, as OpenVINO graph nodes.
+
+A :class:`Blocks` holds the opset and the weights, so that a family's file reads like its paper. ``B`` is
+the batch, ``L`` the padded length, ``H`` the hidden size in the comments on shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vicinal.engine.runtime import load_openvino
+from vicinal.engine.weights import Weights
+from vicinal.errors import UnsupportedModelError
+
+Node: TypeAlias = Any  # openvino.Node or openvino.Output; the bindings carry no types
+
+# Added to the score of a padding token. Finite, so that a row of padding alone gives no NaN, and within
+# the range of bfloat16 and float32 alike.
+MASKED = -1e9
+
+
+@dataclass
+class Body:
+    """A transformer's graph up to its last hidden states.
+
+    Attributes:
+        hidden: ``(B, L, H)``.
+        inputs: the parameters by name: ``input_ids``, ``attention_mask`` and, where the architecture
+            reads them, ``token_type_ids``; each ``(B, L)``.
+        hidden_size: H.
+    """
+
+    hidden: Node
+    inputs: dict[str, Node]
+    hidden_size: int
+
+
+class Blocks:
+    """Builds graph nodes from named weights."""
+
+    def __init__(self, weights: Weights) -> None:
+        self.openvino = load_openvino()
+        self.ops = self.openvino.opset15
+        self.weights = weights
+        self._named: dict[str, Node] = {}
+
+    @property
+    def folder(self) -> Path:
+        """Where the weights come from, for error messages."""
+        return self.weights.folder
+
+    def require(self, config: Mapping[str, Any], key: str, *covered: Any) -> None:
+        """Refuse a folder whose ``config.json`` asks for a variant that the graph would not compute.
+
+        Args:
+            config: the folder's ``config.json``.
+            key: what it may say.
+            covered: the values that the graph covers; an absent key means the first one.
+
+        Raises:
+            UnsupportedModelError: it says something else.
+        """
+        value = config.get(key, covered[0])
+        if value not in covered:
+            raise self.unsupported(config, f"{key} = {value!r}", " or ".join(repr(each) for each in covered))
+
+    def unsupported(self, config: Mapping[str, Any], found: str, covered: str) -> UnsupportedModelError:
+        """The error for a variant of an architecture that has no graph here."""
+        return UnsupportedModelError(
+            f"{self.folder}/config.json: {found} is not covered by Vicinal's graph of "
+            f"{config.get('model_type')} (only {covered}); PyTorch runs it: pip install 'vicinal[train]'"
+        )
+
+    # constants and inputs
+
+    def constant(self, array: NDArray[Any]) -> Node:
+        """A constant that shares the array's memory."""
+        return self.ops.constant(np.ascontiguousarray(array), shared_memory=True)
+
+    def weight(self, name: str) -> Node:
+        """The named tensor; one constant however often it is used, as ALBERT's layers share theirs."""
+        if name not in self._named:
+            self._named[name] = self.constant(self.weights[name])
+        return self._named[name]
+
+    def integers(self, *values: int) -> Node:
+        """A vector of int64: axes, shapes, bounds."""
+        return self.ops.constant(np.array(values, dtype=np.int64))
+
+    def scalar(self, value: float) -> Node:
+        """A float32 scalar."""
+        return self.ops.constant(np.float32(value))
+
+    def input(self, name: str, shape: Sequence[int] = (-1, -1)) -> Node:
+        """An int32 input."""
+        node = self.ops.parameter(list(shape), np.int32, name=name)
+        node.output(0).set_names({name})
+        return node
+
+    def inputs(self, token_types: bool = False) -> dict[str, Node]:
+        """The usual inputs."""
+        names = ["input_ids", "attention_mask"] + (["token_type_ids"] if token_types else [])
+        return {name: self.input(name) for name in names}
+
+    # layers
+
+    def linear(self, x: Node, name: str) -> Node:
+        """``x W^T + b`` with the weights ``name.weight`` and, if they exist, ``name.bias``."""
+        product = self.ops.matmul(x, self.weight(f"{name}.weight"), False, True)
+        return (
+            self.ops.add(product, self.weight(f"{name}.bias")) if f"{name}.bias" in self.weights else product
+        )
+
+    def linear_of(self, x: Node, weight: NDArray[Any], bias: NDArray[Any] | None) -> Node:
+        """``x W^T + b`` for arrays; W is ``(out, in)``."""
+        product = self.ops.matmul(x, self.constant(weight), False, True)
+        return product if bias is None else self.ops.add(product, self.constant(bias))
+
+    def linears(self, x: Node, name: str, parts: int) -> list[Node]:
+        """A matrix that stacks ``parts`` layers on x, as that many products: no copy to split the result."""
+        weights = np.split(self.weights[f"{name}.weight"], parts)
+        if f"{name}.bias" not in self.weights:
+            return [self.linear_of(x, weight, None) for weight in weights]
+        biases = np.split(self.weights[f"{name}.bias"], parts)
+        return [self.linear_of(x, weight, bias) for weight, bias in zip(weights, biases, strict=True)]
+
+    def layer_norm(self, x: Node, name: str, epsilon: float) -> Node:
+        """Layer normalisation over the last axis (Ba et al. 2016); a missing bias is none."""
+        normal = self.ops.mvn(x, self.integers(-1), True, epsilon, "inside_sqrt")
+        scaled = self.ops.multiply(normal, self.weight(f"{name}.weight"))
+        if f"{name}.bias" not in self.weights:
+            return scaled
+        return self.ops.add(scaled, self.weight(f"{name}.bias"))
+
+    def rms_norm(self, x: Node, name: str, epsilon: float) -> Node:
+        """Root-mean-square normalisation over the last axis (Zhang and Sennrich 2019)."""
+        mean = self.ops.reduce_mean(self.ops.multiply(x, x), self.integers(-1), True)
+        root = self.ops.sqrt(self.ops.add(mean, self.scalar(epsilon)))
+        return self.ops.multiply(self.ops.divide(x, root), self.weight(f"{name}.weight"))
+
+    def embedding(self, ids: Node, name: str) -> Node:
+        """Rows of ``name.weight``: ``(B, L)`` ids to ``(B, L, H)``."""
+        return self.rows(self.weight(f"{name}.weight"), ids)
+
+    def rows(self, table: Node, ids: Node) -> Node:
+        """Rows of ``(n, H)``: ``(B, L)`` ids to ``(B, L, H)``."""
+        return self.ops.gather(table, ids, self.integers(0))
+
+    def activation(self, x: Node, kind: str) -> Node:
+        """The activation that ``config.json`` names.
+
+        Raises:
+            UnsupportedModelError: the name is not known.
+        """
+        ops = self.ops
+        if kind in ("gelu", "gelu_python", "GELU"):
+            return ops.gelu(x, "erf")
+        if kind in ("gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_accurate"):
+            return ops.gelu(x, "tanh")
+        if kind in ("relu", "ReLU"):
+            return ops.relu(x)
+        if kind in ("tanh", "Tanh"):
+            return ops.tanh(x)
+        if kind in ("silu", "swish", "SiLU"):
+            return ops.swish(x)
+        if kind in ("sigmoid", "Sigmoid"):
+            return ops.sigmoid(x)
+        if kind == "Softmax":
+            return ops.softmax(x, -1)
+        if kind in ("Identity", "linear"):
+            return x
+        raise UnsupportedModelError(f"{self.folder}: the activation {kind!r} is not known")
+
+    # shapes and positions
+
+    def length_of(self, ids: Node) -> Node:
+        """``(1,)`` int64: the padded length L of ``(B, L)``."""
+        return self.ops.gather(self.ops.shape_of(ids, "i64"), self.integers(1), self.integers(0))
+
+    def first_rows(self, table: NDArray[Any], ids: Node, axis: int = 0) -> Node:
+        """The first L entries of ``table`` along ``axis``, for a graph whose L is known only at run time."""
+        return self.ops.slice(
+            self.constant(table), self.integers(0), self.length_of(ids), self.integers(1), self.integers(axis)
+        )
+
+    def places(self, ids: Node) -> Node:
+        """``(L,)`` int32: 0, 1, 2, ... for ``(B, L)``; integers, as bfloat16 has none between 256 and 258."""
+        length = self.ops.squeeze(self.length_of(ids), self.integers(0))
+        zero, one = (self.ops.constant(np.int64(value)) for value in (0, 1))
+        return self.ops.range(zero, length, one, "i32")
+
+    def split_heads(self, x: Node, heads: int, size: int) -> Node:
+        """``(B, L, heads * size)`` to ``(B, heads, L, size)``."""
+        return self.ops.transpose(self.group_heads(x, heads, size), self.integers(0, 2, 1, 3))
+
+    def group_heads(self, x: Node, heads: int, size: int) -> Node:
+        """``(B, L, heads * size)`` to ``(B, L, heads, size)``."""
+        return self.ops.reshape(x, self.integers(0, 0, heads, size), True)
+
+    def join_heads(self, x: Node, width: int) -> Node:
+        """``(B, heads, L, size)`` to ``(B, L, width)``."""
+        return self.ops.reshape(
+            self.ops.transpose(x, self.integers(0, 2, 1, 3)), self.integers(0, 0, width), True
+        )
+
+    def padding_bias(self, mask: Node) -> Node:
+        """``(B, 1, 1, L)``: 0 on tokens, ``MASKED`` on padding, to be added to attention scores."""
+        off = self.ops.subtract(self.scalar(1.0), self.ops.convert(mask, "f32"))
+        return self.ops.unsqueeze(self.ops.multiply(off, self.scalar(MASKED)), self.integers(1, 2))
+
+    def bias_of(self, seen: Node) -> Node:
+        """``(1, 1, L, L)``: 0 where ``(L, L)`` query and key may meet, ``MASKED`` elsewhere."""
+        bias = self.ops.select(seen, self.scalar(0.0), self.scalar(MASKED))
+        return self.ops.unsqueeze(bias, self.integers(0, 1))
+
+    def attention(self, query: Node, key: Node, value: Node, biases: Sequence[Node], size: int) -> Node:
+        """``softmax(q k^T / sqrt(size) + biases) v`` a head (Vaswani et al. 2017).
+
+        Two biases of different broadcast shapes, say ``(1, heads, L, L)`` and ``(B, 1, 1, L)``, are added to
+        the scores one by one: written out like this the engine fuses the whole into one kernel, and their
+        sum over ``(B, heads, L, L)`` never exists.
+        """
+        ops = self.ops
+        if len(biases) == 1:
+            return ops.scaled_dot_product_attention(query, key, value, biases[0])
+        scores = ops.multiply(ops.matmul(query, key, False, True), self.scalar(size**-0.5))
+        for bias in biases:
+            scores = ops.add(scores, bias)
+        return ops.matmul(ops.softmax(scores, -1), value, False, False)

@@ -1,0 +1,86 @@
+"""ModernBERT (Warner et al. 2024): rotary positions, gated feed-forward, most layers look near by only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vicinal.engine.graphs.blocks import Blocks, Body, Node
+from vicinal.engine.graphs.rotary import Rotary, rope_theta
+
+PROBE = "embeddings.tok_embeddings.weight"
+PREFIXES = ("model.",)
+
+_FULL, _LOCAL = "full_attention", "sliding_attention"
+
+
+def build(blocks: Blocks, config: Mapping[str, Any], token_types: bool) -> Body:
+    """The graph of a ModernBERT encoder; normalisation stands before each half of a layer (pre-norm)."""
+    ops = blocks.ops
+    inputs = blocks.inputs(token_types)
+    ids = inputs["input_ids"]
+    width, epsilon = int(config["hidden_size"]), float(config.get("norm_eps", 1e-5))
+    size = width // int(config["num_attention_heads"])
+    longest = int(config["max_position_embeddings"])
+    kinds = layer_kinds(blocks, config)
+    theta = {_FULL: rope_theta(blocks, config, 160_000.0, "global_rope_theta", _FULL)}
+    theta[_LOCAL] = rope_theta(
+        blocks, config, _local_default(config, theta[_FULL]), "local_rope_theta", _LOCAL
+    )
+    rotary = {kind: Rotary.of(blocks, ids, size, theta[kind], longest) for kind in sorted(set(kinds))}
+    padding = blocks.padding_bias(inputs["attention_mask"])
+    biases = {_FULL: [padding]}
+    if _LOCAL in kinds:
+        biases[_LOCAL] = [window_bias(blocks, ids, int(config.get("local_attention", 128)) // 2), padding]
+
+    x = blocks.embedding(ids, "embeddings.tok_embeddings")
+    x = blocks.layer_norm(x, "embeddings.norm", epsilon)
+    for layer, kind in enumerate(kinds):
+        name = f"layers.{layer}"
+        # the first layer's input has just been normalised
+        near = blocks.layer_norm(x, f"{name}.attn_norm", epsilon) if layer else x
+        x = ops.add(x, attend(blocks, near, biases[kind], rotary[kind], f"{name}.attn", width, size))
+        inner, gate = blocks.linears(blocks.layer_norm(x, f"{name}.mlp_norm", epsilon), f"{name}.mlp.Wi", 2)
+        gated = ops.multiply(blocks.activation(inner, str(config.get("hidden_activation", "gelu"))), gate)
+        x = ops.add(x, blocks.linear(gated, f"{name}.mlp.Wo"))
+    return Body(blocks.layer_norm(x, "final_norm", epsilon), inputs, width)
+
+
+def attend(
+    blocks: Blocks, x: Node, biases: Sequence[Node], rotary: Rotary, name: str, width: int, size: int
+) -> Node:
+    """Self-attention with rotary positions."""
+    query, key, value = (
+        blocks.split_heads(part, width // size, size) for part in blocks.linears(x, f"{name}.Wqkv", 3)
+    )
+    context = blocks.attention(rotary.turn(query), rotary.turn(key), value, biases, size)
+    return blocks.linear(blocks.join_heads(context, width), f"{name}.Wo")
+
+
+def layer_kinds(blocks: Blocks, config: Mapping[str, Any]) -> list[str]:
+    """Full or local attention for each layer; every third is full where ``config.json`` says nothing."""
+    depth = int(config["num_hidden_layers"])
+    if config.get("layer_types"):
+        kinds = [str(kind) for kind in config["layer_types"]][:depth]
+        for kind in kinds:
+            if kind not in (_FULL, _LOCAL):
+                raise blocks.unsupported(config, f"layer_types with {kind!r}", f"{_FULL!r} and {_LOCAL!r}")
+        return kinds
+    every = int(config.get("global_attn_every_n_layers", 3))
+    return [_LOCAL if layer % every else _FULL for layer in range(depth)]
+
+
+def window_bias(blocks: Blocks, ids: Node, reach: int) -> Node:
+    """``(1, 1, L, L)``: a token sees those at most ``reach`` places away."""
+    ops = blocks.ops
+    places = blocks.places(ids)
+    queries, keys = (ops.unsqueeze(places, blocks.integers(axis)) for axis in (1, 0))
+    away = ops.abs(ops.subtract(queries, keys))
+    return blocks.bias_of(ops.less_equal(away, ops.constant(np.int32(reach))))
+
+
+def _local_default(config: Mapping[str, Any], full: float) -> float:
+    """An explicit null means the theta of the full layers; an absent key means the paper's."""
+    return full if "local_rope_theta" in config else 10_000.0

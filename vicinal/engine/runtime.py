@@ -1,0 +1,54 @@
+"""The one place that imports OpenVINO, and does so quietly.
+
+Importing ``openvino`` pulls in ``openvino_telemetry``, which can report usage over the network. Vicinal
+never wants it: while the import runs, the telemetry package is hidden, and openvino falls back to the
+empty stand-in that it ships for this case.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+from vicinal.errors import MissingExtraError
+
+_TELEMETRY = "openvino_telemetry"
+
+
+@contextmanager
+def without_telemetry() -> Iterator[None]:
+    """Hide the telemetry package from everything imported inside the block."""
+    if _TELEMETRY in sys.modules:  # somebody else's choice, made before us
+        yield
+        return
+    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # makes `import` raise ImportError
+    try:
+        yield
+    finally:
+        sys.modules.pop(_TELEMETRY, None)
+
+
+def load_openvino() -> ModuleType:
+    """Import OpenVINO without its telemetry.
+
+    Raises:
+        MissingExtraError: it is not installed or does not load on this machine.
+    """
+    try:
+        with without_telemetry():
+            import openvino
+            import openvino.opset15
+    except ImportError as error:
+        raise MissingExtraError(
+            f"the OpenVINO engine cannot be loaded ({error}): pip install --force-reinstall openvino"
+        ) from error
+    module: ModuleType = openvino
+    return module
+
+
+def native_bfloat16(core: Any) -> bool:
+    """Whether this processor multiplies bfloat16 matrices in hardware."""
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -1,0 +1,106 @@
+"""Every accepted form of input becomes canonical once, here."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from vicinal.errors import InputError, InputTypeError
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+def explains_keywords(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Make an unknown keyword a TypeError that lists the valid ones and the one probably meant."""
+    valid = [
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name != "self"
+        and parameter.kind is not parameter.VAR_KEYWORD
+        and parameter.kind is not parameter.VAR_POSITIONAL
+    ]
+
+    @wraps(function)
+    def wrapper(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        for name in kwargs:
+            if name not in valid:
+                near = difflib.get_close_matches(name, valid, 1)
+                raise InputTypeError(
+                    f"{function.__qualname__.removesuffix('.__init__')}() has no argument {name!r}"
+                    + (f"; did you mean {near[0]!r}?" if near else ".")
+                    + f" Valid: {', '.join(valid)}"
+                )
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+def as_texts(sentences: object, argument: str = "sentences") -> tuple[list[str], bool]:
+    """A list of texts, and whether a single string was given.
+
+    Args:
+        sentences: a string, or an iterable of strings (list, tuple, array, Series, generator, ...).
+        argument: its name in errors.
+
+    Raises:
+        InputTypeError: it is something else, or one of its items is; the item's position is named.
+    """
+    if isinstance(sentences, str):
+        return [sentences], True
+    if isinstance(sentences, (bytes, bytearray)):
+        raise InputTypeError(
+            f"{argument} is {type(sentences).__name__}, not text: decode it first, .decode('utf-8')"
+        )
+    if sentences is None or isinstance(sentences, Mapping) or not isinstance(sentences, Iterable):
+        raise InputTypeError(f"{argument} is {_name(sentences)}, not a text or a list of texts")
+    texts = sentences if isinstance(sentences, list) else list(sentences)
+    for place, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InputTypeError(f"{argument}[{place}] is {_name(text)}, not a text{_remedy(text)}")
+    return texts, False
+
+
+def _name(value: object) -> str:
+    if value is None:
+        return "None"
+    shown = repr(value)
+    return f"{type(value).__name__} ({shown if len(shown) <= 40 else shown[:37] + '...'})"
+
+
+def _remedy(value: object) -> str:
+    if isinstance(value, (bytes, bytearray)):
+        return ": decode it first, .decode('utf-8')"
+    if value is None or isinstance(value, (int, float)):
+        return ": drop it, or replace it by a text, e.g. ''"
+    if isinstance(value, (list, tuple)):
+        return ": pairs of texts go to CrossEncoder.predict"
+    return ""
+
+
+def check_choice(value: Any, choices: Sequence[Any], argument: str) -> None:
+    """Refuse a value that is not one of ``choices``.
+
+    Raises:
+        InputError: names the argument, the value and the choices.
+    """
+    if value not in choices:
+        raise InputError(f"{argument}={value!r} is not one of {', '.join(map(repr, choices))}")
+
+
+def check_positive(value: int | None, argument: str) -> None:
+    """Refuse a count that is not a positive integer (None is allowed).
+
+    Raises:
+        InputTypeError: not an integer.
+        InputError: zero or negative.
+    """
+    if value is None:
+        return
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise InputTypeError(f"{argument}={value!r} is {type(value).__name__}, not an integer")
+    if int(value) < 1:
+        raise InputError(f"{argument}={value!r} must be 1 or more")

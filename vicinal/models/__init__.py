@@ -1,0 +1,1 @@
+"""The models: SentenceTransformer and its relatives."""

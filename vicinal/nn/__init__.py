@@ -1,0 +1,1 @@
+"""The torch layer: the only folder that imports torch."""
