@@ -41,8 +41,7 @@ def run_json(python: str, script: Path, *arguments: str) -> Any:
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true"}
     done = subprocess.run(
         [python, str(script), *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         env=environment,
     )
@@ -76,7 +75,11 @@ def machine(*packages: str) -> str:
 
 
 def peak_memory_mib() -> float:
-    """Peak resident memory of this process."""
-    import resource
+    """Peak resident memory of this process.
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    From /proc: ``ru_maxrss`` is inherited from the process that started this one.
+    """
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1024
+    raise SystemExit("no VmHWM in /proc/self/status; this benchmark needs Linux")

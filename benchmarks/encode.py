@@ -88,10 +88,15 @@ def main() -> None:
     parser.add_argument("--throughput", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.cold:
-        return cold(*arguments.cold)
-    if arguments.throughput:
-        return throughput(*arguments.throughput)
+        cold(*arguments.cold)
+    elif arguments.throughput:
+        throughput(*arguments.throughput)
+    else:
+        compare(arguments.rounds, arguments.json)
 
+
+def compare(rounds: int, output: Path | None) -> None:
+    """Run every library in turn, some rounds, and print the table."""
     peer = common.peer_python("st", common.SENTENCE_TRANSFORMERS)
     folder = str(common.minilm())
     samples = texts()
@@ -101,7 +106,7 @@ def main() -> None:
         file = Path(scratch) / "texts.json"
         file.write_text(json.dumps(samples), encoding="utf-8")
         quantized = quantized_folder(folder, samples, Path(scratch) / "int8")
-        for round_number in range(arguments.rounds):
+        for round_number in range(rounds):
             for label, (library, dtype) in RUNS.items():
                 path = quantized if dtype == "int8" else folder
                 if path is None:
@@ -118,8 +123,8 @@ def main() -> None:
                     best[kind] = max(rate, best.get(kind, rate))
                 print(f"round {round_number + 1}: {label}: {seconds:.2f} s, {rates}", file=sys.stderr)
     report(found)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=2))
+    if output is not None:
+        output.write_text(json.dumps(found, indent=2))
 
 
 def quantized_folder(folder: str, samples: dict[str, list[str]], target: Path) -> str | None:

@@ -13,11 +13,15 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from vicinal import util as util
     from vicinal.errors import VicinalError as VicinalError
+    from vicinal.models.cross_encoder import CrossEncoder as CrossEncoder
     from vicinal.models.sentence_transformer import SentenceTransformer as SentenceTransformer
+    from vicinal.pipeline import SearchPipeline as SearchPipeline
     from vicinal.similarity import SimilarityFunction as SimilarityFunction
 
 # public name -> the module that holds it; a module of the same name is the value itself
 _PUBLIC = {
+    "CrossEncoder": "vicinal.models.cross_encoder",
+    "SearchPipeline": "vicinal.pipeline",
     "SentenceTransformer": "vicinal.models.sentence_transformer",
     "SimilarityFunction": "vicinal.similarity",
     "VicinalError": "vicinal.errors",

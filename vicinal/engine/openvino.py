@@ -13,6 +13,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,13 +22,17 @@ from numpy.typing import NDArray
 from vicinal.cores import available_cores
 from vicinal.engine.base import Batch
 from vicinal.engine.runtime import load_openvino, native_bfloat16
+from vicinal.errors import OutOfMemoryError
 
 Tag = TypeVar("Tag")
 
 # dtype -> what OpenVINO is told to compute in. int8 graphs compute the rest in the best float type.
 _PRECISION = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 
-# Every engine with compiled graphs, for the fork hook below.
+# How the engine's plain RuntimeErrors say that memory did not suffice.
+_NO_MEMORY = ("Failed to allocate", "can't alloc", "bad_alloc", "not enough memory", "Cannot allocate memory")
+
+# Every engine, for the fork hook below; also those that compile right now and hold their lock.
 _live: weakref.WeakSet[OpenVINOEngine] = weakref.WeakSet()
 _hooked = threading.Event()
 
@@ -66,6 +71,13 @@ class OpenVINOEngine:
         self.threads = threads or available_cores()
         self._lock = threading.Lock()
         self._compiled: dict[str, _Compiled] = {}
+        self._watch_forks()
+
+    def _watch_forks(self) -> None:
+        _live.add(self)
+        if not _hooked.is_set() and hasattr(os, "register_at_fork"):
+            _hooked.set()
+            os.register_at_fork(after_in_child=_after_fork_in_child)
 
     @property
     def dimension(self) -> int:
@@ -102,10 +114,6 @@ class OpenVINOEngine:
         with self._lock:
             if form not in self._compiled:
                 self._compiled[form] = self._compile(form)
-                _live.add(self)
-                if not _hooked.is_set() and hasattr(os, "register_at_fork"):
-                    os.register_at_fork(after_in_child=_after_fork_in_child)
-                    _hooked.set()
             return self._compiled[form]
 
     def _compile(self, form: str) -> _Compiled:
@@ -140,6 +148,7 @@ class OpenVINOEngine:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._lock = threading.Lock()
+        self._watch_forks()
 
 
 class _Compiled:
@@ -154,7 +163,10 @@ class _Compiled:
 
     def run(self, batch: Batch) -> NDArray[np.float32]:
         request = self._take()
-        request.infer(self._feed(batch), share_inputs=True)
+        try:
+            request.infer(self._feed(batch), share_inputs=True)
+        except RuntimeError as error:  # the request is dropped: what it holds is not known
+            raise _explained(error) from error
         result = self._result(request)
         self._idle.append(request)
         return result
@@ -173,12 +185,17 @@ class _Compiled:
                 yield self._finish(running)
         finally:
             for _, request, _ in running:
-                request.wait()
-                self._idle.append(request)
+                with suppress(RuntimeError):  # one failure is being reported already
+                    request.wait()
+                    self._idle.append(request)
 
     def _finish(self, running: deque[tuple[Tag, Any, dict[str, Any]]]) -> tuple[Tag, NDArray[np.float32]]:
         tag, request, _ = running[0]
-        request.wait()
+        try:
+            request.wait()
+        except RuntimeError as error:
+            running.popleft()
+            raise _explained(error) from error
         running.popleft()
         result = self._result(request)
         self._idle.append(request)
@@ -216,3 +233,11 @@ class _Compiled:
     def native_objects(self) -> list[Any]:
         """What must outlive a fork: the compiled model and its requests."""
         return [self.model, *self._idle]
+
+
+def _explained(error: RuntimeError) -> Exception:
+    """The error of a failed inference, told apart by its text: OpenVINO has one type for all."""
+    text = str(error).strip()
+    if any(mark in text for mark in _NO_MEMORY):
+        return OutOfMemoryError(f"the batch did not fit into memory ({text.splitlines()[-1]})")
+    return error

@@ -54,10 +54,14 @@ class SafetensorsFile:
             header = json.loads(bytes(self._bytes[8 : 8 + size]))
             header.pop("__metadata__", None)
             self._start = 8 + size
-            end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
+            end = max((_checked(name, entry) for name, entry in header.items()), default=0)
             if self._start + end != len(self._bytes):
                 raise ValueError(f"{len(self._bytes)} bytes instead of {self._start + end}")
-        except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
+        except OSError as error:
+            raise ModelFormatError(
+                f"{path}: cannot be read ({error.strerror}); check its permissions"
+            ) from error
+        except (ValueError, IndexError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ModelFormatError(
                 f"{path}: not a whole safetensors file ({error}); it was damaged or half downloaded: "
                 "delete it and download the model again"
@@ -73,7 +77,7 @@ class SafetensorsFile:
         first, last = entry["data_offsets"]
         shape = tuple(entry["shape"])
         expected = math.prod(shape) * np.dtype(dtype).itemsize
-        if first < 0 or last - first != expected:
+        if last - first != expected:
             raise ModelFormatError(
                 f"{self.path}: tensor {name!r} has {last - first} bytes instead of {expected}"
             )
@@ -86,6 +90,17 @@ class SafetensorsFile:
         elif tensor.dtype in (np.float16, np.float64):
             tensor = tensor.astype(np.float32)
         return tensor
+
+
+def _checked(name: str, entry: Any) -> int:
+    """The end of a tensor's bytes, once its header entry has the right form."""
+    first, last = entry["data_offsets"]
+    numbers = [first, last, *entry["shape"]]
+    if not all(type(number) is int and number >= 0 for number in numbers) or first > last:
+        raise ValueError(f"tensor {name!r} has shape {entry['shape']} at {first}:{last}")
+    if not isinstance(entry["dtype"], str):
+        raise ValueError(f"tensor {name!r} has the type {entry['dtype']!r}")
+    return int(last)
 
 
 class Weights:
@@ -117,7 +132,7 @@ class Weights:
             from vicinal.nn.checkpoint import read_checkpoint  # the core's one way to torch
 
             arrays = read_checkpoint(folder / "pytorch_model.bin")
-            return cls({name: partial(np.asarray, array) for name, array in arrays.items()}, folder)
+            return cls({_modern(name): partial(np.asarray, array) for name, array in arrays.items()}, folder)
         raise ModelFormatError(f"{folder}: no weights ({stem}.safetensors, its shards or pytorch_model.bin)")
 
     def without_prefix(self, probe: str, prefixes: Iterable[str]) -> Weights:
@@ -174,7 +189,9 @@ def _modern(name: str) -> str:
 def _shards(index: Path) -> list[Path]:
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError) as error:
+        if not all(isinstance(name, str) and name for name in names):
+            raise ValueError("weight_map must map tensors to file names")
+    except (ValueError, KeyError, AttributeError, TypeError, OSError) as error:
         raise ModelFormatError(f"{index}: not a valid index of shards ({error})") from error
     for name in names:
         if Path(name).name != name:

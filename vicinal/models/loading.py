@@ -10,7 +10,7 @@ from typing import Any
 from vicinal.config import ModelSpec, TransformerSpec, read_model_spec
 from vicinal.engine.graphs import FAMILIES
 from vicinal.engine.graphs.source import DTYPES, choose_graph
-from vicinal.errors import InputError, InputTypeError
+from vicinal.errors import InputError, InputTypeError, ModelFormatError
 from vicinal.hub import resolve_model
 from vicinal.inputs import check_choice
 from vicinal.tokens import TextTokenizer, load_tokenizer
@@ -94,6 +94,23 @@ def read_spec(
         token=token,
     )
     return read_model_spec(folder, config_kwargs)
+
+
+def refuse_cross_encoder(spec: ModelSpec) -> None:
+    """A cross-encoder's folder gives no vectors, though its transformer could be pooled.
+
+    Raises:
+        ModelFormatError: ``spec`` is one, by its own word or by its classification head.
+    """
+    architectures = spec.transformer.config.get("architectures") or [""]
+    plain = not (spec.folder / "modules.json").is_file()
+    if spec.model_type == "CrossEncoder" or (
+        plain and str(architectures[0]).endswith("ForSequenceClassification")
+    ):
+        raise ModelFormatError(
+            f"{spec.folder} is a cross-encoder: it scores pairs and gives no vectors. Load it with "
+            "CrossEncoder(...) and use predict() or rank()"
+        )
 
 
 def read_tokenizer(spec: TransformerSpec, settings: Mapping[str, Any] | None) -> TextTokenizer:

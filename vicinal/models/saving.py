@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import vicinal
-from vicinal.config import DenseSpec, LayerNormSpec, ModelSpec, PoolingSpec, hidden_size
-from vicinal.config_write import module_folders, write_bytes, write_configs
+from vicinal.config import DenseSpec, LayerNormSpec, ModelSpec, PoolingSpec, hidden_size, read_json
+from vicinal.config_write import module_folders, write_bytes, write_configs, write_json
 from vicinal.engine.graphs.source import SentenceGraph
 from vicinal.errors import InputError
 
@@ -26,6 +26,12 @@ _TOKENIZER = (
     "vocab.json",
     "merges.txt",
     "*.model",
+)
+_CROSS_ENCODER = (
+    "config.json",
+    "config_sentence_transformers.json",
+    "sentence_bert_config.json",
+    "modules.json",
 )
 _GRAPHS = ("openvino/*", "onnx/*", "openvino_model*", "model*.onnx")
 
@@ -73,6 +79,23 @@ def save_folder(
     if not (target / "README.md").exists():
         card = _card(model_name or target.name, spec, dimension, max_seq_length, similarity_fn_name)
         write_bytes(target / "README.md", card.encode())
+
+
+def save_cross_encoder(spec: ModelSpec, target: Path, *, max_length: int) -> None:
+    """Write a cross-encoder's folder: weights, tokenizer and configuration as they were loaded.
+
+    Raises:
+        InputError: ``target`` is a file.
+    """
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target} is a file; save takes a folder")
+    source = spec.transformer.folder
+    if source.resolve() == target.resolve():
+        return
+    _copy(source, target, (*_WEIGHTS, *_TOKENIZER, *_CROSS_ENCODER))
+    path = target / "tokenizer_config.json"
+    settings = read_json(path) if path.is_file() else {}
+    write_json(path, {**settings, "model_max_length": max_length})
 
 
 def _with_pooling_width(spec: ModelSpec) -> ModelSpec:

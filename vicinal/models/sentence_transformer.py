@@ -19,7 +19,14 @@ from vicinal.engine.base import Engine
 from vicinal.engine.graphs.source import SentenceGraph, choose_graph
 from vicinal.errors import InputError, InputTypeError, UnsupportedModelError
 from vicinal.inputs import as_texts, check_choice, check_positive, explains_keywords
-from vicinal.models.loading import check_device, position_limit, read_options, read_spec, read_tokenizer
+from vicinal.models.loading import (
+    check_device,
+    position_limit,
+    read_options,
+    read_spec,
+    read_tokenizer,
+    refuse_cross_encoder,
+)
 from vicinal.models.truncation import Truncations
 from vicinal.progress import progress_bar
 from vicinal.tokens import Ragged, TextTokenizer
@@ -119,6 +126,7 @@ class SentenceTransformer:
             token=token if token is not None else use_auth_token,
             config_kwargs=config_kwargs,
         )
+        refuse_cross_encoder(spec)
         self._set_up(
             spec,
             choose_graph(spec, options.dtype, options.file_name, prefer_file=options.backend == "onnx"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 from vicinal.errors import TruncationError
+from vicinal.inputs import caller_level
 from vicinal.tokens import Ragged
 
 
@@ -43,5 +44,5 @@ class Truncations:
                 f"{self.count} of {self.texts} texts were cut to {self.limit} tokens (the longest had "
                 f"{self.longest}; the first is text {self.first}). Split long texts, or set on_truncate='ignore'",
                 TruncationWarning,
-                stacklevel=3,
+                stacklevel=caller_level(),
             )

@@ -20,9 +20,9 @@ from vicinal.errors import UnsupportedModelError
 
 Node: TypeAlias = Any  # openvino.Node or openvino.Output; the bindings carry no types
 
-# Added to the score of a padding token. Finite, so that a row of padding alone gives no NaN, and within
-# the range of bfloat16 and float32 alike.
-MASKED = -1e9
+# Added to the score of a padding token: exp() of it is 0 in every float type. Finite in float16 too, even
+# when two masks add up, so that a row of padding alone gives no NaN.
+MASKED = -3e4
 
 
 @dataclass

@@ -13,6 +13,7 @@ import numpy as np
 from vicinal.config import PoolingSpec, TransformerSpec
 from vicinal.engine.graphs.blocks import Blocks, Body, Node
 from vicinal.engine.graphs.heads import pooling
+from vicinal.engine.weights import Weights
 from vicinal.errors import ModelFormatError, UnsupportedModelError
 
 # (blocks, body, spec) -> what the last linear layer reads, (B, width)
@@ -39,19 +40,34 @@ def logits(blocks: Blocks, body: Body, spec: TransformerSpec) -> tuple[Node, int
         UnsupportedModelError: there is no such head for this architecture here.
         ModelFormatError: the checkpoint holds no head.
     """
+    head = _head(spec, blocks.weights)
+    labels = int(blocks.weights[f"{head.last}.weight"].shape[0])
+    return blocks.linear(head.features(blocks, body, spec), head.last), labels
+
+
+def head_labels(spec: TransformerSpec) -> int:
+    """How many labels the head of a folder scores, read without building a graph.
+
+    Raises:
+        UnsupportedModelError, ModelFormatError: as :func:`logits`.
+    """
+    weights = Weights.open(spec.folder)
+    return int(weights[f"{_head(spec, weights).last}.weight"].shape[0])
+
+
+def _head(spec: TransformerSpec, weights: Weights) -> Head:
     head = HEADS.get(spec.model_type)
     if head is None:
         raise UnsupportedModelError(
             f"{spec.folder}: no cross-encoder head of the architecture {spec.model_type!r} is known "
             f"(there are: {', '.join(sorted(HEADS))}); PyTorch runs it: pip install 'vicinal[train]'"
         )
-    if f"{head.last}.weight" not in blocks.weights:
+    if f"{head.last}.weight" not in weights:
         raise ModelFormatError(
             f"{spec.folder}: not a cross-encoder, its weights hold no classification head "
             f"({head.last}.weight); load it as a SentenceTransformer, or fine-tune it on pairs first"
         )
-    labels = int(blocks.weights[f"{head.last}.weight"].shape[0])
-    return blocks.linear(head.features(blocks, body, spec), head.last), labels
+    return head
 
 
 def _first(blocks: Blocks, body: Body) -> Node:

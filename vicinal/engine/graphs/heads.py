@@ -19,7 +19,7 @@ from vicinal.config import (
     NormalizeSpec,
     PoolingSpec,
 )
-from vicinal.engine.graphs.blocks import MASKED, Blocks, Body, Node
+from vicinal.engine.graphs.blocks import Blocks, Body, Node
 from vicinal.engine.weights import Weights
 from vicinal.errors import ModelFormatError
 
@@ -91,6 +91,9 @@ def dense(blocks: Blocks, x: Node, spec: DenseSpec, width: int) -> Node:
     y = blocks.linear_of(x, weight, weights["linear.bias"] if spec.bias else None)
     y = blocks.activation(y, spec.activation)
     return blocks.ops.add(x, y) if spec.residual else y
+
+# Stands for "no token" under a maximum; behind the last matrix product numbers are float32.
+_BELOW_ALL = -1e9
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,7 @@ def _weighted_mean(x: _Pooled) -> Node:
 def _max(x: _Pooled) -> Node:
     ops = x.blocks.ops
     column = ops.unsqueeze(x.counts, x.blocks.integers(2))
-    return ops.reduce_max(ops.select(column, x.hidden, x.blocks.scalar(MASKED)), x.blocks.integers(1))
+    return ops.reduce_max(ops.select(column, x.hidden, x.blocks.scalar(_BELOW_ALL)), x.blocks.integers(1))
 
 
 def _first(x: _Pooled) -> Node:

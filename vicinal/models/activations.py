@@ -1,0 +1,107 @@
+"""What turns a cross-encoder's raw scores into those that it reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vicinal.arrays import is_tensor, loaded_torch
+from vicinal.errors import InputError, InputTypeError, UnsupportedModelError
+
+Scores: TypeAlias = NDArray[np.float32]
+Activation: TypeAlias = Callable[[Scores], Scores]
+
+
+def identity(scores: Scores) -> Scores:
+    """The scores as they are."""
+    return scores
+
+
+def sigmoid(scores: Scores) -> Scores:
+    """``1 / (1 + exp(-x))``, written so that exp never overflows."""
+    small = np.exp(-np.abs(scores))
+    return np.where(scores >= 0, 1 / (1 + small), small / (1 + small)).astype(np.float32)
+
+
+def softmax(scores: Scores) -> Scores:
+    """Shares that add up to 1 over the labels."""
+    powers = np.exp(scores - scores.max(axis=-1, keepdims=True, initial=-np.inf))
+    shares: Scores = powers / powers.sum(axis=-1, keepdims=True)
+    return shares
+
+
+_BY_NAME: dict[str, Activation] = {
+    "Identity": identity,
+    "Sigmoid": sigmoid,
+    "Softmax": softmax,
+    "Tanh": np.tanh,
+    "ReLU": lambda scores: np.maximum(scores, 0),
+}
+
+
+def named_activation(name: str, source: str) -> Activation:
+    """The activation that a folder or caller names, by its class (``torch.nn.modules.activation.Sigmoid``).
+
+    Raises:
+        UnsupportedModelError: the name is not known; ``source`` says where it stands.
+    """
+    found = _BY_NAME.get(name.rpartition(".")[2])
+    if found is None:
+        raise UnsupportedModelError(
+            f"{source}: the activation {name!r} is not known; known: {', '.join(_BY_NAME)}. "
+            "Give activation_fn= a function of an array instead"
+        )
+    return found
+
+
+def folder_activation(written: str | None, config: Mapping[str, Any], labels: int, source: str) -> Activation:
+    """The activation of a folder, wherever its year kept it.
+
+    Args:
+        written: ``activation_fn`` of ``config_sentence_transformers.json``.
+        config: ``config.json``, which older folders put it in under two names.
+        labels: one label defaults to sigmoid, several to none.
+        source: named in errors.
+    """
+    nested = config.get("sentence_transformers")
+    older = nested.get("activation_fn") if isinstance(nested, Mapping) else None
+    name = written or older or config.get("sbert_ce_default_activation_function")
+    if name:
+        return named_activation(str(name), source)
+    return sigmoid if labels == 1 else identity
+
+
+def given_activation(value: Any) -> Activation:
+    """The activation that a caller passed: a name, a function of an array, or a torch module.
+
+    Raises:
+        InputTypeError: it is none of these.
+    """
+    if isinstance(value, str):
+        return named_activation(value, "activation_fn")
+    if not callable(value):
+        raise InputTypeError(f"activation_fn={value!r} is {type(value).__name__}, not a function")
+    kind = value if isinstance(value, type) else type(value)
+    module = str(getattr(kind, "__module__", ""))
+    if module.startswith("torch.nn") and kind.__name__ in _BY_NAME:
+        return _BY_NAME[kind.__name__]
+    if isinstance(value, type):
+        value = value()
+
+    def apply(scores: Scores) -> Scores:
+        torch = loaded_torch()
+        of_torch = torch is not None and str(getattr(value, "__module__", module)).startswith("torch")
+        if not of_torch and torch is not None:
+            of_torch = isinstance(value, torch.nn.Module)
+        result = value(torch.from_numpy(scores)) if of_torch and torch is not None else value(scores)
+        array = result.detach().numpy() if is_tensor(result) else np.asarray(result)
+        if array.shape != scores.shape:
+            raise InputError(
+                f"activation_fn={value!r} made {array.shape} of {scores.shape}; the shape must stay"
+            )
+        return array.astype(np.float32)
+
+    return apply
