@@ -36,6 +36,9 @@ class AnnEngine(Protocol):
     def size(self, index: Any) -> int:
         """How many rows the index holds."""
 
+    def width(self, index: Any) -> int:
+        """How many dimensions (or bits) a row has."""
+
 
 class FaissEngine:
     """FAISS: flat and HNSW indexes of floats, bytes and bits."""
@@ -63,7 +66,9 @@ class FaissEngine:
             return index
         metric = faiss.METRIC_INNER_PRODUCT
         if precision == "uint8":
-            kind = faiss.ScalarQuantizer.QT_8bit_direct  # bytes as they are: no training, no second rounding
+            # Bytes as they are: no training, no second rounding. The signed kind, because the unsigned one
+            # also turns the query into unsigned bytes, and so loses its negative numbers.
+            kind = faiss.ScalarQuantizer.QT_8bit_direct_signed
             if exact:
                 index = faiss.IndexScalarQuantizer(width, kind, metric)
             else:
@@ -72,6 +77,8 @@ class FaissEngine:
         else:
             index = faiss.IndexFlatIP(width) if exact else faiss.IndexHNSWFlat(width, 16, metric)
         rows = np.ascontiguousarray(codes, dtype=np.float32)
+        if precision == "uint8":
+            rows = rows - 128
         if not index.is_trained:
             index.train(rows)
         index.add(rows)
@@ -91,10 +98,13 @@ class FaissEngine:
                 return np.empty((0, index.d // 8), dtype=np.uint8)
             return np.stack([flat.reconstruct(int(i)) for i in ids])
         rows: Matrix = index.reconstruct_batch(ids)
-        return rows
+        return rows + 128 if precision == "uint8" else rows
 
     def size(self, index: Any) -> int:
         return int(index.ntotal)
+
+    def width(self, index: Any) -> int:
+        return int(index.d)
 
 
 class UsearchEngine:
@@ -131,7 +141,7 @@ class UsearchEngine:
         if len(queries) and len(index):
             matches = index.search(np.ascontiguousarray(queries), k, exact=exact)
             keys = np.atleast_2d(matches.keys).astype(np.int64)
-            counts = np.atleast_1d(getattr(matches, "counts", keys.shape[1]))
+            counts: Matrix = np.atleast_1d(np.asarray(getattr(matches, "counts", keys.shape[1])))
             valid = np.arange(keys.shape[1]) < counts.reshape(-1, 1)
             found[:, : keys.shape[1]] = np.where(valid, keys, -1)
         return found
@@ -142,6 +152,9 @@ class UsearchEngine:
 
     def size(self, index: Any) -> int:
         return len(index)
+
+    def width(self, index: Any) -> int:
+        return int(index.ndim)
 
 
 def search_codes(
@@ -181,6 +194,13 @@ def search_codes(
     queries = as_rows(query_embeddings, "query_embeddings")
     low, step = _scale(queries, precision, ranges, calibration)
     full = queries.dtype.kind == "f"
+    asked = queries.shape[1] if full or not bits else 8 * queries.shape[1]
+    held = engine.width(corpus_index)
+    if len(queries) and (-(-asked // 8) * 8 if bits else asked) != held:
+        raise InputError(
+            f"query_embeddings has {asked} dimensions and the corpus {held}: "
+            "they come from different models or truncations"
+        )
     start = time.perf_counter()
     if full:
         check_finite(queries, "query_embeddings")
@@ -194,12 +214,10 @@ def search_codes(
         values = queries if full else _values(queries, low, step)
         # The product with a row of codes c is sum(q * (low + step * c)): only sum(q * step * c) ranks rows.
         coarse = values * step
-        if precision == "int8":
-            largest = np.abs(coarse).max(axis=1, keepdims=True)
-            coarse = np.rint(coarse * np.divide(127, largest, out=np.zeros_like(largest), where=largest > 0))
-            coarse = coarse.astype(np.int8)
-        else:
-            coarse = coarse.astype(np.float32)
+        # As whole numbers of one byte, which is how the libraries compare them with bytes.
+        largest = np.abs(coarse).max(axis=1, keepdims=True)
+        coarse = np.rint(coarse * np.divide(127, largest, out=np.zeros_like(largest), where=largest > 0))
+        coarse = coarse.astype(np.int8)
     rescored = full and precision != "float32" and multiplier > 0
     count = min(top_k * (multiplier if rescored else 1), engine.size(corpus_index))
     best = TopK(len(queries), top_k)

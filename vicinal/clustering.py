@@ -224,7 +224,8 @@ def flat_map(embeddings: Embeddings) -> Matrix:
     points = rows @ axes - mean @ axes
     if points.shape[1] < 2:
         points = np.concatenate([points, np.zeros((len(rows), 2 - points.shape[1]))], axis=1)
-    return points.astype(rows.dtype)
+    answer: Matrix = points.astype(rows.dtype)
+    return answer
 
 
 def save_map(
@@ -253,8 +254,9 @@ def save_map(
         raise missing_extra("matplotlib", "save_map()", "cluster") from error
     places = as_floats(points, "points")
     numbers = _labels(labels, len(places))
-    figure = Figure(figsize=(10, 8), layout="constrained")
-    axes = figure.add_subplot()
+    figure = Figure(figsize=(10, 8))
+    # Margins of our own: an automatic layout makes room for the names as if they stood outside the points.
+    axes = figure.add_axes((0.02, 0.02, 0.96, 0.92 if title else 0.96))
     none = numbers < 0
     axes.scatter(places[none, 0], places[none, 1], s=4, c="0.8", linewidths=0)
     axes.scatter(places[~none, 0], places[~none, 1], s=6, c=numbers[~none] % 20, cmap="tab20", linewidths=0)
