@@ -1,0 +1,73 @@
+"""The command ``vicinal``.
+
+It reads files, calls the library's public methods and prints. Importing it loads neither numpy nor a model:
+``--help`` is quick, and each command imports what it needs.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from vicinal.cli import cache, encode, groups, quantize, rerank, similarity
+from vicinal.cli.failures import GuardedGroup, set_up_process, show_tracebacks
+
+app = typer.Typer(
+    name="vicinal",
+    cls=GuardedGroup,
+    help="Sentences become vectors, and the vectors are put to work.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from vicinal import __version__
+
+        typer.echo(f"vicinal {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error (as VICINAL_DEBUG=1 does).")
+    ] = False,
+) -> None:
+    """Sentences become vectors, and the vectors are put to work."""
+    if debug:
+        show_tracebacks()
+
+
+app.command("encode")(encode.encode)
+app.command("similarity")(similarity.similarity)
+app.command("mine")(groups.mine)
+app.command("cluster")(groups.cluster)
+app.command("rerank")(rerank.rerank)
+app.command("quantize")(quantize.quantize)
+app.command("models")(cache.models)
+app.command("download")(cache.download)
+app.add_typer(cache.app, name="cache")
+
+
+def main() -> None:
+    """Run the command line of this process and exit."""
+    set_up_process()
+    arguments = sys.argv[1:]
+    ours = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if "--debug" in ours:  # wherever it stands: it is typed after a command has failed, at its end
+        arguments.remove("--debug")
+        show_tracebacks()
+    app(arguments, prog_name="vicinal")
+
+
+__all__ = ["app", "main"]

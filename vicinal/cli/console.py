@@ -1,0 +1,133 @@
+"""What the commands print: answers to stdout, talk to stderr, numbers for people.
+
+A terminal gets tables and few colours; a pipe or file gets plain tab-separated lines.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+# Control characters of a text must not reach the terminal.
+_CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), " ")
+
+
+def screen() -> Console:
+    """stdout as rich sees it; asked anew each time, because tests and pipes replace the stream."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def is_terminal() -> bool:
+    """Whether a person reads stdout, so that tables are in place."""
+    return screen().is_terminal
+
+
+def say(message: str, kind: str | None = None) -> None:
+    """Write a message to stderr: its lines as they are in a terminal, joined to one elsewhere.
+
+    Args:
+        message: what to say.
+        kind: ``"error"`` or ``"note"``, put before it.
+    """
+    if sys.stderr is None:
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    line = Text()
+    if kind is not None:
+        line.append(f"{kind}: ", style="bold red" if kind == "error" else "bold")
+    console = Console(stderr=True, highlight=False)
+    line.append(message if console.is_terminal else " ".join(message.split()))
+    console.print(line, soft_wrap=not console.is_terminal)
+
+
+def plain_table(headings: bool = True) -> Table:
+    """A table without lines, for terminals of any width."""
+    from rich.table import Table
+
+    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=headings, header_style="bold")
+
+
+def write_rows(rows: Iterable[Sequence[object]]) -> None:
+    """Tab-separated lines to stdout; tabs and line breaks inside a cell become blanks."""
+    for row in rows:
+        sys.stdout.write("\t".join(one_line(str(cell)) for cell in row) + "\n")
+
+
+def write_json(value: Any) -> None:
+    """One JSON document to stdout."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def one_line(text: str) -> str:
+    """A text without line breaks, tabs and other control characters, runs of blanks made one."""
+    return " ".join(text.translate(_CONTROLS).split())
+
+
+def shortened(text: str, width: int) -> str:
+    """A text on one line of at most ``width`` terminal cells; what is cut becomes an ellipsis."""
+    from rich.cells import cell_len, set_cell_size
+
+    text = one_line(text[: 8 * width])
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"
+
+
+def scored(value: float) -> str:
+    """A similarity with three decimals, without a negative zero."""
+    text = f"{value:.3f}"
+    return text.lstrip("-") if float(text) == 0 else text
+
+
+def counted(count: int, what: str, several: str | None = None) -> str:
+    """``1 text``, ``1,400 texts``."""
+    return f"{count:,} {what if count == 1 else several or what + 's'}"
+
+
+def bytes_text(size: float) -> str:
+    """Bytes in decimal units: ``512 B``, ``91.2 MB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 999.5:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def rate_text(count: float, seconds: float) -> str:
+    """Items a second, with three digits at least."""
+    rate = count / max(seconds, 1e-9)
+    return f"{rate:.1f}" if rate < 100 else f"{rate:,.0f}"
+
+
+def seconds_text(seconds: float) -> str:
+    """``0.42 s``, ``12.3 s``, ``3 min 05 s``, ``2 h 07 min``."""
+    if seconds < 99.95:
+        return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def set_up_streams() -> None:
+    """Make stdout and stderr safe for every text, whatever the locale.
+
+    What goes to a pipe or file is UTF-8, unless PYTHONIOENCODING asks for something else; what a terminal
+    cannot show becomes a question mark.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if stream is None or not hasattr(stream, "reconfigure"):
+            continue
+        if stream is sys.stdout and not stream.isatty() and not os.environ.get("PYTHONIOENCODING"):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+        else:
+            stream.reconfigure(errors="replace")

@@ -1,0 +1,121 @@
+"""How a command ends when it does not end well: one line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import warnings
+from contextlib import suppress
+from types import FrameType
+from typing import Any, TextIO
+
+from typer.core import TyperGroup
+
+from vicinal.cli.console import say, set_up_streams
+from vicinal.errors import VicinalError
+
+_INTERRUPTED = 130
+_PIPE_CLOSED = 141
+
+_debug = False
+_swallowed = False
+
+
+def show_tracebacks() -> None:
+    """What ``--debug`` does."""
+    global _debug
+    _debug = True
+
+
+def _debugging() -> bool:
+    return _debug or os.environ.get("VICINAL_DEBUG", "").lower() not in ("", "0", "false", "no")
+
+
+class GuardedGroup(TyperGroup):
+    """The group of all commands: turns exceptions into a line and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        with warnings.catch_warnings():
+            warnings.showwarning = _note
+            try:
+                result = super().invoke(ctx)
+                sys.stdout.flush()
+            except KeyboardInterrupt:
+                say("interrupted")
+                raise SystemExit(_INTERRUPTED) from None
+            except BrokenPipeError:
+                _let_pipe_go()
+                raise SystemExit(_PIPE_CLOSED) from None
+            except (VicinalError, OSError, MemoryError) as error:
+                if _debugging():
+                    raise
+                say(_sentence(error), "error")
+                raise SystemExit(1) from None
+            except Exception as error:
+                if _debugging() or type(error).__module__.startswith(("typer", "click")):
+                    raise  # typer's own: usage errors, and the exceptions that end a command early
+                name = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+                say(f"{name} (this was not foreseen; --debug shows where it happened)", "error")
+                raise SystemExit(1) from None
+            return result
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, VicinalError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, MemoryError):
+        return f"out of memory{': ' + str(error) if str(error) else ''}"
+    return str(error) or type(error).__name__
+
+
+def _note(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    # The library's remedies are for those who call it; the part before them is for everyone.
+    say(str(message).partition(", or set on_truncate=")[0], "note")
+
+
+def _let_pipe_go() -> None:
+    """Point stdout at nothing, so that the interpreter's last flush is quiet too."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _lost(report: sys.UnraisableHookArgs) -> None:
+    """Ctrl-C can fall into a callback of the import system, where Python drops the exception."""
+    global _swallowed
+    if issubclass(report.exc_type, KeyboardInterrupt):
+        _swallowed = True
+    else:
+        sys.__unraisablehook__(report)
+
+
+def stop_if_interrupted() -> None:
+    """Raise the KeyboardInterrupt that Python dropped, if it dropped one; for the long loops."""
+    global _swallowed
+    if _swallowed:
+        _swallowed = False
+        raise KeyboardInterrupt
+
+
+def _end(signum: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + signum)
+
+
+def set_up_process() -> None:
+    """Settings of the whole process, for the real command only: streams, and tidying up when told to end."""
+    set_up_streams()
+    sys.unraisablehook = _lost
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _end)

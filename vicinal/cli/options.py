@@ -1,0 +1,59 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
+
+TextFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE",
+        show_default=False,
+        help="Texts: txt (one a line), jsonl, csv or tsv; - is standard input.",
+    ),
+]
+ModelName = Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="A model folder or hub name.")]
+Field = Annotated[
+    str | None,
+    typer.Option(
+        "--field",
+        "-f",
+        metavar="NAME",
+        help='The jsonl field or column with the text ("text" if not given). '
+        "A number is a column of a file without headings.",
+        show_default=False,
+    ),
+]
+FileFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="txt, jsonl, csv or tsv, where the file's name does not say.",
+        show_default=False,
+    ),
+]
+DType = Annotated[
+    str,
+    typer.Option(metavar="DTYPE", help="auto, float32, bfloat16, float16, or int8 for a quantized model."),
+]
+PromptName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Put this prompt of the model before each text, e.g. query.", show_default=False
+    ),
+]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Texts a batch; if not given, a batch is filled up to a number of tokens.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

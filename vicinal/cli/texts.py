@@ -1,0 +1,175 @@
+"""From a FILE argument to lines and vectors."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vicinal.cli.console import counted, say
+from vicinal.cli.failures import stop_if_interrupted
+from vicinal.errors import InputError
+from vicinal.readers import Line, as_format, read_texts
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from vicinal.models.sentence_transformer import SentenceTransformer
+
+# Texts encoded at a time: enough to sort by length, few enough for the progress bar to move.
+_BLOCK = 1024
+
+
+def lines_of(file: str, field: str | None, format: str | None) -> Iterator[Line]:
+    """The texts of a FILE argument; ``-`` is standard input."""
+    known = as_format(format)
+    if file != "-":
+        return read_texts(file, field, known)
+    if sys.stdin is None:
+        raise InputError("standard input is closed: give a file")
+    if sys.stdin.isatty():
+        say("reading texts from the terminal, one a line; Ctrl-D ends", "note")
+    return read_texts(sys.stdin.buffer, field, known)
+
+
+def filled_lines_of(file: str, field: str | None, format: str | None) -> list[Line]:
+    """The texts that are not blank; how many were left out is said.
+
+    Raises:
+        InputError: all are blank.
+    """
+    every = list(lines_of(file, field, format))
+    filled = [line for line in every if line.text.strip()]
+    if not filled:
+        raise InputError(f"{shown_name(file)} holds no text, only blank lines")
+    if len(filled) < len(every):
+        say(f"{counted(len(every) - len(filled), 'blank text')} left out", "note")
+    return filled
+
+
+def count_lines(file: str, field: str | None, format: str | None) -> int | None:
+    """How many texts a file holds, by reading it to its end, which also finds its errors early.
+
+    None for what can be read only once.
+    """
+    path = Path(file)
+    if file == "-" or (path.exists() and not path.is_file() and not path.is_dir()):
+        return None
+    return sum(1 for _ in lines_of(file, field, format))
+
+
+def shown_name(file: str) -> str:
+    """A FILE argument in messages."""
+    return "standard input" if file == "-" else file
+
+
+def check_argument(text: str, name: str) -> str:
+    """A text from the command line; UTF-8 in a locale that is not, is put right.
+
+    Raises:
+        InputError: the shell handed over bytes that are no text.
+    """
+    if not any("\ud800" <= letter <= "\udfff" for letter in text):
+        return text
+    raw = text.encode(sys.getfilesystemencoding(), "surrogateescape")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name} {raw.decode('utf-8', 'replace')!r} is not valid UTF-8") from error
+
+
+def load_model(name: str, dtype: str = "auto", truncate_dim: int | None = None) -> SentenceTransformer:
+    """The model of ``--model``."""
+    from vicinal import SentenceTransformer
+
+    return SentenceTransformer(name, dtype=dtype, truncate_dim=truncate_dim)
+
+
+@dataclass
+class Encoder:
+    """Encodes lines block by block, and remembers what was too long for the model.
+
+    Attributes:
+        model: the model.
+        prompt_name: as in ``encode``; so are the next two.
+        batch_size: see there.
+        normalize: see there.
+        count: texts encoded so far.
+    """
+
+    model: SentenceTransformer
+    prompt_name: str | None = None
+    batch_size: int | None = None
+    normalize: bool = False
+    count: int = 0
+    _cut: int = field(default=0, init=False)
+    _longest: int = field(default=0, init=False)
+    _first_cut: int = field(default=0, init=False)
+
+    def blocks(self, lines: Iterable[Line], total: int | None) -> Iterator[NDArray[np.float32]]:
+        """Yield ``(n, dim)`` blocks in order, under a progress bar on stderr."""
+        from vicinal.progress import progress_bar
+
+        source = iter(lines)
+        with progress_bar(total, None, "Encoding") as progress:
+            while block := list(islice(source, _BLOCK)):
+                stop_if_interrupted()
+                yield self._encode(block)
+                self.count += len(block)
+                if progress is not None:
+                    progress(len(block))
+
+    def all(self, lines: list[Line]) -> NDArray[np.float32]:
+        """``(n, dim)`` for lines that are in memory; too long ones are reported."""
+        import numpy as np
+
+        rows = np.concatenate(list(self.blocks(lines, len(lines))))
+        self.report()
+        return rows
+
+    def _encode(self, block: list[Line]) -> NDArray[np.float32]:
+        from vicinal.models.truncation import TruncationWarning
+
+        texts = [line.text for line in block]
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", TruncationWarning)
+            rows: NDArray[np.float32] = self.model.encode(
+                texts,
+                self.prompt_name,
+                batch_size=self.batch_size,
+                show_progress_bar=False,
+                normalize_embeddings=self.normalize,
+            )
+        for warning in caught:
+            if not issubclass(warning.category, TruncationWarning):
+                warnings.warn(str(warning.message), warning.category, stacklevel=2)
+        if any(issubclass(warning.category, TruncationWarning) for warning in caught):
+            self._count_cut(block)
+        return rows
+
+    def _count_cut(self, block: list[Line]) -> None:
+        name = self.prompt_name if self.prompt_name is not None else self.model.default_prompt_name
+        prompt = "" if name is None else self.model.prompts[name]
+        lengths = self.model.count_tokens([prompt + line.text for line in block])
+        assert isinstance(lengths, list)
+        limit = self.model.max_seq_length
+        cut = [place for place, length in enumerate(lengths) if length > limit]
+        if cut and not self._cut:
+            self._first_cut = block[cut[0]].number
+        self._cut += len(cut)
+        self._longest = max([self._longest, *(lengths[place] for place in cut)])
+
+    def report(self) -> None:
+        """Say once how many texts were longer than the model reads."""
+        if self._cut:
+            say(
+                f"{counted(self._cut, 'text')} of {self.count:,} "
+                f"{'was' if self._cut == 1 else 'were'} cut to the {self.model.max_seq_length} tokens that the "
+                f"model reads (the longest has {self._longest:,}; the first is on line {self._first_cut:,})",
+                "note",
+            )
