@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal.engine.base import Batch, Engine
+from vicinal.engine.base import Batch, Engine, RaggedEngine
 from vicinal.errors import OutOfMemoryError
+from vicinal.inputs import caller_level
 from vicinal.tokens import Ragged
 
 
@@ -43,12 +44,13 @@ def pad(ragged: Ragged, rows: NDArray[np.intp], pad_id: int, prompt_length: int 
     width = max(int(lengths.max(initial=0)), 1)
     columns = np.arange(width)
     inside = columns[None, :] < lengths[:, None]
-    # Places beyond a row's end are read from somewhere and overwritten.
-    places = np.minimum(ragged.starts[rows][:, None] + columns[None, :], max(len(ragged.ids) - 1, 0))
-    if len(ragged.ids):
-        input_ids = np.where(inside, ragged.ids[places], np.int32(pad_id))
-    else:
+    if not len(ragged.ids):  # nothing but texts without a token
         input_ids = np.full((len(rows), width), pad_id, dtype=np.int32)
+        types = None if ragged.type_ids is None else np.zeros_like(input_ids)
+        return Batch(input_ids, lengths, types, prompt_length)
+    # Places beyond a row's end are read from somewhere and overwritten.
+    places = np.minimum(ragged.starts[rows][:, None] + columns[None, :], len(ragged.ids) - 1)
+    input_ids = np.where(inside, ragged.ids[places], np.int32(pad_id))
     types = None
     if ragged.type_ids is not None:
         types = np.where(inside, ragged.type_ids[places], np.int32(0))
@@ -68,7 +70,7 @@ def run_all(
 ) -> None:
     """Compute a row for every text of ``ragged`` and write it to its own place in ``out``.
 
-    When a batch does not fit into memory, the rest goes on with half the budget.
+    When a batch does not fit into memory, the rest goes on with batches of half as many texts.
 
     Args:
         out: ``(n, k)``; the first k numbers of each engine row are kept.
@@ -77,6 +79,9 @@ def run_all(
     Raises:
         OutOfMemoryError: a single text does not fit.
     """
+    if isinstance(engine, RaggedEngine):
+        engine.run_ragged(ragged, out, progress)
+        return
     lengths = ragged.lengths
     todo = np.arange(len(ragged), dtype=np.intp)
     done = np.zeros(len(ragged), dtype=bool)
@@ -98,8 +103,8 @@ def run_all(
             batch_size = largest // 2
             warnings.warn(
                 f"out of memory with {largest} texts a batch; going on with {batch_size}",
-                ResourceWarning,
-                stacklevel=2,
+                RuntimeWarning,
+                stacklevel=caller_level(),
             )
         todo = np.flatnonzero(~done)
 

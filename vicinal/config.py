@@ -7,7 +7,7 @@ dataclasses below. :func:`read_model_spec` turns a folder into them.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -55,6 +55,21 @@ class TransformerSpec:
 
 
 @dataclass(frozen=True)
+class StaticEmbeddingSpec:
+    """One vector a token, averaged; ``tokenizer.json`` and ``model.safetensors`` lie in ``folder``.
+
+    Attributes:
+        drop_unknown: leave unknown tokens out of the average, as model2vec does and sentence-transformers
+            does not.
+        max_seq_length: tokens that count, None for the limit that ``tokenizer.json`` states, if any.
+    """
+
+    folder: Path
+    drop_unknown: bool = False
+    max_seq_length: int | None = None
+
+
+@dataclass(frozen=True)
 class PoolingSpec:
     """Token vectors become one vector; the vectors of several modes are concatenated in their order."""
 
@@ -99,7 +114,13 @@ class DropoutSpec:
 
 
 ModuleSpec: TypeAlias = (
-    TransformerSpec | PoolingSpec | DenseSpec | NormalizeSpec | LayerNormSpec | DropoutSpec
+    TransformerSpec
+    | StaticEmbeddingSpec
+    | PoolingSpec
+    | DenseSpec
+    | NormalizeSpec
+    | LayerNormSpec
+    | DropoutSpec
 )
 
 
@@ -117,8 +138,14 @@ class ModelSpec:
     activation_fn: str | None = None
 
     @property
-    def transformer(self) -> TransformerSpec:
+    def source(self) -> TransformerSpec | StaticEmbeddingSpec:
         """The first module, which reads the text."""
+        first = self.modules[0]
+        return first if isinstance(first, StaticEmbeddingSpec) else self.transformer
+
+    @property
+    def transformer(self) -> TransformerSpec:
+        """The first module, where it must be a transformer."""
         first = self.modules[0]
         if not isinstance(first, TransformerSpec):
             raise ModelFormatError(
@@ -150,8 +177,12 @@ def hidden_size(config: Mapping[str, Any], folder: Path) -> int:
 
 def embedding_dimension(spec: ModelSpec) -> int:
     """Length of the sentence vectors that the modules of ``spec`` give, before any truncation."""
-    width = hidden_size(spec.transformer.config, spec.transformer.folder)
-    for module in spec.modules[1:]:
+    return width_after(spec.modules[1:], hidden_size(spec.transformer.config, spec.transformer.folder))
+
+
+def width_after(modules: Sequence[ModuleSpec], width: int) -> int:
+    """Length of the vectors that ``modules`` make of vectors of ``width``."""
+    for module in modules:
         if isinstance(module, PoolingSpec):
             width *= len(module.modes)
         elif isinstance(module, DenseSpec):
@@ -173,10 +204,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _read_any(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise ModelFormatError(f"{path}: this file of the model folder is missing") from error
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        raise ModelFormatError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    except (ValueError, RecursionError) as error:
         raise ModelFormatError(
             f"{path}: cannot be read as JSON ({error}); download the model again"
         ) from error
@@ -198,12 +231,23 @@ def read_model_spec(folder: Path, config_overrides: Mapping[str, Any] | None = N
     folder = Path(folder)
     if not folder.is_dir():
         raise ModelNotFoundError(f"{folder}: no such model folder")
+    try:
+        return _read_folder(folder, config_overrides)
+    except PermissionError as error:
+        raise ModelFormatError(
+            f"{folder}: cannot be read ({error.strerror}: {error.filename}); check its permissions"
+        ) from error
+
+
+def _read_folder(folder: Path, config_overrides: Mapping[str, Any] | None) -> ModelSpec:
     extra: dict[str, Any] = {}
     if (folder / "config_sentence_transformers.json").is_file():
         extra = read_json(folder / "config_sentence_transformers.json")
     modules: tuple[ModuleSpec, ...]
     if (folder / "modules.json").is_file():
         modules = _read_modules(folder, config_overrides)
+    elif _is_model2vec(folder):
+        modules = _read_model2vec(folder)
     elif (folder / "config.json").is_file():
         transformer = _read_transformer(folder, config_overrides)
         modules = (transformer, PoolingSpec(modes=("mean",)))
@@ -216,9 +260,9 @@ def read_model_spec(folder: Path, config_overrides: Mapping[str, Any] | None = N
         folder=folder,
         modules=modules,
         prompts=_prompts(extra, folder),
-        default_prompt_name=extra.get("default_prompt_name"),
+        default_prompt_name=_default_prompt(extra, folder),
         similarity_fn_name=extra.get("similarity_fn_name"),
-        truncate_dim=extra.get("truncate_dim"),
+        truncate_dim=_count(extra, "truncate_dim", folder / "config_sentence_transformers.json"),
         model_type=extra.get("model_type"),
         activation_fn=extra.get("activation_fn"),
     )
@@ -238,15 +282,44 @@ def _prompts(extra: Mapping[str, Any], folder: Path) -> dict[str, str]:
     return dict(prompts)
 
 
+def _default_prompt(extra: Mapping[str, Any], folder: Path) -> str | None:
+    name = extra.get("default_prompt_name")
+    if name is None:
+        return None
+    if not isinstance(name, str) or name not in (extra.get("prompts") or {}):
+        raise ModelFormatError(
+            f"{folder}/config_sentence_transformers.json: default_prompt_name {name!r} is none of its prompts"
+        )
+    return name
+
+
+def _count(settings: Mapping[str, Any], key: str, file: Path) -> int | None:
+    """A positive whole number, or None where the key is absent, null or 0."""
+    value = settings.get(key)
+    if not value:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 1 or value != int(value):
+        raise ModelFormatError(f"{file}: {key!r} must be a positive whole number, found {value!r}")
+    return int(value)
+
+
+def _needed(settings: Mapping[str, Any], key: str, file: Path) -> int:
+    value = _count(settings, key, file)
+    if value is None:
+        raise ModelFormatError(f"{file}: the key {key!r} is missing")
+    return value
+
+
 def _read_modules(folder: Path, config_overrides: Mapping[str, Any] | None) -> tuple[ModuleSpec, ...]:
     entries = _read_any(folder / "modules.json")
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise ModelFormatError(f"{folder}/modules.json: expected a list of modules")
-    entries = sorted(entries, key=lambda entry: entry.get("idx", 0))
+    if all(isinstance(entry.get("idx"), int) for entry in entries):
+        entries = sorted(entries, key=lambda entry: int(entry["idx"]))
     modules: list[ModuleSpec] = []
     for entry in entries:
         type_name = str(entry.get("type", ""))
-        path = _inside(folder, str(entry.get("path", "")))
+        path = _inside(folder, str(entry.get("path") or ""))
         modules.append(_read_module(type_name, path, config_overrides))
     return tuple(modules)
 
@@ -256,7 +329,11 @@ def _inside(folder: Path, relative: str) -> Path:
 
     Only the spelling is judged: files of a hub cache are links to a blob store outside the folder.
     """
-    if relative.startswith(("/", "\\")) or ".." in Path(relative.replace("\\", "/")).parts or ":" in relative:
+    if (
+        relative.startswith(("/", "\\"))
+        or ".." in Path(relative.replace("\\", "/")).parts
+        or set(":\0") & set(relative)
+    ):
         raise ModelFormatError(f"{folder}/modules.json: the path {relative!r} leaves the model folder")
     return folder / relative if relative else folder
 
@@ -267,21 +344,26 @@ def _read_module(type_name: str, folder: Path, config_overrides: Mapping[str, An
         kind = ""
     if kind == "Transformer":
         return _read_transformer(folder, config_overrides)
+    if kind == "StaticEmbedding":
+        return StaticEmbeddingSpec(folder, drop_unknown=bool(_optional(folder).get("drop_unknown", False)))
     if kind == "Normalize":
         settings = _optional(folder)
         return NormalizeSpec(on_tokens=_on_tokens(settings, folder))
     if kind == "Dropout":
-        return DropoutSpec(rate=float(_optional(folder).get("dropout", 0.2)))
+        rate = _optional(folder).get("dropout", 0.2)
+        if not isinstance(rate, (int, float)):
+            raise ModelFormatError(f"{folder}/config.json: 'dropout' must be a number, found {rate!r}")
+        return DropoutSpec(rate=float(rate))
     if kind == "Pooling":
         return _read_pooling(folder)
     if kind == "Dense":
         return _read_dense(folder)
     if kind == "LayerNorm":
         settings = read_json(folder / "config.json")
-        return LayerNormSpec(folder=folder, dimension=int(settings["dimension"]))
+        return LayerNormSpec(folder=folder, dimension=_needed(settings, "dimension", folder / "config.json"))
     raise UnsupportedModelError(
         f"{folder}: the module type {type_name!r} is not one that Vicinal can run without PyTorch "
-        f"(it knows Transformer, Pooling, Dense, Normalize, LayerNorm and Dropout)"
+        f"(it knows Transformer, StaticEmbedding, Pooling, Dense, Normalize, LayerNorm and Dropout)"
     )
 
 
@@ -305,7 +387,7 @@ def _read_pooling(folder: Path) -> PoolingSpec:
     found: list[str] = []
     if settings.get("pooling_mode"):
         named = settings["pooling_mode"]
-        found = [str(name) for name in ([named] if isinstance(named, str) else named)]
+        found = [str(name) for name in (named if isinstance(named, list) else [named])]
         found = [_POOLING_SPELLINGS.get(name, name) for name in found]
     else:
         found = [mode for mode, flag in POOLING_FLAGS.items() if settings.get(flag)]
@@ -318,49 +400,58 @@ def _read_pooling(folder: Path) -> PoolingSpec:
         raise ModelFormatError(
             f"{folder}/config.json: no pooling mode is switched on; set one of {', '.join(POOLING_FLAGS)}"
         )
-    dimension = settings.get("embedding_dimension", settings.get("word_embedding_dimension"))
+    key = "embedding_dimension" if "embedding_dimension" in settings else "word_embedding_dimension"
     return PoolingSpec(
         modes=tuple(found),
-        dimension=int(dimension) if dimension else None,
+        dimension=_count(settings, key, folder / "config.json"),
         include_prompt=bool(settings.get("include_prompt", True)),
     )
 
 
 def _read_dense(folder: Path) -> DenseSpec:
     settings = read_json(folder / "config.json")
-    activation = str(settings.get("activation_function") or "Identity").rpartition(".")[2]
+    # Without the key, the layer's own default; null has always meant none.
+    activation = str(settings.get("activation_function", "Tanh") or "Identity").rpartition(".")[2]
     if activation not in ACTIVATIONS:
         raise UnsupportedModelError(
             f"{folder}/config.json: unknown activation_function {settings.get('activation_function')!r}; "
             f"known: {', '.join(ACTIVATIONS)}"
         )
-    try:
-        return DenseSpec(
-            folder=folder,
-            in_features=int(settings["in_features"]),
-            out_features=int(settings["out_features"]),
-            bias=bool(settings.get("bias", True)),
-            activation=activation,
-            residual=bool(settings.get("use_residual", False)),
-            on_tokens=_on_tokens(settings, folder),
-        )
-    except KeyError as error:
-        raise ModelFormatError(f"{folder}/config.json: the key {error} is missing") from error
+    return DenseSpec(
+        folder=folder,
+        in_features=_needed(settings, "in_features", folder / "config.json"),
+        out_features=_needed(settings, "out_features", folder / "config.json"),
+        bias=bool(settings.get("bias", True)),
+        activation=activation,
+        residual=bool(settings.get("use_residual", False)),
+        on_tokens=_on_tokens(settings, folder),
+    )
 
 
 def _read_transformer(folder: Path, overrides: Mapping[str, Any] | None) -> TransformerSpec:
     settings: dict[str, Any] = {}
-    for name in _TRANSFORMER_CONFIGS:
-        if (folder / name).is_file():
-            settings = read_json(folder / name)
-            break
+    found = next((folder / name for name in _TRANSFORMER_CONFIGS if (folder / name).is_file()), None)
+    if found is not None:
+        settings = read_json(found)
     config = read_json(folder / "config.json")
     if overrides:
         config = {**config, **overrides}
-    length = settings.get("max_seq_length")
     return TransformerSpec(
         folder=folder,
         config=config,
-        max_seq_length=int(length) if length else None,
+        max_seq_length=_count(settings, "max_seq_length", found or folder),
         do_lower_case=bool(settings.get("do_lower_case", False)),
     )
+
+
+def _is_model2vec(folder: Path) -> bool:
+    path = folder / "config.json"
+    return path.is_file() and str(read_json(path).get("model_type", "")).lower() == "model2vec"
+
+
+def _read_model2vec(folder: Path) -> tuple[ModuleSpec, ...]:
+    """A folder of model2vec without ``modules.json`` (with one, the folder says itself what to do)."""
+    config = read_json(folder / "config.json")
+    length = config.get("max_length")
+    static = StaticEmbeddingSpec(folder, drop_unknown=True, max_seq_length=int(length) if length else None)
+    return (static, NormalizeSpec()) if config.get("normalize") else (static,)

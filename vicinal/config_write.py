@@ -16,6 +16,7 @@ from vicinal.config import (
     ModuleSpec,
     NormalizeSpec,
     PoolingSpec,
+    StaticEmbeddingSpec,
     TransformerSpec,
 )
 
@@ -36,7 +37,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def module_folders(spec: ModelSpec) -> list[tuple[ModuleSpec, str]]:
-    """Each module with the folder that it gets: the transformer the root, the others ``1_Pooling``, ..."""
+    """Each module with the folder that it gets: the first the root, the others ``1_Pooling``, ..."""
     named: list[tuple[ModuleSpec, str]] = []
     for place, module in enumerate(spec.modules):
         kind = type(module).__name__.removesuffix("Spec")
@@ -92,6 +93,8 @@ def _settings(module: ModuleSpec) -> dict[str, Any] | None:
         return {"dimension": module.dimension}
     if isinstance(module, DropoutSpec):
         return {"dropout": module.rate}
+    if isinstance(module, StaticEmbeddingSpec) and module.drop_unknown:
+        return {"drop_unknown": True}
     if isinstance(module, NormalizeSpec) and module.on_tokens:
         return {"module_input_name": "token_embeddings", "module_output_name": "token_embeddings"}
     return None

@@ -54,6 +54,9 @@ __all__ = [
 
 _TRUE = {"1", "ON", "YES", "TRUE"}
 
+#: Models that lie in the package itself.
+_BUNDLED = {"vicinal-mini": Path(__file__).parent / "data" / "vicinal-mini"}
+
 
 def resolve_model(
     name_or_path: str | os.PathLike[str],
@@ -66,11 +69,12 @@ def resolve_model(
 ) -> Path:
     """Turn a model's name or path into the local folder that holds it.
 
-    An existing folder is returned as it is. Otherwise the name is looked for in the cache, and on the hub
-    only if the cache does not hold a whole copy (or holds one that another library left without
-    ``modules.json``, so that the pooling is not known: the hub is then asked once). A bare name
-    such as ``all-MiniLM-L6-v2`` means ``sentence-transformers/all-MiniLM-L6-v2``, and failing that the hub's
-    own bare name (``bert-base-uncased``). What looks like a path is never asked of the hub.
+    ``vicinal-mini`` lies in the package. An existing folder is returned as it is. Otherwise the name is
+    looked for in the cache, and on the hub only if the cache does not hold a whole copy (or holds one
+    that another library left without ``modules.json``, so that the pooling is not known: the hub is then
+    asked once). A bare name such as ``all-MiniLM-L6-v2`` means ``sentence-transformers/all-
+    MiniLM-L6-v2``, and failing that the hub's own bare name (``bert-base-uncased``). What looks like a
+    path is never asked of the hub.
 
     Args:
         name_or_path: a folder, or a hub name.
@@ -93,6 +97,8 @@ def resolve_model(
         InputError, InputTypeError: an argument cannot be meant.
     """
     name = _as_text(name_or_path)
+    if name in _BUNDLED:
+        return _BUNDLED[name]
     folder = Path(os.path.abspath(os.path.expanduser(name)))
     if folder.is_dir():
         return folder

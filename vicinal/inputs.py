@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -39,17 +40,20 @@ def explains_keywords(function: Callable[Parameters, Result]) -> Callable[Parame
     return wrapper
 
 
-def as_texts(sentences: object, argument: str = "sentences") -> tuple[list[str], bool]:
+def as_texts(sentences: object, argument: str = "sentences", first: int = 0) -> tuple[list[str], bool]:
     """A list of texts, and whether a single string was given.
 
     Args:
         sentences: a string, or an iterable of strings (list, tuple, array, Series, generator, ...).
         argument: its name in errors.
+        first: number of the first text in errors, for a part of a longer input.
 
     Raises:
         InputTypeError: it is something else, or one of its items is; the item's position is named.
+        InputError: a text holds what is no character.
     """
     if isinstance(sentences, str):
+        _check_unicode(sentences, argument)
         return [sentences], True
     if isinstance(sentences, (bytes, bytearray)):
         raise InputTypeError(
@@ -57,11 +61,34 @@ def as_texts(sentences: object, argument: str = "sentences") -> tuple[list[str],
         )
     if sentences is None or isinstance(sentences, Mapping) or not isinstance(sentences, Iterable):
         raise InputTypeError(f"{argument} is {_name(sentences)}, not a text or a list of texts")
+    if getattr(sentences, "shape", None) == ():
+        raise InputTypeError(f"{argument} is an array of no dimensions; give it as a text: str(array)")
     texts = sentences if isinstance(sentences, list) else list(sentences)
     for place, text in enumerate(texts):
         if not isinstance(text, str):
-            raise InputTypeError(f"{argument}[{place}] is {_name(text)}, not a text{_remedy(text)}")
+            raise InputTypeError(f"{argument}[{first + place}] is {_name(text)}, not a text{_remedy(text)}")
+        if not text.isascii():
+            _check_unicode(text, f"{argument}[{first + place}]")
     return texts, False
+
+
+def _check_unicode(text: str, name: str) -> None:
+    """Refuse half characters, which JSON such as ``"\\ud800"`` and broken decoders leave behind."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{name} holds the lone surrogate {text[error.start]!r} at place {error.start}, which is no "
+            "character; replace such with text.encode('utf-8', 'replace').decode()"
+        ) from error
+
+
+def caller_level() -> int:
+    """The ``stacklevel`` with which a warning points at the line outside of Vicinal that led to it."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "vicinal":
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _name(value: object) -> str:
@@ -79,6 +106,22 @@ def _remedy(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return ": pairs of texts go to CrossEncoder.predict"
     return ""
+
+
+def as_prompts(prompts: object) -> dict[str, str]:
+    """Prompts by name; None is none.
+
+    Raises:
+        InputTypeError: not a mapping of names to texts.
+    """
+    if prompts is None:
+        return {}
+    if not isinstance(prompts, Mapping):
+        raise InputTypeError(f"prompts is {_name(prompts)}; give a dictionary of names and texts")
+    for name, text in prompts.items():
+        if not isinstance(name, str) or not isinstance(text, str):
+            raise InputTypeError(f"prompts[{name!r}] is {_name(text)}; names and prompts are texts")
+    return dict(prompts)
 
 
 def check_choice(value: Any, choices: Sequence[Any], argument: str) -> None:

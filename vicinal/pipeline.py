@@ -108,9 +108,9 @@ class SearchPipeline:
         found = self._matrix.search(self.bi_encoder.encode_query(query), top_k=wanted)[0]
         hits = [
             {
-                "corpus_id": hit["corpus_id"],
+                "corpus_id": int(hit["corpus_id"]),
                 "score": hit["score"],
-                "text": self.corpus[hit["corpus_id"]],
+                "text": self.corpus[int(hit["corpus_id"])],
                 "retrieval_score": hit["score"],
             }
             for hit in found

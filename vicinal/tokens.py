@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -97,6 +98,8 @@ class TextTokenizer:
         pad_id: the id that fills up rows.
         padding_side: ``"right"`` or ``"left"``, as the folder says; batches for the engines are padded on
             the right all the same.
+        vocabulary: ids that the model has vectors for; None if not known.
+        special_tokens: whether the tokenizer's own go around each text.
     """
 
     def __init__(
@@ -108,17 +111,22 @@ class TextTokenizer:
         lower: bool = False,
         truncation_side: str = "right",
         padding_side: str = "right",
+        vocabulary: int | None = None,
+        special_tokens: bool = True,
     ) -> None:
         backend.no_truncation()
         backend.no_padding()
+        if lower:
+            _lowercase(backend)
         self.backend = backend
         self.max_length = max_length
         self.pad_id = pad_id
-        self.lower = lower
+        self.vocabulary = vocabulary
         self.truncation_side = truncation_side
         self.padding_side = padding_side
-        self._single = _template(backend, ("a",))
-        self._pair = _template(backend, ("a", "a"))
+        example = _example(backend)
+        self._single = _template(backend, (example,)) if special_tokens else _bare(1)
+        self._pair = _template(backend, (example, example)) if special_tokens else _bare(2)
         self._process = os.getpid()
 
     def __call__(self, texts: Sequence[str]) -> Ragged:
@@ -134,6 +142,7 @@ class TextTokenizer:
             pieces.append(np.fromiter(chain.from_iterable(rows), dtype=np.int32))
         starts = _starts(np.minimum(counts, room) + self._single.count)
         flat = np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.int32)
+        self._check_ids(flat)
         return Ragged(flat, starts, counts + np.int32(self._single.count))
 
     def count(self, texts: Sequence[str]) -> NDArray[np.int32]:
@@ -176,6 +185,7 @@ class TextTokenizer:
         kinds = np.tile(np.array(self._pair.piece_types, dtype=np.int32), len(firsts))
         types = np.repeat(kinds, [len(piece) for piece in pieces])
         ids = np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.int32)
+        self._check_ids(ids)
         return Ragged(
             ids, starts, (full[0] + full[1] + self._pair.count).astype(np.int32), types.astype(np.int32)
         )
@@ -184,6 +194,11 @@ class TextTokenizer:
         """Tokens that ``prompt`` takes at the start of a text, special tokens in front of it included."""
         (ids,) = self._split([prompt])
         return len(ids) + len(self._single.parts[0])
+
+    @property
+    def sides(self) -> dict[str, str]:
+        """The keys of ``tokenizer_config.json`` for where texts are cut and padded."""
+        return {"truncation_side": self.truncation_side, "padding_side": self.padding_side}
 
     def unknown_share(self, ragged: Ragged) -> float:
         """Which part of all tokens is the unknown token (0 where the tokenizer has none)."""
@@ -200,10 +215,20 @@ class TextTokenizer:
             # The library's threads do not survive a fork; without this it prints a warning about it.
             os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
             self._process = os.getpid()
-        if self.lower:
-            texts = [text.lower() for text in texts]
-        encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        try:
+            encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        except Exception as error:  # the library raises plain Exception, e.g. without an unknown token
+            raise ModelFormatError(f"the folder's tokenizer cannot split these texts ({error})") from error
         return [encoding.ids for encoding in encodings]
+
+    def _check_ids(self, ids: NDArray[np.int32]) -> None:
+        """Refuse ids without a vector; the engine would take zeros for them and say nothing."""
+        highest = int(ids.max(initial=-1))
+        if self.vocabulary is not None and highest >= self.vocabulary:
+            raise ModelFormatError(
+                f"the tokenizer gives the id {highest} ({self.backend.id_to_token(highest)!r}), but config.json "
+                f"has vocab_size {self.vocabulary}: the folder's tokenizer and weights do not belong together"
+            )
 
     def _cut(self, ids: Any, room: int) -> Any:
         if len(ids) <= room:
@@ -219,6 +244,14 @@ class TextTokenizer:
         self.__dict__.update(state)
         self.backend = Tokenizer.from_str(state["backend"])
         self._process = os.getpid()
+
+
+def _lowercase(backend: Tokenizer) -> None:
+    """Put lower case in front of the other normalisation; special tokens in a text stay what they are."""
+    from tokenizers.normalizers import Lowercase, Sequence
+
+    known = backend.normalizer
+    backend.normalizer = Lowercase() if known is None else Sequence([Lowercase(), known])
 
 
 def longest_first(
@@ -242,6 +275,21 @@ def _starts(lengths: NDArray[np.int32]) -> NDArray[np.int64]:
     starts = np.zeros(len(lengths) + 1, dtype=np.int64)
     np.cumsum(lengths, out=starts[1:])
     return starts
+
+
+def _bare(texts: int) -> _Template:
+    """No special tokens."""
+    return _Template(((),) * (texts + 1), ((),) * (texts + 1), (0,) * texts)
+
+
+def _example(backend: Tokenizer) -> str:
+    """A text that is made of at least one token."""
+    vocabulary = range(min(backend.get_vocab_size(), 1000))
+    for text in chain(("a",), map(backend.id_to_token, vocabulary)):
+        with suppress(Exception):  # a tokenizer without an unknown token raises one
+            if text and backend.encode(text, add_special_tokens=False).ids:
+                return text
+    raise ModelFormatError("the folder's tokenizer makes no token of any text")
 
 
 def _template(backend: Tokenizer, texts: tuple[str, ...]) -> _Template:
@@ -282,7 +330,13 @@ def load_tokenizer(
     backend = _backend(folder, options)
     limits = [position_limit]
     declared = options.get("model_max_length")
+    if declared is not None and (isinstance(declared, bool) or not isinstance(declared, (int, float))):
+        raise ModelFormatError(f"{path}: 'model_max_length' must be a number, found {declared!r}")
     limits.append(spec.max_seq_length or (int(declared) if declared and declared < _NO_LIMIT else None))
+    for key in ("truncation_side", "padding_side"):
+        if options.get(key, "right") not in ("right", "left"):
+            raise ModelFormatError(f"{path}: {key!r} must be 'right' or 'left', found {options[key]!r}")
+    vocabulary = spec.config.get("vocab_size")
     known = [limit for limit in limits if limit]
     return TextTokenizer(
         backend,
@@ -291,6 +345,7 @@ def load_tokenizer(
         lower=spec.do_lower_case,
         truncation_side=str(options.get("truncation_side", "right")),
         padding_side=str(options.get("padding_side", "right")),
+        vocabulary=vocabulary if isinstance(vocabulary, int) and vocabulary > 0 else None,
     )
 
 

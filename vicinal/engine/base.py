@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from vicinal.tokens import Ragged
 
 Tag = TypeVar("Tag")
 
@@ -56,4 +59,21 @@ class Engine(Protocol):
 
     def run_tokens(self, batch: Batch) -> NDArray[np.float32]:
         """``(n, length, hidden)`` float32: the vector of every token, before pooling."""
+        ...
+
+
+@runtime_checkable
+class RaggedEngine(Protocol):
+    """An engine that needs no padding, and so no batches: it takes all texts as they are."""
+
+    def run_ragged(
+        self, ragged: Ragged, out: NDArray[np.float32], progress: Callable[[int], None] | None = None
+    ) -> None:
+        """Write the first numbers of each text's vector to its row of ``out``.
+
+        Args:
+            ragged: n texts.
+            out: ``(n, k)`` float32.
+            progress: called with the number of texts that were just finished.
+        """
         ...

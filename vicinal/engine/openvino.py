@@ -13,7 +13,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import numpy as np
@@ -86,15 +86,18 @@ class OpenVINOEngine:
 
     def run(self, batch: Batch) -> NDArray[np.float32]:
         """``(n, dimension)`` float32, with all cores on this one batch."""
-        return self._get("latency").run(batch)
+        with self._memory_given_back():
+            return self._get("latency").run(batch)
 
     def run_tokens(self, batch: Batch) -> NDArray[np.float32]:
         """``(n, length, hidden)`` float32: token vectors; rows behind a text's end mean nothing."""
-        return self._get("tokens").run(batch)
+        with self._memory_given_back():
+            return self._get("tokens").run(batch)
 
     def run_many(self, batches: Iterable[tuple[Tag, Batch]]) -> Iterator[tuple[Tag, NDArray[np.float32]]]:
         """Yield ``(tag, rows)`` for each ``(tag, batch)`` in their order, one batch a core at a time."""
-        return self._get("throughput").run_many(batches)
+        with self._memory_given_back():
+            yield from self._get("throughput").run_many(batches)
 
     @property
     def precision(self) -> str:
@@ -107,6 +110,16 @@ class OpenVINOEngine:
         if self.dtype in _PRECISION:
             return _PRECISION[self.dtype]
         return "bf16" if native_bfloat16(core) else "f32"
+
+    @contextmanager
+    def _memory_given_back(self) -> Iterator[None]:
+        """Forget the compiled graphs after a lack of memory: they keep what their largest batch took."""
+        try:
+            yield
+        except OutOfMemoryError:
+            with self._lock:
+                self._compiled = {}
+            raise
 
     def _get(self, form: str) -> _Compiled:
         if form == "throughput" and self.threads == 1:
@@ -128,7 +141,10 @@ class OpenVINOEngine:
             "ENABLE_CPU_PINNING": False,
         }
         model = self._build("tokens" if form == "tokens" else "sentence")
-        return _Compiled(core.compile_model(model, "CPU", options), streams)
+        try:
+            return _Compiled(core.compile_model(model, "CPU", options), streams)
+        except RuntimeError as error:
+            raise _explained(error) from error
 
     def _streams(self) -> int:
         # One thread a stream on small machines; on large ones a batch's working set must still fit the
@@ -220,8 +236,9 @@ class _Compiled:
             elif name == "position_ids":
                 row = np.arange(batch.input_ids.shape[1], dtype=np.int32)
                 values[name] = np.broadcast_to(row, batch.input_ids.shape)
+        # asarray, as ascontiguousarray would make a vector of the scalar prompt_length
         return {
-            name: np.ascontiguousarray(values[name], dtype=self.input_types[name])
+            name: np.asarray(values[name], dtype=self.input_types[name], order="C")
             for name in self.input_names
         }
 

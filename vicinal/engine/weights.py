@@ -135,6 +135,14 @@ class Weights:
             return cls({_modern(name): partial(np.asarray, array) for name, array in arrays.items()}, folder)
         raise ModelFormatError(f"{folder}: no weights ({stem}.safetensors, its shards or pytorch_model.bin)")
 
+    @staticmethod
+    def needs_torch(folder: Path, stem: str = "model") -> bool:
+        """Whether the only weights of ``folder`` are in torch's own format."""
+        safe = (f"{stem}.safetensors", f"{stem}.safetensors.index.json")
+        return (folder / "pytorch_model.bin").is_file() and not any(
+            (folder / name).is_file() for name in safe
+        )
+
     def without_prefix(self, probe: str, prefixes: Iterable[str]) -> Weights:
         """The same tensors with the first of ``prefixes`` taken off under which ``probe`` is found.
 

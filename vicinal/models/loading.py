@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from vicinal.config import ModelSpec, TransformerSpec, read_model_spec
+from vicinal.config import ModelSpec, StaticEmbeddingSpec, TransformerSpec, read_model_spec
+from vicinal.engine.base import Engine
 from vicinal.engine.graphs import FAMILIES
-from vicinal.engine.graphs.source import DTYPES, choose_graph
+from vicinal.engine.graphs.source import DTYPES, SentenceGraph, choose_graph
+from vicinal.engine.static import StaticEngine, StaticTable
 from vicinal.errors import InputError, InputTypeError, ModelFormatError
 from vicinal.hub import resolve_model
 from vicinal.inputs import check_choice
+from vicinal.static_tokens import load_static_tokenizer
 from vicinal.tokens import TextTokenizer, load_tokenizer
 
 _BACKENDS = ("auto", "openvino", "onnx")
@@ -102,6 +105,8 @@ def refuse_cross_encoder(spec: ModelSpec) -> None:
     Raises:
         ModelFormatError: ``spec`` is one, by its own word or by its classification head.
     """
+    if isinstance(spec.source, StaticEmbeddingSpec):
+        return
     architectures = spec.transformer.config.get("architectures") or [""]
     plain = not (spec.folder / "modules.json").is_file()
     if spec.model_type == "CrossEncoder" or (
@@ -118,8 +123,47 @@ def read_tokenizer(spec: TransformerSpec, settings: Mapping[str, Any] | None) ->
     return load_tokenizer(spec, position_limit=position_limit(spec), settings=dict(settings or {}))
 
 
-def position_limit(spec: TransformerSpec) -> int | None:
+def read_texts(spec: ModelSpec, settings: Mapping[str, Any] | None) -> TextTokenizer:
+    """The tokenizer of a sentence model, whatever its first module is."""
+    source = spec.source
+    if isinstance(source, StaticEmbeddingSpec):
+        if settings and settings.get("model_max_length"):
+            source = replace(source, max_seq_length=int(settings["model_max_length"]))
+        return load_static_tokenizer(source)
+    return read_tokenizer(source, settings)
+
+
+def choose_source(spec: ModelSpec, options: Options) -> SentenceGraph | StaticTable:
+    """What computes the vectors: a graph, or a table of a static model.
+
+    Raises:
+        InputError: the folder does not hold what was asked for.
+    """
+    if not isinstance(spec.source, StaticEmbeddingSpec):
+        return choose_graph(spec, options.dtype, options.file_name, prefer_file=options.backend == "onnx")
+    if options.file_name is not None or options.backend == "onnx" or options.dtype == "int8":
+        asked = f"file_name={options.file_name!r}" if options.file_name else f"backend={options.backend!r}"
+        asked = "dtype='int8'" if options.dtype == "int8" else asked
+        raise InputError(
+            f"{spec.folder}: {asked} is for transformers; a static model is a table of numbers, averaged in "
+            "float32: leave it out"
+        )
+    return StaticTable(spec)
+
+
+def open_engine(source: SentenceGraph | StaticTable, dtype: str) -> Engine:
+    """The engine for a graph or a table. A static one computes in float32, whatever ``dtype`` is."""
+    if isinstance(source, StaticTable):
+        return StaticEngine(source)
+    from vicinal.engine.openvino import OpenVINOEngine
+
+    return OpenVINOEngine(source, source.dimension, "auto" if dtype == "int8" else dtype)
+
+
+def position_limit(spec: TransformerSpec | StaticEmbeddingSpec) -> int | None:
     """Tokens that the architecture has positions for; None if it sets no limit."""
+    if isinstance(spec, StaticEmbeddingSpec):
+        return None
     positions = spec.config.get("max_position_embeddings", spec.config.get("n_positions"))
     if not positions:
         return None
@@ -131,8 +175,11 @@ __all__ = [
     "Options",
     "check_device",
     "choose_graph",
+    "choose_source",
+    "open_engine",
     "position_limit",
     "read_options",
     "read_spec",
+    "read_texts",
     "read_tokenizer",
 ]

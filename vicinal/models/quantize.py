@@ -27,6 +27,10 @@ def quantize_model(model: SentenceTransformer, texts: list[str], path: Path, sam
     """
     if not texts:
         raise InputError("calibration_texts is empty: give 100 or more texts like those that will be encoded")
+    if not isinstance(model._graph, SentenceGraph):
+        raise InputError(
+            f"{model._spec.folder} is a static model, which has no graph to quantise: it is an average of rows"
+        )
     if model._graph.quantized:
         raise InputError(f"{model._spec.folder} is quantised already; start from the float model")
     try:

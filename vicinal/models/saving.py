@@ -11,10 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import vicinal
-from vicinal.config import DenseSpec, LayerNormSpec, ModelSpec, PoolingSpec, hidden_size, read_json
+from vicinal.config import (
+    DenseSpec,
+    LayerNormSpec,
+    ModelSpec,
+    PoolingSpec,
+    StaticEmbeddingSpec,
+    hidden_size,
+    read_json,
+)
 from vicinal.config_write import module_folders, write_bytes, write_configs, write_json
 from vicinal.engine.graphs.source import SentenceGraph
+from vicinal.engine.static import StaticTable
 from vicinal.errors import InputError
+from vicinal.models.static_folder import tokenizer_of, write_static
+from vicinal.static_tokens import UNLIMITED
 
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model.bin")
 _TOKENIZER = (
@@ -46,6 +57,7 @@ def save_folder(
     truncate_dim: int | None,
     max_seq_length: int,
     dimension: int,
+    tokenizer_settings: Mapping[str, str],
     model_name: str | None,
 ) -> None:
     """Write ``spec`` and the settings to ``target``, a folder that other libraries load too.
@@ -56,10 +68,13 @@ def save_folder(
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file; save takes a folder")
     target.mkdir(parents=True, exist_ok=True)
-    spec = _with_pooling_width(spec)
-    source = spec.transformer.folder
-    if source.resolve() != target.resolve():
+    source = spec.source.folder
+    if isinstance(spec.source, StaticEmbeddingSpec):
+        rows, tokenizer = StaticTable(spec).rows(), tokenizer_of(source)
+        write_static(target, rows, tokenizer, max_seq_length=max_seq_length)
+    elif source.resolve() != target.resolve():
         _copy(source, target, (*_WEIGHTS, *_TOKENIZER, *_GRAPHS))
+    _write_tokenizer_settings(target, tokenizer_settings)
     for module, path in module_folders(spec):
         if (
             isinstance(module, (DenseSpec, LayerNormSpec))
@@ -75,7 +90,7 @@ def save_folder(
     }
     if truncate_dim is not None:
         extra["truncate_dim"] = truncate_dim
-    write_configs(spec, target, extra, max_seq_length)
+    write_configs(_with_pooling_width(spec), target, extra, max_seq_length)
     if not (target / "README.md").exists():
         card = _card(model_name or target.name, spec, dimension, max_seq_length, similarity_fn_name)
         write_bytes(target / "README.md", card.encode())
@@ -100,6 +115,8 @@ def save_cross_encoder(spec: ModelSpec, target: Path, *, max_length: int) -> Non
 
 def _with_pooling_width(spec: ModelSpec) -> ModelSpec:
     """A plain transformers folder does not write down its pooling; a saved one does."""
+    if isinstance(spec.source, StaticEmbeddingSpec):
+        return spec
     width = hidden_size(spec.transformer.config, spec.transformer.folder)
     modules = tuple(
         replace(module, dimension=module.dimension or width) if isinstance(module, PoolingSpec) else module
@@ -108,8 +125,26 @@ def _with_pooling_width(spec: ModelSpec) -> ModelSpec:
     return replace(spec, modules=modules)
 
 
+def _write_tokenizer_settings(folder: Path, settings: Mapping[str, str]) -> None:
+    """Set what was changed since loading; a folder that says the same, by default or not, stays as it is."""
+    path = folder / "tokenizer_config.json"
+    before = read_json(path) if path.is_file() else {}
+    changed = {key: value for key, value in settings.items() if before.get(key, "right") != value}
+    if changed:
+        write_json(path, {**before, **changed})
+
+
 def _copy(source: Path, target: Path, patterns: tuple[str, ...]) -> None:
+    """Make the files of ``patterns`` in ``target`` those of ``source``.
+
+    What another model left there goes away first: its ``model.safetensors`` would be read in place of the
+    shards that are copied now.
+    """
     target.mkdir(parents=True, exist_ok=True)
+    for pattern in patterns:
+        for file in target.glob(pattern):
+            if file.is_file() and not (source / file.relative_to(target)).is_file():
+                file.unlink()
     for pattern in patterns:
         for file in source.glob(pattern):
             if not file.is_file():
@@ -122,6 +157,9 @@ def _copy(source: Path, target: Path, patterns: tuple[str, ...]) -> None:
 
 
 def _card(name: str, spec: ModelSpec, dimension: int, max_seq_length: int, similarity: str) -> str:
+    static = isinstance(spec.source, StaticEmbeddingSpec)
+    architecture = "static embeddings" if static else spec.transformer.model_type
+    length = "unlimited" if max_seq_length >= UNLIMITED else f"{max_seq_length} tokens"
     modules = " -> ".join(type(module).__name__.removesuffix("Spec") for module in spec.modules)
     return f"""---
 library_name: sentence-transformers
@@ -138,9 +176,9 @@ Maps texts to vectors of {dimension} numbers.
 
 | | |
 |---|---|
-| architecture | {spec.transformer.model_type} |
+| architecture | {architecture} |
 | modules | {modules} |
-| maximum length | {max_seq_length} tokens |
+| maximum length | {length} |
 | similarity | {similarity} |
 
 ```python
@@ -153,7 +191,7 @@ print(model.similarity(vectors, vectors))
 """
 
 
-def fingerprint(spec: ModelSpec, graph: SentenceGraph) -> str:
+def fingerprint(spec: ModelSpec, graph: SentenceGraph | StaticTable) -> str:
     """SHA-256 over everything that decides a vector: weights, tokenizer, modules, prompts and lengths.
 
     Two folders with the same bytes have the same fingerprint wherever they lie.
@@ -165,11 +203,11 @@ def fingerprint(spec: ModelSpec, graph: SentenceGraph) -> str:
         described.append([type(module).__name__, facts])
     described.append([dict(spec.prompts), spec.default_prompt_name, spec.truncate_dim])
     digest.update(json.dumps(described, sort_keys=True, default=str).encode())
-    folder = spec.transformer.folder
+    folder = spec.source.folder
     files = [graph.file, graph.file.with_suffix(".bin")] if graph.file is not None else []
     if not files:
         files = [file for pattern in _WEIGHTS for file in sorted(folder.glob(pattern))]
-    files += [folder / "tokenizer.json", folder / "vocab.txt"]
+    files += [folder / name for name in ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt")]
     for module in spec.modules:
         if isinstance(module, (DenseSpec, LayerNormSpec)):
             files += [file for pattern in _WEIGHTS for file in sorted(module.folder.glob(pattern))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -16,15 +17,18 @@ from numpy.typing import NDArray
 from vicinal import batching
 from vicinal.config import ModelSpec, PoolingSpec, with_pooling_prompt
 from vicinal.engine.base import Engine
-from vicinal.engine.graphs.source import SentenceGraph, choose_graph
+from vicinal.engine.graphs.source import SentenceGraph
+from vicinal.engine.static import StaticTable
 from vicinal.errors import InputError, InputTypeError, UnsupportedModelError
-from vicinal.inputs import as_texts, check_choice, check_positive, explains_keywords
+from vicinal.inputs import as_prompts, as_texts, check_choice, check_positive, explains_keywords
 from vicinal.models.loading import (
     check_device,
+    choose_source,
+    open_engine,
     position_limit,
     read_options,
     read_spec,
-    read_tokenizer,
+    read_texts,
     refuse_cross_encoder,
 )
 from vicinal.models.truncation import Truncations
@@ -129,26 +133,26 @@ class SentenceTransformer:
         refuse_cross_encoder(spec)
         self._set_up(
             spec,
-            choose_graph(spec, options.dtype, options.file_name, prefer_file=options.backend == "onnx"),
-            read_tokenizer(spec.transformer, {**(processor_kwargs or {}), **(tokenizer_kwargs or {})}),
+            choose_source(spec, options),
+            read_texts(spec, {**(processor_kwargs or {}), **(tokenizer_kwargs or {})}),
             options.dtype,
         )
         self.trust_remote_code = trust_remote_code
         self.truncate_dim: int | None = truncate_dim if truncate_dim is not None else spec.truncate_dim
-        self.prompts: dict[str, str] = {**spec.prompts, **(prompts or {})}
+        self.prompts: dict[str, str] = {**spec.prompts, **as_prompts(prompts)}
         self.default_prompt_name = default_prompt_name or spec.default_prompt_name
         if self.default_prompt_name is not None:
             self._prompt(None, self.default_prompt_name)
         self.similarity_fn_name = similarity_fn_name or spec.similarity_fn_name
 
-    def _set_up(self, spec: ModelSpec, graph: SentenceGraph, texts: TextTokenizer, dtype: str) -> None:
-        from vicinal.engine.openvino import OpenVINOEngine
-
+    def _set_up(
+        self, spec: ModelSpec, graph: SentenceGraph | StaticTable, texts: TextTokenizer, dtype: str
+    ) -> None:
         self._spec = spec
         self._graph = graph
         self._texts = texts
         self._dimension = graph.dimension
-        self._engine: Engine = OpenVINOEngine(graph, graph.dimension, "auto" if dtype == "int8" else dtype)
+        self._engine: Engine = open_engine(graph, dtype)
 
     # encode
 
@@ -198,7 +202,7 @@ class SentenceTransformer:
             InputError: an argument with an impossible value.
             TruncationError: ``on_truncate="error"`` and a text is too long.
         """
-        if isinstance(prompt_name, int):
+        if not isinstance(prompt_name, str) and hasattr(prompt_name, "__index__"):  # numpy's integers too
             if batch_size is not None or isinstance(prompt_name, bool):
                 raise InputTypeError(
                     f"prompt_name={prompt_name!r} is {type(prompt_name).__name__}, not a name"
@@ -211,17 +215,28 @@ class SentenceTransformer:
         check_choice(precision, _PRECISIONS, "precision")
         check_choice(on_truncate, _ON_TRUNCATE, "on_truncate")
         check_device(device)
+        if output_value != "sentence_embedding" and precision != "float32":
+            raise InputError(
+                f"precision={precision!r} is for sentence vectors only; leave it out, or output_value={output_value!r}"
+            )
         if convert_to_tensor:
             from vicinal.nn.tensors import require_torch
 
             require_torch("convert_to_tensor=True")
         text = self._prompt(prompt, prompt_name)
         cut = Truncations(on_truncate, self.max_seq_length)
+        dimension = min(self._dimension, truncate_dim or self.truncate_dim or self._dimension)
         if output_value != "sentence_embedding":
-            tokens = self._encode_tokens(texts, text, output_value, cut, convert_to_tensor)
+            tokens = self._encode_tokens(texts, text, output_value, batch_size, cut)
+            if output_value is None:
+                for facts in tokens:
+                    facts["sentence_embedding"] = facts["sentence_embedding"][:dimension]
+                    if normalize_embeddings:
+                        _normalize(facts["sentence_embedding"][None, :])
+            if convert_to_tensor:
+                tokens = [_as_tensors(found) for found in tokens]
             cut.report()
             return tokens[0] if single else tokens
-        dimension = min(self._dimension, truncate_dim or self.truncate_dim or self._dimension)
         result = np.empty((len(texts), dimension), dtype=np.float32)
         with progress_bar(len(texts), show_progress_bar, "Encoding") as progress:
             for first in range(0, len(texts), _WINDOW):
@@ -330,24 +345,40 @@ class SentenceTransformer:
         Other arguments, and errors, as in :meth:`encode`.
         """
         check_positive(chunk_size, "chunk_size")
+        check_positive(batch_size, "batch_size")
+        check_positive(truncate_dim, "truncate_dim")
+        check_choice(on_truncate, _ON_TRUNCATE, "on_truncate")
         if isinstance(sentences, (str, bytes)):
             raise InputTypeError("sentences is a single text; encode_iter takes an iterable of texts")
-        source = iter(sentences)
-        first = 0
+        if not isinstance(sentences, Iterable):
+            raise InputTypeError(f"sentences is {type(sentences).__name__}, not an iterable of texts")
+        # Mistakes show at the call, not at the first vector.
+        text = self._prompt(prompt, prompt_name)
+        return self._vectors(
+            sentences, text, batch_size, chunk_size, normalize_embeddings, truncate_dim, on_truncate
+        )
+
+    def _vectors(
+        self,
+        sentences: Iterable[str],
+        prompt: str,
+        batch_size: int | None,
+        chunk_size: int,
+        normalize: bool,
+        truncate_dim: int | None,
+        on_truncate: str,
+    ) -> Iterator[NDArray[np.float32]]:
+        source, first = iter(sentences), 0
+        dimension = min(self._dimension, truncate_dim or self.truncate_dim or self._dimension)
         while chunk := list(islice(source, chunk_size)):
-            try:
-                yield from self.encode(
-                    chunk,
-                    prompt_name,
-                    prompt,
-                    batch_size,
-                    False,
-                    normalize_embeddings=normalize_embeddings,
-                    truncate_dim=truncate_dim,
-                    on_truncate=on_truncate,
-                )
-            except InputTypeError as error:
-                raise InputTypeError(f"{error} (counted from text {first})") from error
+            texts, _ = as_texts(chunk, first=first)
+            cut = Truncations(on_truncate, self.max_seq_length)
+            result = np.empty((len(texts), dimension), dtype=np.float32)
+            self._encode_window(texts, result, prompt, batch_size, cut, first, None)
+            if normalize:
+                _normalize(result)
+            cut.report()
+            yield from result
             first += len(chunk)
 
     def _encode_window(
@@ -378,32 +409,26 @@ class SentenceTransformer:
         return ragged
 
     def _encode_tokens(
-        self, texts: list[str], prompt: str, output: Output | None, cut: Truncations, tensors: bool
+        self, texts: list[str], prompt: str, output: Output | None, batch_size: int | None, cut: Truncations
     ) -> list[Any]:
         ragged = self._tokenize(texts, prompt, cut, 0)
         results: list[Any] = [None] * len(texts)
-        vectors = np.empty((len(texts), self._dimension), dtype=np.float32)
-        for rows in batching.plan(ragged.lengths, _TOKEN_BUDGET):
+        for rows in batching.plan(ragged.lengths, _TOKEN_BUDGET, batch_size):
             batch = batching.pad(ragged, rows, self._texts.pad_id, self._prompt_length(prompt))
             hidden = self._engine.run_tokens(batch)
-            if output is None:
-                vectors[rows] = self._engine.run(batch)
+            vectors = self._engine.run(batch) if output is None else None
             for place, row in enumerate(rows):
                 length = batch.lengths[place]
                 ids = batch.input_ids[place, :length].astype(np.int64)
-                found = {"token_embeddings": hidden[place, :length].copy()}
-                if output is None:
+                found: Any = hidden[place, :length].copy()
+                if vectors is not None:
                     found = {
                         "input_ids": ids,
                         "attention_mask": np.ones_like(ids),
-                        **found,
-                        "sentence_embedding": vectors[row],
+                        "token_embeddings": found,
+                        "sentence_embedding": vectors[place].copy(),
                     }
-                if tensors:
-                    from vicinal.nn.tensors import as_tensor
-
-                    found = {key: as_tensor(value) for key, value in found.items()}
-                results[row] = found if output is None else found["token_embeddings"]
+                results[row] = found
         return results
 
     # prompts
@@ -416,6 +441,8 @@ class SentenceTransformer:
         name = prompt_name if prompt_name is not None else self.default_prompt_name
         if name is None:
             return ""
+        if not isinstance(name, str):
+            raise InputTypeError(f"prompt_name={name!r} is {type(name).__name__}, not a name")
         if name not in self.prompts:
             raise InputError(
                 f"prompt_name={name!r}: the model has no prompt of this name; "
@@ -443,7 +470,8 @@ class SentenceTransformer:
         """Decide whether the prompt's tokens take part in pooling (INSTRUCTOR models leave them out)."""
         spec = with_pooling_prompt(self._spec, include_prompt)
         dtype = getattr(self._engine, "dtype", "auto")
-        self._set_up(spec, SentenceGraph(spec, self._graph.file), self._texts, dtype)
+        self._set_up(spec, replace(self._graph, spec=spec), self._texts, dtype)
+        self.__dict__.pop("fingerprint", None)  # the vectors are others now
 
     # similarity
 
@@ -490,8 +518,10 @@ class SentenceTransformer:
 
     @max_seq_length.setter
     def max_seq_length(self, value: int) -> None:
+        if value is None:
+            raise InputTypeError("max_seq_length=None: give the number of tokens that count")
         check_positive(value, "max_seq_length")
-        limit = position_limit(self._spec.transformer)
+        limit = position_limit(self._spec.source)
         if limit is not None and value > limit:
             raise InputError(f"max_seq_length={value}: this architecture has positions for {limit} tokens")
         self._texts.max_length = int(value)
@@ -586,6 +616,7 @@ class SentenceTransformer:
             truncate_dim=self.truncate_dim,
             max_seq_length=self.max_seq_length,
             dimension=self._dimension,
+            tokenizer_settings=self._texts.sides,
             model_name=model_name,
         )
 
@@ -623,9 +654,21 @@ def _normalize(rows: NDArray[np.float32]) -> None:
     rows /= np.maximum(norms, 1e-12)[:, None]
 
 
-def _quantized(rows: NDArray[np.float32], precision: str) -> NDArray[Any]:
-    if precision == "float32" or not len(rows):
+def _as_tensors(found: Any) -> Any:
+    from vicinal.nn.tensors import as_tensor
+
+    return (
+        {key: as_tensor(each) for key, each in found.items()} if isinstance(found, dict) else as_tensor(found)
+    )
+
+
+def _quantized(rows: NDArray[np.float32], precision: Precision) -> NDArray[Any]:
+    if precision == "float32":
         return rows
+    if not len(rows):  # nothing to measure; the type and width of a filled result all the same
+        packed = precision in ("binary", "ubinary")
+        width = -(-rows.shape[1] // 8) if packed else rows.shape[1]
+        return np.empty((0, width), dtype=np.int8 if precision in ("int8", "binary") else np.uint8)
     from vicinal.quantization import quantize_embeddings
 
     quantized: NDArray[Any] = quantize_embeddings(rows, precision=precision)

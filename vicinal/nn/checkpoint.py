@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 from numpy.typing import NDArray
@@ -22,8 +21,13 @@ def read_checkpoint(path: Path) -> dict[str, NDArray[Any]]:
     torch = require_torch(f"{path.name}, the only weights of {path.parent},")
     try:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise ModelFormatError(f"{path}: cannot be read as weights ({error})") from error
+    except Exception as error:  # a damaged pickle raises anything
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ModelFormatError(
+            f"{path}: cannot be read as weights ({reason}); download the model again, in safetensors if it is there"
+        ) from error
+    if not isinstance(tensors, dict) or not all(isinstance(each, torch.Tensor) for each in tensors.values()):
+        raise ModelFormatError(f"{path}: holds no tensors by name; a state_dict is expected")
     return {
         name: (tensor.float() if tensor.is_floating_point() else tensor).numpy()
         for name, tensor in tensors.items()

@@ -77,6 +77,25 @@ def family_of(spec: TransformerSpec) -> Family:
     return family
 
 
+def check_weights(spec: TransformerSpec) -> None:
+    """Find at loading, not at the first text, that the weights are absent, damaged or another family's.
+
+    Only the headers of the files are read.
+
+    Raises:
+        UnsupportedModelError: unknown architecture.
+        ModelFormatError: no weights, damaged ones, or such as do not belong to config.json.
+        MissingExtraError: they need torch.
+    """
+    family = family_of(spec)
+    if Weights.needs_torch(spec.folder):
+        from vicinal.nn.tensors import require_torch
+
+        require_torch(f"pytorch_model.bin, the only weights of {spec.folder},")
+    else:
+        Weights.open(spec.folder).without_prefix(family.probe, family.prefixes)
+
+
 def build_body(spec: TransformerSpec, token_types: bool = False) -> tuple[Blocks, Body]:
     """Read the weights of ``spec.folder`` and build the transformer's graph.
 

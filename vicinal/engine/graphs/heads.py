@@ -92,6 +92,7 @@ def dense(blocks: Blocks, x: Node, spec: DenseSpec, width: int) -> Node:
     y = blocks.activation(y, spec.activation)
     return blocks.ops.add(x, y) if spec.residual else y
 
+
 # Stands for "no token" under a maximum; behind the last matrix product numbers are float32.
 _BELOW_ALL = -1e9
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vicinal.config import ModelSpec, embedding_dimension
-from vicinal.engine.graphs import FAMILIES, build_body, family_of
+from vicinal.engine.graphs import FAMILIES, build_body, check_weights
 from vicinal.engine.graphs.blocks import Blocks, Body
 from vicinal.engine.graphs.heads import sentence_vector, token_vectors
 from vicinal.engine.runtime import load_openvino
@@ -94,6 +94,7 @@ def choose_graph(spec: ModelSpec, dtype: str, file_name: str | None, prefer_file
         return SentenceGraph(spec, quantised[0])
     has_weights = any(folder.glob("*.safetensors")) or (folder / "pytorch_model.bin").is_file()
     if spec.transformer.model_type in FAMILIES and has_weights and not (prefer_file and floats):
+        check_weights(spec.transformer)
         return SentenceGraph(spec)
     if floats:
         return SentenceGraph(spec, floats[0])
@@ -104,7 +105,7 @@ def choose_graph(spec: ModelSpec, dtype: str, file_name: str | None, prefer_file
             f"{folder}: dtype={dtype!r} was asked for, but the folder holds only the quantised graph "
             f"{quantised[0].name}; use dtype='int8' or 'auto'"
         )
-    family_of(spec.transformer)  # raises and says what is missing
+    check_weights(spec.transformer)  # raises and says what is missing
     return SentenceGraph(spec)
 
 

@@ -1,0 +1,86 @@
+"""int8: written by quantize(), loaded like any folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tinyfolder import WIDTH, make_folder, make_plain
+
+from vicinal import SentenceTransformer
+from vicinal.errors import InputError, MissingExtraError
+
+TEXTS = [f"the cat {number} sat on the mat" + " hello world" * (number % 5) for number in range(40)]
+
+
+def test_without_nncf(tiny: SentenceTransformer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    with pytest.raises(MissingExtraError, match=r"quantize\(\) needs 'nncf'.*vicinal\[quantize\]"):
+        tiny.quantize(TEXTS, tmp_path / "int8")
+
+
+def test_what_cannot_be_quantized(tiny: SentenceTransformer, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="calibration_texts is empty"):
+        tiny.quantize([], tmp_path / "int8")
+    with pytest.raises(TypeError, match=r"calibration_texts\[1\] is None"):
+        tiny.quantize(["a", None], tmp_path / "int8")  # type: ignore[list-item]
+    assert not (tmp_path / "int8").exists()
+
+
+def test_int8_asked_of_a_float_folder(tiny_path: Path) -> None:
+    with pytest.raises(InputError, match=r"dtype='int8' needs a quantised graph.*model\.quantize\("):
+        SentenceTransformer(tiny_path, dtype="int8")
+
+
+SCRIPT = """
+import sys
+from vicinal import SentenceTransformer
+model = SentenceTransformer(sys.argv[1], dtype="float32")
+texts = [f"the cat {number} sat on the mat" + " hello world" * (number % 5) for number in range(40)]
+print(model.quantize(texts, sys.argv[2], samples=30))
+assert "openvino_telemetry" not in sys.modules
+"""
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory, run_script: Callable[..., str]) -> tuple[Path, Path]:
+    pytest.importorskip("nncf", exc_type=ImportError)
+    place = tmp_path_factory.mktemp("int8")
+    source = make_folder(place / "float", extra={"prompts": {"query": "query: "}})
+    # In a process of its own: nncf brings torch along and warnings of its own.
+    assert run_script(SCRIPT, source, place / "int8", timeout=150).strip().endswith(str(place / "int8"))
+    return source, place / "int8"
+
+
+@pytest.mark.slow
+def test_quantized_folder(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    source, target = folders
+    expected = SentenceTransformer(source, dtype="float32").encode(TEXTS)
+    assert not list(target.glob("*.safetensors"))
+    for dtype in ("auto", "int8"):
+        model = SentenceTransformer(target, dtype=dtype)
+        assert model.dtype == "int8"
+        found = model.encode(TEXTS)
+        assert found.shape == (len(TEXTS), WIDTH)
+        assert (found * expected).sum(1).min() > 0.9
+        assert model.prompts == {"query": "query: "}
+    for dtype in ("float32", "bfloat16"):
+        with pytest.raises(InputError, match=r"holds only the quantised graph.*dtype='int8' or 'auto'"):
+            SentenceTransformer(target, dtype=dtype)
+    with pytest.raises(InputError, match="is quantised already; start from the float model"):
+        model.quantize(TEXTS, tmp_path / "twice")
+    model.save(tmp_path / "saved")
+    np.testing.assert_array_equal(SentenceTransformer(tmp_path / "saved").encode(TEXTS), model.encode(TEXTS))
+    assert SentenceTransformer(tmp_path / "saved").fingerprint == model.fingerprint
+    assert model.fingerprint != SentenceTransformer(source).fingerprint
+
+
+@pytest.mark.slow
+def test_onto_a_folder_with_weights(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    """What is loaded afterwards is the int8 model, not the weights that lay there."""
+    other = make_plain(tmp_path / "other", seed=9)
+    SentenceTransformer(folders[1]).save(other)
+    assert SentenceTransformer(other).dtype == "int8"
