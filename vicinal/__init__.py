@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from vicinal import util as util
     from vicinal.errors import VicinalError as VicinalError
+    from vicinal.index import Index as Index
     from vicinal.models.cross_encoder import CrossEncoder as CrossEncoder
     from vicinal.models.sentence_transformer import SentenceTransformer as SentenceTransformer
     from vicinal.pipeline import SearchPipeline as SearchPipeline
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 # public name -> the module that holds it; a module of the same name is the value itself
 _PUBLIC = {
     "CrossEncoder": "vicinal.models.cross_encoder",
+    "Index": "vicinal.index",
     "SearchPipeline": "vicinal.pipeline",
     "SentenceTransformer": "vicinal.models.sentence_transformer",
     "SimilarityFunction": "vicinal.similarity",

@@ -143,7 +143,8 @@ def _copy(source: Path, target: Path, patterns: tuple[str, ...]) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for pattern in patterns:
         for file in target.glob(pattern):
-            if file.is_file() and not (source / file.relative_to(target)).is_file():
+            foreign = file.suffix == ".safetensors" and not file.name.startswith("model")  # adapters, ...
+            if file.is_file() and not foreign and not (source / file.relative_to(target)).is_file():
                 file.unlink()
     for pattern in patterns:
         for file in source.glob(pattern):

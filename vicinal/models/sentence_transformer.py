@@ -137,6 +137,7 @@ class SentenceTransformer:
             read_texts(spec, {**(processor_kwargs or {}), **(tokenizer_kwargs or {})}),
             options.dtype,
         )
+        self.name_or_path = os.fspath(model_name_or_path)
         self.trust_remote_code = trust_remote_code
         self.truncate_dim: int | None = truncate_dim if truncate_dim is not None else spec.truncate_dim
         self.prompts: dict[str, str] = {**spec.prompts, **as_prompts(prompts)}

@@ -1,0 +1,216 @@
+"""Many threads and processes on one file."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from vicinal.errors import InputError, StoreError
+from vicinal.index import Index
+from vicinal.index.stores import writing
+
+from .fakes import FakeModel
+from .test_crash import ENVIRONMENT, ROOT
+
+
+def test_readers_see_commits_of_another_object_and_load_only_what_is_new(path, monkeypatch):
+    from vicinal.index.vectors import Memory
+
+    appended = []
+    real = Memory.append
+
+    def append(self, rows, skip=0):
+        appended.append(len(rows) - skip)
+        return real(self, rows, skip)
+
+    monkeypatch.setattr(Memory, "append", append)
+    with Index(path, FakeModel()) as writer, Index(path, FakeModel()) as reader:
+        writer.add([f"text {i}" for i in range(100)], [f"a{i}" for i in range(100)])
+        assert len(reader.search("text", top_k=200)) == 100
+        for n in range(20):
+            writer.add([f"more {n}"], [f"b{n}"])
+            assert reader.search(f"more {n}", top_k=1)[0].id == f"b{n}"
+        writer.delete("b7")
+        assert "b7" not in {hit.id for hit in reader.search("more 7", top_k=200)}
+        assert appended == [100] + [1] * 20
+        writer.compact()
+        assert len(reader.search("text", top_k=200)) == 119
+        assert appended[21:] == [119]
+
+
+def test_threads_share_one_object(index):
+    index.add(["start"], ["start"], [{"thread": -1}])
+    stop = threading.Event()
+
+    def write(thread):
+        for n in range(15):
+            ids = [f"{thread}-{n}-{i}" for i in range(3)]
+            index.add([f"thread {thread} text {n} {i}" for i in range(3)], ids, [{"thread": thread}] * 3)
+            if n % 3 == 0:
+                assert index.delete(ids[:1]) == 1
+            found = {
+                hit.id for hit in index.search(f"thread {thread}", top_k=1000, filter={"thread": thread})
+            }
+            assert set(ids[1:]) <= found, "what was added is found at once"
+
+    def read():
+        looks = 0
+        while not stop.is_set():
+            for mode in ("dense", "lexical", "hybrid"):
+                hits = index.search("thread text", top_k=20, mode=mode)
+                assert len({hit.id for hit in hits}) == len(hits)
+                assert all(hit.text[h0:h1] for hit in hits for h0, h1 in hit.passage.matches)
+            looks += 1
+        return looks
+
+    with ThreadPoolExecutor(8) as pool:
+        readers = [pool.submit(read) for _ in range(3)]
+        writers = [pool.submit(write, thread) for thread in range(4)]
+        try:
+            for writer in writers:
+                writer.result(60)
+        finally:
+            stop.set()
+        assert all(reader.result(60) > 0 for reader in readers)
+    assert index.count() == 1 + 4 * (15 * 3 - 5)
+    assert index.verify()
+
+
+def test_an_id_taken_while_another_writer_encodes_is_still_refused(path):
+    class Slow(FakeModel):
+        def encode_document(self, texts):
+            if texts == ["mine"]:
+                other.add(["theirs"], ["same"])
+            return super().encode_document(texts)
+
+    with Index(path, FakeModel()) as other, Index(path, Slow()) as index:
+        with pytest.raises(InputError, match=r"'same'.*upsert"):
+            index.add(["mine"], ["same"])
+        assert index.get("same")[0].text == "theirs" and index.count() == 1 and index.verify()
+
+
+def test_readers_are_not_in_the_way_of_a_writer(path):
+    with Index(path, FakeModel(), timeout=0.2) as index:
+        index.add(["x"], ["1"])
+        with index._store.reader(ranking=True) as reader:
+            index.add(["y"], ["2"])  # write-ahead log: nobody waits
+            assert reader.count() == 1, "a reader keeps its state"
+        assert index.count() == 2
+
+
+def test_many_small_adds_make_few_segments(path, monkeypatch):
+    monkeypatch.setattr(writing, "SEGMENT_ROWS", 32)
+    with Index(path, FakeModel(dimension=4)) as index:
+        for i in range(100):
+            index.add([f"text {i}"], [str(i)])
+        db = index._store._idle[0]
+        sizes = [row[0] for row in db.execute("SELECT n FROM segments ORDER BY first")]
+        assert sum(sizes) == 100 and max(sizes) <= 32 and len(sizes) < 30
+        assert index.verify()
+
+
+HOLDER = """
+import sys, time
+from tests.index.fakes import FakeModel
+from vicinal.index import Index
+index = Index(sys.argv[1], FakeModel())
+with index._store.writer():
+    print("holding", flush=True)
+    sys.stdin.readline()
+index.close()
+"""
+
+
+def test_a_second_writer_waits_then_gives_up_clearly_and_readers_go_on(path):
+    with Index(path, FakeModel(), timeout=0.3) as index:
+        index.add(["x"], ["1"])
+        holder = subprocess.Popen(
+            [sys.executable, "-c", HOLDER, path], stdin=-1, stdout=-1, env=ENVIRONMENT, cwd=ROOT
+        )
+        try:
+            assert holder.stdout.readline() == b"holding\n"
+            start = time.monotonic()
+            for change in (lambda: index.add(["y"], ["2"]), lambda: index.delete("1"), index.compact):
+                with pytest.raises(StoreError, match=r"texts\.db.*another process or thread.*timeout="):
+                    change()
+            assert 0.8 < time.monotonic() - start < 5
+            assert index.search("x")[0].id == "1" and index.count() == 1
+            with Index(path, FakeModel(), timeout=30) as patient:
+                timer = threading.Timer(0.3, lambda: (holder.stdin.write(b"\n"), holder.stdin.flush()))
+                timer.start()
+                patient.add(["z"], ["3"])
+                timer.join()
+            assert index.count() == 2
+        finally:
+            holder.communicate(b"\n")
+
+
+def test_a_second_thread_gives_up_clearly(path):
+    with Index(path, FakeModel(), timeout=0.2) as index, index._store.writer():
+        with ThreadPoolExecutor(1) as pool, pytest.raises(StoreError, match=r"another thread.*timeout="):
+            pool.submit(index.delete, "1").result()
+
+
+ADDER = """
+import sys
+from tests.index.fakes import FakeModel
+from vicinal.index import Index
+with Index(sys.argv[1], FakeModel(), timeout=60) as index:
+    for n in range(20):
+        index.add([f"process {sys.argv[2]} text {n}"], [f"{sys.argv[2]}-{n}"])
+"""
+
+
+def test_processes_make_and_fill_one_file_together(path):
+    command = [sys.executable, "-W", "error", "-c", ADDER, path]
+    running = [subprocess.Popen([*command, str(n)], env=ENVIRONMENT, cwd=ROOT) for n in range(4)]
+    assert [process.wait(60) for process in running] == [0] * 4
+    with Index(path, FakeModel()) as index:
+        assert index.count() == 80 and index.verify()
+        assert index.info().segments < 20, "single adds are merged into larger segments"
+
+
+FORKER = """
+import os, sys
+from tests.index.fakes import FakeModel
+from vicinal.index import Index
+index = Index(sys.argv[1], FakeModel())
+index.add(["parent text"], ["p"])
+index.search("parent")
+child = os.fork()
+if not child:
+    assert index.search("parent")[0].id == "p"
+    index.add(["child text"], ["c"])
+    index.close()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+assert {hit.id for hit in index.search("text")} == {"p", "c"}
+index.add(["again"], ["q"])
+index.close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_an_open_index_survives_a_fork(path):
+    subprocess.run([sys.executable, "-c", FORKER, path], env=ENVIRONMENT, cwd=ROOT, check=True)
+    with Index(path, FakeModel()) as index:
+        assert index.count() == 3 and index.verify()
+
+
+def test_spawned_processes_open_their_own(path):
+    with Index(path, FakeModel()) as index:
+        index.add(["x y z"], ["1"])
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            assert pool.apply(look, (str(path),)) == ["1"]
+
+
+def look(path):
+    with Index(path, FakeModel()) as index:
+        return [hit.id for hit in index.search("x")]

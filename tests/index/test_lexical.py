@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vicinal.index import Index
+from vicinal.index.fusion import reciprocal_rank_fusion
+from vicinal.index.lexical import Analyzer, affordable, counts, marked_spans
+from vicinal.index.stores import reading
+
+from .fakes import FakeModel
+from .oracle import bm25, lower_words
+
+
+def test_words_and_terms_are_those_of_the_index():
+    analyzer = Analyzer("porter unicode61 remove_diacritics 2")
+    words = analyzer.query("The Running runners' Ünïcode, it's the snake_case")
+    assert words.terms == ("the", "run", "runner", "unicod", "it", "s", "snake", "case")
+    assert words.words[1] == "Running"
+    assert [words.terms[i] for i in words.telling] == ["run", "runner", "unicod", "s", "snake", "case"]
+    only = analyzer.query("the of")
+    assert only.telling == (0, 1), "a query of nothing but stop words keeps them"
+    assert analyzer.query("").terms == () and analyzer.query("?!").telling == ()
+    analyzer.close()
+
+
+def test_the_rarest_terms_are_scored_first_and_one_always():
+    assert affordable([]) == [] and affordable([0, 0]) == []
+    assert affordable([10, 0, 3]) == [2, 0]
+    assert affordable([10**9]) == [0]
+    assert affordable([900_000, 5, 900_000, 150_000]) == [1, 3]
+
+
+def test_counts():
+    docs, times = counts(np.array([3, 3, 4, 9, 9, 9]))
+    assert docs.tolist() == [3, 4, 9] and times.tolist() == [2, 1, 3]
+    assert counts(np.empty(0, np.int64))[0].tolist() == []
+
+
+def test_marks():
+    assert marked_spans("a <b> c<dd>", "a b cdd", "<", ">") == [(2, 3), (5, 7)]
+    assert marked_spans("<a>", "other", "<", ">") == []
+    assert marked_spans("plain", "plain", "<", ">") == []
+
+
+def test_fusion():
+    fused = reciprocal_rank_fusion([["a", "b"], ["b", "c"]])
+    assert [key for key, _ in fused] == ["b", "a", "c"]
+    assert fused[0][1] == pytest.approx(1 / 62 + 1 / 61)
+    assert reciprocal_rank_fusion([]) == []
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """3,000 documents; "every" stands in all of them, "half" in half, "rare7" in three."""
+    rng = np.random.default_rng(3)
+    texts = {}
+    for i in range(3000):
+        words = ["every"] * int(rng.integers(1, 4)) + (["half"] * int(rng.integers(1, 3)) if i % 2 else [])
+        words += [f"rare{i % 1000}", "the"] + [
+            f"w{n}" for n in rng.integers(0, 500, int(rng.integers(1, 30)))
+        ]
+        texts[str(i)] = " ".join(rng.permutation(words))
+    index = Index(tmp_path_factory.mktemp("many") / "texts.db", FakeModel(dimension=4), tokenizer="unicode61")
+    index.add(list(texts.values()), list(texts), [{"n": i} for i in range(3000)])
+    yield index, texts
+    index.close()
+
+
+@pytest.mark.parametrize(
+    "query", ["rare7", "every", "half every", "w3 w4 half rare8", "the", "the every rare9 nothing"]
+)
+def test_bm25_is_exact_where_it_is_affordable(many, query):
+    index, texts = many
+    truth = bm25(texts, query, lower_words)
+    hits = index.search(query, top_k=10, mode="lexical")
+    assert [hit.score for hit in hits] == pytest.approx(sorted(truth.values(), reverse=True)[:10], rel=1e-4)
+    for hit in hits:
+        assert hit.score == pytest.approx(truth[hit.id], rel=1e-4)
+
+
+def test_pruning_keeps_what_rare_words_find(many, monkeypatch):
+    index, texts = many
+    monkeypatch.setattr(reading, "STOP_WORDS_FROM", 1000)
+    monkeypatch.setattr(reading, "EXACT_POSTINGS", 2000)
+    from vicinal.index import lexical
+
+    monkeypatch.setattr(lexical, "EXACT_POSTINGS", 2000)
+    monkeypatch.setattr(lexical, "COST_BUDGET", 3500)
+    with_stop = index.search("the rare9", mode="lexical")
+    assert {hit.id for hit in with_stop} == {"9", "1009", "2009"}, (
+        "stop words beside others are not looked up"
+    )
+    # "half" (3,000 of the budget) fits beside "rare9", "every" does not any more.
+    found = index.search("every half rare9", top_k=3, mode="lexical")
+    truth = bm25(texts, "half rare9", lower_words)
+    assert [hit.score for hit in found] == pytest.approx(sorted(truth.values(), reverse=True)[:3], rel=1e-4)
+    # A word that is everywhere is still answered, by presence, and filters stay exact.
+    only = index.search("every", top_k=5000, filter={"n": {"$gte": 2990}}, mode="lexical")
+    assert {hit.id for hit in only} == {str(i) for i in range(2990, 3000)}
+    assert len(index.search("the", top_k=5000, mode="lexical")) == 3000
+
+
+def test_trigram_tokenizer_finds_parts_of_unspaced_text(path):
+    with Index(path, FakeModel(), tokenizer="trigram") as index:
+        index.add(["東京都庁の展望室からの眺め", "大阪城の歴史"], ["t", "o"])
+        (hit,) = index.search("展望室", mode="lexical")
+        assert hit.id == "t" and [hit.text[a:b] for a, b in hit.passage.matches] == ["展望室"]
+        assert index.verify()
+
+
+def test_scores_do_not_remember_deleted_documents(path):
+    with Index(path, FakeModel(), tokenizer="unicode61") as index:
+        index.add(["cat cat dog", "dog only", "bird"], list("abc"))
+        before = [(hit.id, hit.score) for hit in index.search("cat dog", mode="lexical")]
+        index.add([f"cat noise {i} " * 9 for i in range(50)], [str(i) for i in range(50)])
+        index.delete([str(i) for i in range(50)])
+        assert [(hit.id, hit.score) for hit in index.search("cat dog", mode="lexical")] == before

@@ -1,0 +1,9 @@
+"""An index in one file: texts, metadata, words and vectors, searched together.
+
+:class:`Index` is the way in; the other names are what it takes and gives.
+"""
+
+from vicinal.index.index import Index, Mode
+from vicinal.index.results import Document, Hit, IndexInfo, Passage, VerifyReport
+
+__all__ = ["Document", "Hit", "Index", "IndexInfo", "Mode", "Passage", "VerifyReport"]

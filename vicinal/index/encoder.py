@@ -1,0 +1,182 @@
+"""The index's view of a model: what it needs of one, loading it late, and checking what it gives."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from typing import Any, Protocol, cast
+
+import numpy as np
+
+from vicinal.errors import InputError, InputTypeError
+from vicinal.index.chunking import chunk_spans
+from vicinal.index.results import Span
+from vicinal.index.segments import Floats
+from vicinal.index.stores.base import ModelFacts
+
+DEFAULT_MODEL = "vicinal-mini"
+# The longest chunk where the model itself has no limit (static embeddings have none): an average over
+# more words than this says little about any of them.
+UNLIMITED_CHUNK = 512
+# Vectors of a large add are made in parts of this many chunks, so that texts need no second full copy.
+ENCODE_PART = 8192
+_METHODS = ("encode_document", "encode_query", "get_embedding_dimension", "count_tokens")
+
+
+class EmbeddingModel(Protocol):
+    """What an index asks of a model; :class:`vicinal.SentenceTransformer` has all of it."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A text that changes when weights or pooling change."""
+        ...
+
+    def encode_document(self, sentences: list[str], /) -> Any:
+        """``(n, d)`` vectors of documents."""
+        ...
+
+    def encode_query(self, sentences: list[str], /) -> Any:
+        """``(n, d)`` vectors of queries."""
+        ...
+
+    def get_embedding_dimension(self) -> int | None:
+        """``d``."""
+        ...
+
+    def count_tokens(self, texts: list[str], /) -> Sequence[int]:
+        """Tokens of each text, special ones included."""
+        ...
+
+
+class Encoder:
+    """A model, or the name of one that is loaded when it is first needed.
+
+    Args:
+        model: a name, a path, or a model.
+        chunk_tokens: the longest chunk; None for the model's own window.
+        chunk_overlap: tokens that neighbouring chunks share.
+
+    Raises:
+        InputTypeError: it is neither a name nor has what a model needs.
+    """
+
+    def __init__(self, model: str | EmbeddingModel, chunk_tokens: int | None, chunk_overlap: int) -> None:
+        missing = [] if isinstance(model, str) else [name for name in _METHODS if not hasattr(model, name)]
+        if missing:
+            raise InputTypeError(
+                f"model must be a name, a path, or an object with fingerprint, {', '.join(_METHODS)}; "
+                f"got {type(model).__name__}, which has no {' and no '.join(missing)}"
+            )
+        self._given = model
+        self._chunk_tokens = chunk_tokens
+        self._chunk_overlap = chunk_overlap
+        self._lock = threading.Lock()
+        self._model: EmbeddingModel | None = None if isinstance(model, str) else model
+        self._facts: ModelFacts | None = None
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the model is there already."""
+        return self._model is not None
+
+    def _load(self) -> EmbeddingModel:
+        with self._lock:
+            if self._model is None:
+                if str(self._given).startswith("<"):
+                    raise InputError(
+                        f"the index was filled with a model object, {self._given}, whose name is not known: "
+                        "open it with Index(path, model=that_object)"
+                    )
+                from vicinal import SentenceTransformer
+
+                self._model = cast(EmbeddingModel, SentenceTransformer(str(self._given)))
+            return self._model
+
+    def facts(self) -> ModelFacts:
+        """What identifies the model; loads it."""
+        if self._facts is None:
+            model = self._load()
+            dimension = model.get_embedding_dimension()
+            if dimension is None:
+                dimension = int(np.asarray(model.encode_document(["dimension"])).shape[1])
+            prompts = getattr(model, "prompts", None) or {}
+            self._facts = ModelFacts(
+                name=self._given if isinstance(self._given, str) else name_of(model),
+                fingerprint=str(model.fingerprint),
+                dimension=int(dimension),
+                prompts=json.dumps(prompts, sort_keys=True, ensure_ascii=False),
+                similarity=_similarity_of(model),
+                chunk_tokens=self._chunk_tokens or _window_of(model),
+            )
+        return self._facts
+
+    def chunks(self, texts: Sequence[str], facts: ModelFacts) -> list[list[Span]]:
+        """Where each text is cut so that the model reads all of it."""
+        overlap = min(self._chunk_overlap, facts.chunk_tokens // 2)
+        return chunk_spans(texts, self._load().count_tokens, facts.chunk_tokens, overlap)
+
+    def documents(self, texts: Sequence[str], facts: ModelFacts) -> Floats:
+        """``(n, d)`` vectors of chunks, of length 1 if the similarity is the cosine."""
+        model = self._load()
+        vectors = np.empty((len(texts), facts.dimension), np.float32)
+        for at in range(0, len(texts), ENCODE_PART):
+            part = list(texts[at : at + ENCODE_PART])
+            vectors[at : at + len(part)] = _checked(model.encode_document(part), len(part), facts)
+        return vectors
+
+    def queries(self, texts: Sequence[str], facts: ModelFacts) -> Floats:
+        """``(n, d)`` vectors of queries, of length 1 if the similarity is the cosine."""
+        return _checked(self._load().encode_query(list(texts)), len(texts), facts)
+
+
+def _checked(raw: Any, n: int, facts: ModelFacts) -> Floats:
+    vectors = np.array(raw, dtype=np.float32)
+    if vectors.shape != (n, facts.dimension):
+        raise InputError(
+            f"model {facts.name!r} gave vectors of shape {vectors.shape} for {n} texts, "
+            f"expected {(n, facts.dimension)}: check its encode_document and encode_query"
+        )
+    if not np.isfinite(vectors).all():
+        bad = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
+        raise InputError(
+            f"model {facts.name!r} gave NaN or infinity for text {bad}: such a vector finds nothing"
+        )
+    if facts.similarity == "cosine":
+        norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
+        np.divide(vectors, norms, out=vectors, where=norms > 0)
+    return vectors
+
+
+def name_of(model: EmbeddingModel) -> str:
+    """The model's own name, or its type in angle brackets, which nothing can be loaded by."""
+    for attribute in ("name_or_path", "model_name_or_path", "name"):
+        value = getattr(model, attribute, None)
+        if isinstance(value, str) and value:
+            return value
+    return f"<{type(model).__name__}>"
+
+
+def _similarity_of(model: EmbeddingModel) -> str:
+    name = getattr(model, "similarity_fn_name", None) or "cosine"
+    name = str(getattr(name, "value", name))
+    if name not in ("cosine", "dot"):
+        raise InputError(
+            f"model {name_of(model)!r} compares with {name!r}, an index with 'cosine' or 'dot': "
+            "set model.similarity_fn_name = 'cosine' if its vectors suit that"
+        )
+    return name
+
+
+def _window_of(model: EmbeddingModel) -> int:
+    window = getattr(model, "max_seq_length", None)
+    # Some models state an absurd window (10**30) instead of none.
+    if not window or window >= 1 << 20:
+        return UNLIMITED_CHUNK
+    prompts = getattr(model, "prompts", None) or {}
+    prompt = max((prompts.get(name) or "" for name in ("document", "passage")), key=len)
+    if not prompt:
+        return int(window)
+    # The prompt in front of a document takes its place in the window too.
+    alone, nothing = model.count_tokens([prompt, ""])
+    return max(8, int(window) - (int(alone) - int(nothing)))

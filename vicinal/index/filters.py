@@ -1,0 +1,253 @@
+"""Metadata filters: the field's dictionaries, made canonical once.
+
+``{"year": {"$gte": 1950}, "$or": [{"lang": "en"}, {"tags": {"$in": ["a", "b"]}}]}``
+
+Semantics (those of MongoDB, which the field copied):
+
+* several conditions beside one another must all hold;
+* ``{"field": value}`` is ``{"field": {"$eq": value}}``;
+* a list in the metadata matches when **any** of its elements does;
+* a dictionary in the metadata is reached with dots: ``{"author.name": "Ada"}``;
+* ``$gt``, ``$gte``, ``$lt``, ``$lte`` compare numbers with numbers and strings with strings, nothing else;
+* ``True`` equals neither 1 nor "true"; ``1`` equals ``1.0``; ``None`` equals a stored ``None`` only;
+* ``$ne`` and ``$nin`` are the opposite of ``$eq`` and ``$in``: they hold for a document without the field.
+
+A store answers single conditions (:class:`Condition`) with sets; :func:`evaluate` combines them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from vicinal.errors import InputError, InputTypeError
+
+Scalar = str | int | float | bool | None
+
+COMPARISONS = ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin", "$exists", "$not")
+LOGICAL = ("$and", "$or", "$not")
+
+# The kind of a value decides what it may equal; a store keeps it beside the value.
+KIND_NULL, KIND_BOOL, KIND_NUMBER, KIND_TEXT, KIND_CONTAINER = range(5)
+INT64 = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One field, one positive comparison.
+
+    Attributes:
+        field: the field's dotted name.
+        op: ``"$in"``, ``"$gt"``, ``"$gte"``, ``"$lt"``, ``"$lte"`` or ``"$exists"``; the others are
+            written with these and :class:`Not`.
+        values: the operands: any number for ``$in``, one for an order, none for ``$exists``.
+    """
+
+    field: str
+    op: str
+    values: tuple[Scalar, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """Every part holds; true without parts."""
+
+    parts: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """At least one part holds; false without parts."""
+
+    parts: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The part does not hold."""
+
+    part: Node
+
+
+Node = Condition | And | Or | Not
+
+
+class _BooleanSet(Protocol):
+    def __and__(self: Set, other: Set, /) -> Set: ...
+    def __or__(self: Set, other: Set, /) -> Set: ...
+    def __invert__(self: Set, /) -> Set: ...
+
+
+Set = TypeVar("Set", bound=_BooleanSet)
+
+
+def parse_filter(spec: Mapping[str, Any]) -> Node:
+    """Read a filter dictionary.
+
+    Args:
+        spec: the filter, as in the module's description.
+
+    Returns:
+        Its canonical tree; an empty dictionary is an empty :class:`And`, which everything satisfies.
+
+    Raises:
+        InputTypeError: a part is not a dictionary, list or scalar where one is due.
+        InputError: an operator is unknown, or its operand cannot be meant.
+    """
+    if not isinstance(spec, Mapping):
+        raise InputTypeError(
+            f"filter must be a dictionary such as {{'year': {{'$gte': 1950}}}}, got {type(spec).__name__}"
+        )
+    parts: list[Node] = []
+    for key, value in spec.items():
+        if not isinstance(key, str):
+            raise InputTypeError(f"filter: field names are strings, got {key!r} ({type(key).__name__})")
+        parts.append(_logical(key, value) if key.startswith("$") else _field(key, value))
+    return parts[0] if len(parts) == 1 else And(tuple(parts))
+
+
+def _logical(op: str, value: Any) -> Node:
+    if op not in LOGICAL:
+        raise InputError(
+            f"filter: unknown operator {op!r}: at this place use one of {', '.join(LOGICAL)}, or a field name"
+        )
+    if op == "$not":
+        return Not(parse_filter(value))
+    if not isinstance(value, (list, tuple)) or not value:
+        raise InputError(f"filter: {op} takes a non-empty list of filters, got {value!r}")
+    parts = tuple(parse_filter(part) for part in value)
+    return And(parts) if op == "$and" else Or(parts)
+
+
+def _field(name: str, value: Any) -> Node:
+    if not isinstance(value, Mapping):
+        return Condition(name, "$in", (_scalar(name, "$eq", value),))
+    if not value:
+        raise InputError(
+            f"filter: {name!r} has an empty condition {{}}: give it an operator such as {{'$exists': True}}"
+        )
+    parts = tuple(_comparison(name, op, operand) for op, operand in value.items())
+    return parts[0] if len(parts) == 1 else And(parts)
+
+
+def _comparison(name: str, op: Any, operand: Any) -> Node:
+    if op not in COMPARISONS:
+        raise InputError(f"filter: unknown operator {op!r} for {name!r}: use one of {', '.join(COMPARISONS)}")
+    if op == "$not":
+        return Not(_field(name, operand))
+    if op == "$exists":
+        if not isinstance(operand, bool):
+            raise InputError(f"filter: $exists for {name!r} takes True or False, got {operand!r}")
+        found = Condition(name, "$exists")
+        return found if operand else Not(found)
+    if op in ("$in", "$nin"):
+        if not isinstance(operand, (list, tuple, set, frozenset)):
+            raise InputError(f"filter: {op} for {name!r} takes a list of values, got {operand!r}")
+        found = Condition(name, "$in", tuple(_scalar(name, op, item) for item in operand))
+        return found if op == "$in" else Not(found)
+    value = _scalar(name, op, operand)
+    if op in ("$eq", "$ne"):
+        found = Condition(name, "$in", (value,))
+        return found if op == "$eq" else Not(found)
+    if value is None or isinstance(value, bool):
+        raise InputError(f"filter: {op} for {name!r} compares numbers or strings, got {operand!r}")
+    return Condition(name, op, (value,))
+
+
+def _scalar(name: str, op: str, value: Any) -> Scalar:
+    if hasattr(value, "item") and not isinstance(value, (str, int, float)) and getattr(value, "ndim", 1) == 0:
+        value = value.item()  # a numpy scalar
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, int):
+        return check_number(value, f"filter: {op} for {name!r}")
+    if isinstance(value, float):
+        return check_number(value, f"filter: {op} for {name!r}")
+    raise InputTypeError(
+        f"filter: {op} for {name!r} takes a string, number, bool or None, got {type(value).__name__}"
+    )
+
+
+def check_number(value: float, what: str) -> float:
+    """Refuse the numbers that a store cannot hold.
+
+    Args:
+        value: a number.
+        what: the subject of the error's sentence.
+
+    Returns:
+        The number.
+
+    Raises:
+        InputError: it is not finite, or an integer beyond 64 bits.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{what}: {value!r} is no JSON number: use None or leave the field out")
+    if isinstance(value, int) and not -INT64 <= value < INT64:
+        raise InputError(f"{what}: {value!r} does not fit into 64 bits: store it as a string")
+    return value
+
+
+def flatten(metadata: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, int, Scalar]]:
+    """Every value that a filter can see, as ``(dotted field, kind, value)``.
+
+    A list gives its elements under the list's own name. A dictionary or an empty list gives one row of
+    kind ``KIND_CONTAINER`` so that ``$exists`` sees it.
+
+    Args:
+        metadata: a document's metadata, JSON types only.
+        prefix: the dotted name in front, for the recursion.
+
+    Returns:
+        An iterator of rows; a row may come twice when a list repeats an element.
+    """
+    for name, value in metadata.items():
+        yield from _flatten_value(prefix + name, value)
+
+
+def _flatten_value(name: str, value: Any) -> Iterator[tuple[str, int, Scalar]]:
+    if isinstance(value, Mapping):
+        yield name, KIND_CONTAINER, 0
+        yield from flatten(value, name + ".")
+    elif isinstance(value, (list, tuple)):
+        yield name, KIND_CONTAINER, 0
+        for item in value:
+            yield from _flatten_value(name, item)
+    else:
+        yield name, kind_of(value), 0 if value is None else value
+
+
+def kind_of(value: Scalar) -> int:
+    """The kind of a scalar: ``KIND_NULL``, ``KIND_BOOL``, ``KIND_NUMBER`` or ``KIND_TEXT``."""
+    if value is None:
+        return KIND_NULL
+    if isinstance(value, bool):
+        return KIND_BOOL
+    return KIND_TEXT if isinstance(value, str) else KIND_NUMBER
+
+
+def evaluate(node: Node, answer: Callable[[Condition], Set], everything: Callable[[], Set]) -> Set:
+    """Combine the answers to single conditions.
+
+    Args:
+        node: the filter's tree.
+        answer: gives the set of one condition; sets know ``&``, ``|`` and ``~`` (boolean arrays do).
+        everything: gives the set of all documents, for a filter without conditions.
+
+    Returns:
+        The set of the whole filter. After a ``~`` it may hold what never existed; the caller cuts it to
+        what lives.
+    """
+    if isinstance(node, Condition):
+        return answer(node)
+    if isinstance(node, Not):
+        return ~evaluate(node.part, answer, everything)
+    sets = [evaluate(part, answer, everything) for part in node.parts]
+    if not sets:
+        return everything() if isinstance(node, And) else ~everything()
+    result = sets[0]
+    for other in sets[1:]:
+        result = result & other if isinstance(node, And) else result | other
+    return result

@@ -1,0 +1,375 @@
+"""Keep texts, find them again: the index over one file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, get_args
+
+from vicinal.errors import InputError, InputTypeError
+from vicinal.index import records
+from vicinal.index.encoder import DEFAULT_MODEL, EmbeddingModel, Encoder, name_of
+from vicinal.index.filters import parse_filter
+from vicinal.index.reranking import Reranker, check_reranker
+from vicinal.index.results import Document, Hit, IndexInfo, VerifyReport
+from vicinal.index.searching import Request, search
+from vicinal.index.segments import STORAGES
+from vicinal.index.stores.base import ModelFacts
+from vicinal.index.stores.sqlite import SqliteStore
+from vicinal.index.stores.writing import compare_models
+
+Mode = Literal["dense", "lexical", "hybrid"]
+
+
+class Index:
+    """Texts with their vectors and metadata in one file, searched by meaning, by words, or by both.
+
+    Any number of processes and threads may read while one writes; writers wait for one another. Every
+    call that changes something is one transaction: it happens wholly or not at all, and once it returns
+    it survives the end of the process.
+
+    Args:
+        path: the file; it is made if it does not exist. While it is open a ``-wal`` and a ``-shm`` file
+            may stand beside it and belong to it; after :meth:`close` it is a single file.
+        model: what makes the vectors: a model's name or path, loaded when first needed, or an object
+            (see :class:`vicinal.index.encoder.EmbeddingModel`). None is the model that the file was made
+            with, and for a new file ``"vicinal-mini"``.
+        read_only: refuse every change.
+        timeout: seconds that a change waits while another process or thread is writing.
+        storage: for a new file, how vectors are stored: ``"int16"`` (16 bits a number and a scale a row;
+            similarities of unit vectors are exact to about 1e-5) or ``"float32"`` (all bits, twice the
+            size). In memory they are float32 either way.
+        tokenizer: for a new file, the FTS5 tokenizer of the lexical leg. The default knows words of all
+            alphabets that put spaces between them and English endings; ``"trigram"`` suits Chinese,
+            Japanese and Thai.
+        chunk_tokens: for a new file, the longest chunk in tokens. None is the model's window
+            (``max_seq_length``), and 512 for a model without one.
+        chunk_overlap: for a new file, about how many tokens neighbouring chunks share.
+
+    Raises:
+        StoreError: the file is no index, is damaged, or cannot be opened.
+        InputError: it was made with another model (the message names both).
+
+    Example:
+        >>> with Index("notes.db") as index:                                          # doctest: +SKIP
+        ...     index.add(["The kettle boils.", "Snow fell all night."], ids=["a", "b"])
+        ...     print(index.search("winter weather", top_k=1)[0].id)
+        b
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        model: str | EmbeddingModel | None = None,
+        *,
+        read_only: bool = False,
+        timeout: float = 30.0,
+        storage: str = "int16",
+        tokenizer: str = "porter unicode61 remove_diacritics 2",
+        chunk_tokens: int | None = None,
+        chunk_overlap: int = 32,
+    ) -> None:
+        if not isinstance(path, (str, os.PathLike)):
+            raise InputTypeError(f"path must be a path, got {type(path).__name__}")
+        path = os.fspath(path)
+        if not path or path == ":memory:":
+            raise InputError(
+                f"path {path!r} names no file: an index lives in one, give for example 'texts.db'"
+            )
+        if storage not in STORAGES:
+            raise InputError(f"storage must be one of {', '.join(map(repr, STORAGES))}, got {storage!r}")
+        if timeout < 0:
+            raise InputError(f"timeout must be at least 0, got {timeout!r}")
+        if chunk_tokens is not None and chunk_tokens < 8:
+            raise InputError(f"chunk_tokens must be at least 8, got {chunk_tokens!r}")
+        if chunk_overlap < 0:
+            raise InputError(f"chunk_overlap must be at least 0, got {chunk_overlap!r}")
+        self.path = path
+        # Checked before anything is made, so that a wrong type leaves no empty file behind.
+        given = DEFAULT_MODEL if model is None else model
+        Encoder(given, chunk_tokens, chunk_overlap)
+        self._store = store = SqliteStore(
+            path,
+            timeout=float(timeout),
+            read_only=read_only,
+            model=given if isinstance(given, str) else name_of(given),
+            storage=storage,
+            tokenizer=tokenizer,
+            chunk_overlap=chunk_overlap,
+        )
+        self._compared = False
+        try:
+            stored = store.facts()
+            name = stored.name if stored else store.model_name()
+            self._encoder = Encoder(
+                name if model is None else model,
+                stored.chunk_tokens if stored else chunk_tokens,
+                store.chunk_overlap,
+            )
+            # The same name again is compared when it is loaded; anything else at once.
+            if stored and (self._encoder.loaded or (model is not None and model != name)):
+                compare_models(path, stored, self._encoder.facts())
+        except BaseException:
+            store.close()
+            raise
+
+    # -- changing ------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        texts: str | Iterable[str],
+        ids: str | Iterable[str] | None = None,
+        metadatas: Mapping[str, Any] | Iterable[Mapping[str, Any] | None] | None = None,
+    ) -> list[str]:
+        """Add documents. Encodes them, then writes all of them in one transaction.
+
+        Args:
+            texts: the texts, or one.
+            ids: an id for each, new to the index; None makes some up.
+            metadatas: a dictionary of JSON types (or None) for each.
+
+        Returns:
+            The ids.
+
+        Raises:
+            InputError: an id is taken or comes twice, or the numbers of texts, ids and metadatas differ.
+            StoreError: the file cannot be written (disk full, another writer, damaged); nothing changed.
+        """
+        return self._write(texts, ids, metadatas, replace=False)
+
+    def upsert(
+        self,
+        texts: str | Iterable[str],
+        ids: str | Iterable[str] | None = None,
+        metadatas: Mapping[str, Any] | Iterable[Mapping[str, Any] | None] | None = None,
+    ) -> list[str]:
+        """Add documents, replacing those whose ids are taken (text and metadata, as a whole).
+
+        Args:
+            texts: the texts, or one.
+            ids: an id for each; None makes some up.
+            metadatas: a dictionary of JSON types (or None) for each.
+
+        Returns:
+            The ids.
+
+        Raises:
+            InputError: an id comes twice, or the numbers of texts, ids and metadatas differ.
+            StoreError: the file cannot be written; nothing changed.
+        """
+        return self._write(texts, ids, metadatas, replace=True)
+
+    def _write(self, texts: Any, ids: Any, metadatas: Any, replace: bool) -> list[str]:
+        texts = records.canonical_texts(texts)
+        new = records.new_ids(ids, len(texts))
+        canonical = records.canonical_metadatas(metadatas, len(texts))
+        if not texts:
+            return []
+        if ids is not None and not replace:
+            with self._store.reader() as reader:  # before the work of encoding; again below, for good
+                self._refuse_taken(list(reader.digests(new)))
+        facts = self._checked_facts()
+        spans = self._encoder.chunks(texts, facts)
+        pieces = [text[a:b] for text, cuts in zip(texts, spans, strict=True) for a, b in cuts]
+        vectors = self._encoder.documents(pieces, facts)
+        documents = records.new_documents(new, texts, canonical, spans)
+        with self._store.writer() as writer:
+            writer.bind(facts)
+            if replace:
+                writer.delete(new)
+            else:
+                self._refuse_taken(writer.existing(new))
+            writer.insert(documents, vectors)
+        return new
+
+    def _refuse_taken(self, taken: list[str]) -> None:
+        if taken:
+            more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
+            raise InputError(
+                f"index {self.path!r} already holds id {min(taken)!r}{more}: upsert() replaces documents"
+            )
+
+    def delete(
+        self, ids: str | Iterable[str] | None = None, *, filter: Mapping[str, Any] | None = None
+    ) -> int:
+        """Remove documents by id, or all that a filter holds for.
+
+        Args:
+            ids: ids, or one; those that are not there are passed over.
+            filter: a metadata filter; an empty one removes everything.
+
+        Returns:
+            How many documents were removed.
+
+        Raises:
+            InputError: neither or both are given, or the filter is wrong.
+            StoreError: the file cannot be written; nothing changed.
+        """
+        if (ids is None) == (filter is None):
+            raise InputError("delete() takes either ids or filter=: give one of them")
+        where = None if filter is None else parse_filter(filter)
+        listed = [] if ids is None else list(dict.fromkeys(records.canonical_ids(ids)))
+        with self._store.writer() as writer:
+            return writer.delete(listed) if where is None else writer.delete_where(where)
+
+    def compact(self) -> None:
+        """Drop what deletions left behind, tidy the full-text index, and give the space back.
+
+        Needs about the size of the file in free space while it runs; readers go on meanwhile.
+
+        Raises:
+            StoreError: another writer is busy, or the disk is full.
+        """
+        self._store.compact()
+
+    # -- reading -------------------------------------------------------------------------------------
+
+    def get(self, ids: str | Iterable[str]) -> list[Document | None]:
+        """Documents by id.
+
+        Args:
+            ids: ids, or one.
+
+        Returns:
+            One entry for each id, in that order; None where there is no such document.
+        """
+        listed = records.canonical_ids(ids)
+        with self._store.reader() as reader:
+            found = reader.by_id(list(dict.fromkeys(listed)))
+        return [found.get(id) for id in listed]
+
+    def digests(self, ids: Iterable[str]) -> dict[str, bytes]:
+        """The content hashes of those ids that exist, to see what has changed without reading it.
+
+        See :func:`vicinal.index.stores.verification.content_digest` for what is hashed.
+        """
+        with self._store.reader() as reader:
+            return reader.digests(records.canonical_ids(ids))
+
+    def search(
+        self,
+        query: str,
+        top_k: int = 10,
+        filter: Mapping[str, Any] | None = None,
+        mode: Mode = "dense",
+        reranker: Reranker | None = None,
+        candidates: int = 100,
+    ) -> list[Hit]:
+        """Find the documents that answer a query best.
+
+        Dense search compares the query with every chunk, exactly; lexical search is BM25 over whole
+        documents; hybrid fuses the two by reciprocal rank. A document comes once, with its best chunk.
+
+        Args:
+            query: the query.
+            top_k: how many documents at most.
+            filter: a metadata filter (see :mod:`vicinal.index.filters`), applied before the search.
+            mode: ``"dense"``, ``"lexical"`` or ``"hybrid"``.
+            reranker: something with ``rank(query, documents, top_k=...)`` or ``predict(pairs)``, such as
+                :class:`vicinal.CrossEncoder`; orders the best candidates anew by their best passages.
+            candidates: how many documents each leg hands to fusion and reranker (at least ``top_k``).
+
+        Returns:
+            Hits, best first.
+
+        Raises:
+            InputError: an argument cannot be meant, or the file was made with another model.
+            StoreError: the file cannot be read.
+        """
+        if not isinstance(query, str):
+            raise InputTypeError(f"query must be a string, got {type(query).__name__}")
+        records.check_encodable(query, "query")
+        for name, value in (("top_k", top_k), ("candidates", candidates)):
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise InputError(f"{name} must be a positive integer, got {value!r}")
+        if mode not in get_args(Mode):
+            raise InputError(f"mode must be one of {', '.join(map(repr, get_args(Mode)))}, got {mode!r}")
+        where = None if filter is None or filter == {} else parse_filter(filter)
+        depth = top_k if mode != "hybrid" and reranker is None else max(top_k, candidates)
+        if reranker is not None:
+            check_reranker(reranker)
+        vector = None
+        if mode != "lexical":
+            if self._store.facts() is None:
+                return []  # nothing was ever added: no need of a model to know that
+            vector = self._encoder.queries([query], self._checked_facts())[0]
+        request = Request(query, vector, mode != "dense", where, top_k, depth, reranker)
+        with self._store.reader(ranking=True) as reader:
+            return search(reader, request)
+
+    def _checked_facts(self) -> ModelFacts:
+        """The model's facts, after comparing them with those in the file."""
+        facts = self._encoder.facts()
+        if not self._compared:
+            stored = self._store.facts()
+            if stored is not None:
+                compare_models(self.path, stored, facts)
+                self._compared = True
+        return facts
+
+    def count(self) -> int:
+        """How many documents there are."""
+        with self._store.reader() as reader:
+            return reader.count()
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def __contains__(self, id: object) -> bool:
+        return isinstance(id, str) and bool(id) and self.get(id)[0] is not None
+
+    def info(self) -> IndexInfo:
+        """What the file holds: numbers, settings, the model."""
+        return self._store.info()
+
+    def verify(self) -> VerifyReport:
+        """Read everything and check it: pages, hashes of texts, checksums of vectors, all cross-references.
+
+        Returns:
+            A report that is true if nothing is wrong. Damage is reported, not raised. An index opened
+            with ``read_only=True`` leaves out the comparison of the full-text index with the texts.
+        """
+        return self._store.verify()
+
+    def export(self, path: str | os.PathLike[str]) -> int:
+        """Write all documents as JSON lines, ``{"id", "text", "metadata"}``, one consistent state.
+
+        The file appears under its name when it is complete.
+
+        Args:
+            path: the file to write; an existing one is replaced.
+
+        Returns:
+            How many documents were written.
+        """
+        target = Path(path)
+        partial = target.with_name(target.name + ".partial")
+        written = 0
+        try:
+            with self._store.reader() as reader, partial.open("w", encoding="utf-8") as file:
+                for one in reader.every():
+                    row = {"id": one.id, "text": one.text, "metadata": one.metadata}
+                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                    written += 1
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+        return written
+
+    def close(self) -> None:
+        """Let go of the file; afterwards it is one file again if nobody else has it open."""
+        self._store.close()
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Index({self.path!r})"

@@ -1,0 +1,187 @@
+"""BM25 over posting lists, in numpy, and how many posting lists a query may ask for.
+
+FTS5 finds the words; its own ``bm25()`` looks at one row at a time (about 1 microsecond each), so a word in
+300,000 documents costs it 0.4 s. Here FTS5 hands over whole posting lists and numpy scores them: about a
+tenth of that.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vicinal.index.results import Span
+from vicinal.index.segments import Floats, Ints
+
+K1 = 1.2
+B = 0.75
+# A term in more documents than this is only asked where it occurs, not how often: its weight is small and
+# the number of times would take three times as long to read.
+EXACT_POSTINGS = 200_000
+# Reading costs about 0.15 microseconds a posting with counts and 0.1 without: the sum stays near 0.1 s.
+COST_BUDGET = 600_000
+# From this size on, stop words beside other words are not even looked up.
+STOP_WORDS_FROM = 50_000
+
+STOP_WORDS = """
+a about all also am an and any are as at be because been but by can could did do does for from had has
+have he her his how i if in into is it its just me more most my no not of on one or our out over she
+should so some such than that the their them then there these they this to up was we were what when where
+which who why will with would you your
+"""
+
+_WORD = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class QueryWords:
+    """The words of a query as the index knows them.
+
+    Attributes:
+        terms: the distinct index terms, in order of appearance.
+        words: for each term one word of the query that gives just this term, or None.
+        stop: for each term whether it comes from stop words only.
+    """
+
+    terms: tuple[str, ...]
+    words: tuple[str | None, ...]
+    stop: tuple[bool, ...]
+
+    @property
+    def telling(self) -> tuple[int, ...]:
+        """Positions of the terms that are no stop words; all, if there are only stop words."""
+        kept = tuple(i for i, is_stop in enumerate(self.stop) if not is_stop)
+        return kept or tuple(range(len(self.terms)))
+
+
+class Analyzer:
+    """Runs FTS5's own tokenizer over queries, so that a query is cut and stemmed as the texts were.
+
+    Args:
+        tokenizer: an FTS5 tokenizer description, e.g. ``"porter unicode61 remove_diacritics 2"``.
+
+    Raises:
+        sqlite3.Error: FTS5 does not know the tokenizer.
+    """
+
+    def __init__(self, tokenizer: str) -> None:
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self._db.execute(f"CREATE VIRTUAL TABLE word USING fts5(text, tokenize={quote(tokenizer)})")
+        self._db.execute("CREATE VIRTUAL TABLE term USING fts5vocab(word, 'instance')")
+        self._stop = frozenset(term for terms in self._terms(STOP_WORDS.split()) for term in terms)
+
+    def close(self) -> None:
+        """Free the private in-memory table."""
+        self._db.close()
+
+    def query(self, text: str) -> QueryWords:
+        """Cut a query into words and terms."""
+        words = list(dict.fromkeys(_WORD.findall(text)))
+        known: dict[str, str | None] = {}
+        for word, terms in zip(words, self._terms(words), strict=True):
+            for term in terms:
+                if known.get(term) is None:
+                    known[term] = word if len(terms) == 1 else None
+        names = tuple(known)
+        return QueryWords(names, tuple(known.values()), tuple(term in self._stop for term in names))
+
+    def _terms(self, words: Sequence[str]) -> list[list[str]]:
+        with self._lock:
+            self._db.execute("DELETE FROM word")
+            self._db.executemany("INSERT INTO word(rowid, text) VALUES (?, ?)", enumerate(words))
+            terms: list[list[str]] = [[] for _ in words]
+            for term, row in self._db.execute("SELECT term, doc FROM term ORDER BY doc, offset"):
+                terms[row].append(term)
+            return terms
+
+
+def quote(text: str) -> str:
+    """A text as an SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def match_any(words: Sequence[str]) -> str:
+    """An FTS5 expression that finds any of the words, whatever characters they hold."""
+    return " OR ".join('"' + word.replace('"', '""') + '"' for word in words)
+
+
+def affordable(frequencies: Sequence[int]) -> list[int]:
+    """Which terms to score: the rarest ones that together stay inside the budget, at least one.
+
+    A frequent term decides little (its idf is near 0) and costs much, so it is the one to leave out.
+
+    Args:
+        frequencies: in how many documents each term occurs.
+
+    Returns:
+        Positions of the terms to score, rarest first; terms that occur nowhere are left out.
+    """
+    chosen: list[int] = []
+    spent = 0
+    for i in sorted((i for i, df in enumerate(frequencies) if df), key=lambda i: frequencies[i]):
+        df = frequencies[i]
+        spent += df if df > EXACT_POSTINGS else 2 * df
+        if chosen and spent > COST_BUDGET:
+            break
+        chosen.append(i)
+    return chosen
+
+
+def counts(places: Ints) -> tuple[Ints, Floats]:
+    """Document numbers that repeat once an occurrence, ascending, as distinct numbers and counts."""
+    edges = np.flatnonzero(np.diff(places, prepend=-1))
+    return places[edges], np.diff(edges, append=len(places)).astype(np.float32)
+
+
+def bm25(times: Floats, lengths: Floats, mean: float, documents: int) -> Floats:
+    """The BM25 contributions of one term.
+
+    Args:
+        times: how often it occurs in each document that has it.
+        lengths: the lengths of these documents. Characters here: BM25 only uses the ratio to the mean,
+            which is nearly the same as with words, and the offsets of the chunks already tell it.
+        mean: the mean length of all documents.
+        documents: how many documents there are.
+
+    Returns:
+        One score for each of these documents, positive.
+
+    Source:
+        Robertson, Zaragoza: The Probabilistic Relevance Framework: BM25 and Beyond, 2009, with the idf
+        ``ln(1 + (N - df + 0.5) / (df + 0.5))`` that is positive for every term.
+    """
+    df = len(times)
+    idf = np.float32(np.log1p((documents - df + 0.5) / (df + 0.5)))
+    norm = np.float32(K1 * (1 - B)) + lengths * np.float32(K1 * B / mean)
+    scores: Floats = idf * (times * np.float32(K1 + 1) / (times + norm))
+    return scores
+
+
+def marked_spans(marked: str, original: str, before: str, after: str) -> list[Span]:
+    """Where the marks stand in a text that FTS5's ``highlight()`` marked, in offsets of the original.
+
+    Args:
+        marked: the text with marks.
+        original: the text without them.
+        before: the one character in front of each match.
+        after: the one character behind it.
+
+    Returns:
+        The matches; none if the marked text is not the original with marks.
+    """
+    spans: list[Span] = []
+    plain: list[str] = []
+    at = 0
+    for i, part in enumerate(marked.split(before)):
+        inside, _, outside = part.partition(after) if i else ("", "", part)
+        if i:
+            spans.append((at, at + len(inside)))
+        plain += [inside, outside]
+        at += len(inside) + len(outside)
+    return spans if "".join(plain) == original else []

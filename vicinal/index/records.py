@@ -1,0 +1,154 @@
+"""What callers hand in, made canonical once."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from vicinal.errors import InputError, InputTypeError
+from vicinal.index.filters import check_number
+from vicinal.index.results import Span
+from vicinal.index.stores.base import NewDocument
+from vicinal.index.stores.verification import content_digest
+
+
+def canonical_texts(texts: str | Iterable[str]) -> list[str]:
+    """One text or several as a list of texts that can be stored.
+
+    Raises:
+        InputTypeError: something is no string.
+        InputError: a text holds half a surrogate pair, which no encoding can write.
+    """
+    listed = [texts] if isinstance(texts, str) else _listed("texts", texts)
+    for i, text in enumerate(listed):
+        if not isinstance(text, str):
+            raise InputTypeError(f"texts[{i}] must be a string, got {type(text).__name__}")
+        check_encodable(text, f"texts[{i}]")
+    return listed
+
+
+def canonical_ids(ids: str | Iterable[str], name: str = "ids") -> list[str]:
+    """One id or several as a list of non-empty strings."""
+    listed = [ids] if isinstance(ids, str) else _listed(name, ids)
+    for i, id in enumerate(listed):
+        if not isinstance(id, str):
+            raise InputTypeError(f"{name}[{i}] must be a string, got {id!r} ({type(id).__name__})")
+        if not id:
+            raise InputError(f"{name}[{i}] is empty: give every document an id, or no ids at all")
+        check_encodable(id, f"{name}[{i}]")
+    return listed
+
+
+def new_ids(ids: Iterable[str] | str | None, n: int) -> list[str]:
+    """The ids of ``n`` new documents, made up if there are none.
+
+    Raises:
+        InputError: their number is wrong, or one comes twice.
+    """
+    if ids is None:
+        return [secrets.token_hex(10) for _ in range(n)]
+    listed = canonical_ids(ids)
+    if len(listed) != n:
+        raise InputError(f"ids has {len(listed)} entries for {n} texts: give one for each")
+    if len(set(listed)) != n:
+        twice = next(id for i, id in enumerate(listed) if id in listed[:i])
+        raise InputError(f"ids holds {twice!r} twice: every document needs an id of its own")
+    return listed
+
+
+def canonical_metadatas(metadatas: Any, n: int) -> list[dict[str, Any]]:
+    """The metadata of ``n`` documents: one mapping or None for each.
+
+    Raises:
+        InputTypeError: a value has no JSON type.
+        InputError: their number is wrong, or a key or number cannot be stored.
+    """
+    if metadatas is None:
+        return [{}] * n
+    if isinstance(metadatas, Mapping):
+        if n != 1:
+            raise InputError(f"metadatas is one mapping for {n} texts: give a list with one for each")
+        metadatas = [metadatas]
+    listed = _listed("metadatas", metadatas)
+    if len(listed) != n:
+        raise InputError(f"metadatas has {len(listed)} entries for {n} texts: give one (or None) for each")
+    return [{} if m is None else canonical_metadata(m, f"metadatas[{i}]") for i, m in enumerate(listed)]
+
+
+def canonical_metadata(metadata: Any, where: str) -> dict[str, Any]:
+    """One document's metadata with nothing but JSON types in it."""
+    if not isinstance(metadata, Mapping):
+        raise InputTypeError(f"{where} must be a dictionary or None, got {type(metadata).__name__}")
+    result = {}
+    for key, value in metadata.items():
+        if not isinstance(key, str):
+            raise InputTypeError(f"{where}: keys are strings, got {key!r} ({type(key).__name__})")
+        if not key or key.startswith("$"):
+            raise InputError(f"{where}: key {key!r} is empty or begins with '$', as operators do: rename it")
+        check_encodable(key, f"{where}: key")
+        result[key] = _json_value(value, f"{where}[{key!r}]")
+    return result
+
+
+def _json_value(value: Any, where: str) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        check_encodable(value, where)
+        return str(value)
+    if isinstance(value, (int, float)):
+        return check_number(value, where)
+    if isinstance(value, Mapping):
+        return canonical_metadata(value, where)
+    if isinstance(value, (list, tuple)):
+        return [_json_value(item, f"{where}[{i}]") for i, item in enumerate(value)]
+    if hasattr(value, "tolist"):  # numpy scalars and arrays
+        return _json_value(value.tolist(), where)
+    if isinstance(value, (datetime.date, datetime.datetime)):
+        raise InputTypeError(
+            f"{where} is a {type(value).__name__}: store value.isoformat(), it sorts rightly"
+        )
+    raise InputTypeError(
+        f"{where} is a {type(value).__name__}: use str, int, float, bool, None, list or dict"
+    )
+
+
+def check_encodable(text: str, where: str) -> None:
+    """Refuse a text that cannot be written as UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{where} holds half a surrogate pair at {error.start}: "
+            "clean it with text.encode('utf-8', 'replace').decode()"
+        ) from None
+
+
+def metadata_json(metadata: Mapping[str, Any]) -> str | None:
+    """Canonical JSON, None for an empty mapping."""
+    if not metadata:
+        return None
+    return json.dumps(metadata, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def new_documents(
+    ids: Sequence[str],
+    texts: Sequence[str],
+    metadatas: Sequence[Mapping[str, Any]],
+    spans: Sequence[Sequence[Span]],
+) -> list[NewDocument]:
+    """Canonical parts put together."""
+    documents = []
+    for id, text, metadata, cuts in zip(ids, texts, metadatas, spans, strict=True):
+        packed = metadata_json(metadata)
+        documents.append(NewDocument(id, text, metadata, packed, content_digest(text, packed), cuts))
+    return documents
+
+
+def _listed(name: str, values: Any) -> list[Any]:
+    if isinstance(values, (bytes, Mapping)) or not isinstance(values, Iterable):
+        raise InputTypeError(f"{name} must be a list, got {type(values).__name__}")
+    return list(values)

@@ -1,0 +1,169 @@
+"""What an index answers with: plain frozen records, nothing that holds a file open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One stored document.
+
+    Attributes:
+        id: the id it was added under.
+        text: the original text, unchanged.
+        metadata: its metadata, an empty dictionary if it has none.
+    """
+
+    id: str
+    text: str
+    metadata: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """The part of a document that answers best.
+
+    Attributes:
+        text: the passage; always ``document[start:end]``.
+        start: offset of its first character in the original text.
+        end: offset after its last character in the original text.
+        matches: where words of the query stand, as offsets *in the original text*, in order, inside
+            ``[start, end]``. Empty when no word of the query occurs.
+    """
+
+    text: str
+    start: int
+    end: int
+    matches: tuple[Span, ...] = ()
+
+    def marked(self, before: str = "[", after: str = "]") -> str:
+        """The passage with every match between two marks.
+
+        Args:
+            before: put in front of a match.
+            after: put behind it.
+
+        Returns:
+            The passage's text with the marks in it.
+        """
+        parts, at = [], self.start
+        for start, end in self.matches:
+            parts += [self.text[at - self.start : start - self.start], before]
+            parts += [self.text[start - self.start : end - self.start], after]
+            at = end
+        return "".join([*parts, self.text[at - self.start :]])
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One document found.
+
+    Attributes:
+        id: the document's id.
+        score: what the list is ordered by: the reranker's score if there is one, else the fused score
+            (hybrid), else the score of the one leg.
+        text: the whole original text.
+        metadata: the document's metadata.
+        passage: its best passage.
+        dense: similarity of its best chunk, None if the dense leg did not run or did not find it.
+        lexical: its BM25 score, None if the lexical leg did not run or did not find it.
+        rerank: the reranker's score, None without one.
+        dense_rank: its place in the dense leg, from 1, or None.
+        lexical_rank: its place in the lexical leg, from 1, or None.
+    """
+
+    id: str
+    score: float
+    text: str
+    metadata: dict[str, Any]
+    passage: Passage
+    dense: float | None = None
+    lexical: float | None = None
+    rerank: float | None = None
+    dense_rank: int | None = None
+    lexical_rank: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The hit as JSON types, for a server or a command line."""
+        return {
+            "id": self.id,
+            "score": self.score,
+            "scores": {"dense": self.dense, "lexical": self.lexical, "rerank": self.rerank},
+            "ranks": {"dense": self.dense_rank, "lexical": self.lexical_rank},
+            "text": self.text,
+            "metadata": self.metadata,
+            "passage": {
+                "text": self.passage.text,
+                "start": self.passage.start,
+                "end": self.passage.end,
+                "matches": [list(span) for span in self.passage.matches],
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What :meth:`vicinal.Index.verify` found; true when nothing is wrong.
+
+    Attributes:
+        documents: how many documents were checked.
+        chunks: how many living vectors were checked.
+        segments: how many vector segments were checked.
+        problems: one sentence for each thing that is wrong.
+    """
+
+    documents: int
+    chunks: int
+    segments: int
+    problems: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+
+@dataclass(frozen=True, slots=True)
+class IndexInfo:
+    """What an index file holds.
+
+    Attributes:
+        path: the file.
+        documents: living documents.
+        chunks: living chunks, one vector each.
+        deleted_chunks: vectors of deleted documents that :meth:`vicinal.Index.compact` would drop.
+        dimension: of the vectors, None before the first document.
+        storage: how a number of a vector is stored, ``"int16"`` or ``"float32"``.
+        similarity: ``"cosine"`` or ``"dot"``, None before the first document.
+        model: the model's name as it was given.
+        fingerprint: the model's fingerprint, None before the first document.
+        chunk_tokens: longest chunk, in tokens, None before the first document.
+        chunk_overlap: tokens that neighbouring chunks share.
+        tokenizer: the FTS5 tokenizer of the lexical leg.
+        segments: how many pieces the vectors are stored in.
+        file_bytes: size of the file, with its write-ahead log.
+        fields: names of the metadata fields that were ever used.
+    """
+
+    path: str
+    documents: int
+    chunks: int
+    deleted_chunks: int
+    dimension: int | None
+    storage: str
+    similarity: str | None
+    model: str
+    fingerprint: str | None
+    chunk_tokens: int | None
+    chunk_overlap: int
+    tokenizer: str
+    segments: int
+    file_bytes: int
+    fields: tuple[str, ...] = field(default=())

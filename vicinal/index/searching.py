@@ -1,0 +1,149 @@
+"""From the legs of a search to its hits: fusion, best passages, reranking."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vicinal.index.filters import Node
+from vicinal.index.fusion import reciprocal_rank_fusion
+from vicinal.index.reranking import Reranker, rerank_scores
+from vicinal.index.results import Document, Hit, Passage, Span
+from vicinal.index.segments import Floats
+from vicinal.index.stores.base import Found, Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A search, canonical.
+
+    Attributes:
+        query: the text.
+        vector: its ``(d,)`` vector, None to leave the dense leg out.
+        lexical: whether the lexical leg runs.
+        where: the filter, None for none.
+        top_k: how many hits at most.
+        depth: how many documents each leg gives.
+        reranker: orders the candidates anew, None to leave it out.
+    """
+
+    query: str
+    vector: Floats | None
+    lexical: bool
+    where: Node | None
+    top_k: int
+    depth: int
+    reranker: Reranker | None
+
+
+@dataclass(slots=True)
+class _Candidate:
+    """One document on its way to a hit."""
+
+    doc: int
+    score: float
+    dense: Found | None
+    lexical: Found | None
+    dense_rank: int | None
+    lexical_rank: int | None
+    rerank: float | None = None
+
+
+def search(reader: Reader, request: Request) -> list[Hit]:
+    """Answer a request from one state of a store.
+
+    Args:
+        reader: the state.
+        request: what is asked.
+
+    Returns:
+        Hits, best first.
+    """
+    found = _candidates(reader, request)
+    if request.reranker is None:
+        found = found[: request.top_k]
+    documents = reader.documents([candidate.doc for candidate in found])
+    spans = _passages(reader, request.query, found, documents)
+    order = list(range(len(found)))
+    if request.reranker is not None:
+        pieces = [document.text[a:b] for document, (a, b) in zip(documents, spans, strict=True)]
+        for candidate, score in zip(
+            found, rerank_scores(request.reranker, request.query, pieces), strict=True
+        ):
+            candidate.rerank = candidate.score = score
+        order = sorted(order, key=lambda i: -found[i].score)[: request.top_k]
+    found = [found[i] for i in order]
+    documents = [documents[i] for i in order]
+    spans = [spans[i] for i in order]
+    matches = _matches(reader, request.query, found, documents)
+    return [
+        _hit(candidate, document, span, places)
+        for candidate, document, span, places in zip(found, documents, spans, matches, strict=True)
+    ]
+
+
+def _candidates(reader: Reader, request: Request) -> list[_Candidate]:
+    dense = [] if request.vector is None else reader.dense(request.vector, request.depth, request.where)
+    lexical = reader.lexical(request.query, request.depth, request.where) if request.lexical else []
+    if request.vector is None or not request.lexical:
+        ranking = [(one.doc, one.score) for one in dense or lexical]
+    else:
+        ranking = reciprocal_rank_fusion([[one.doc for one in dense], [one.doc for one in lexical]])
+    by_dense = {one.doc: (one, rank) for rank, one in enumerate(dense, start=1)}
+    by_lexical = {one.doc: (one, rank) for rank, one in enumerate(lexical, start=1)}
+    candidates = []
+    for doc, score in ranking[: request.depth]:
+        near, near_rank = by_dense.get(doc, (None, None))
+        worded, worded_rank = by_lexical.get(doc, (None, None))
+        candidates.append(_Candidate(doc, score, near, worded, near_rank, worded_rank))
+    return candidates
+
+
+def _passages(
+    reader: Reader, query: str, found: Sequence[_Candidate], documents: Sequence[Document]
+) -> list[Span]:
+    """The best chunk of each: the dense leg's, or where only words found it the one with most of them."""
+    spans: list[Span | None] = [one.dense.span if one.dense is not None else None for one in found]
+    for i, candidate in enumerate(found):
+        if spans[i] is not None:
+            continue
+        chunks = reader.chunks(candidate.doc)
+        if len(chunks) == 1:
+            spans[i] = chunks[0]
+            continue
+        text = documents[i].text
+        places = reader.matches(query, [candidate.doc], [text])[0]
+        spans[i] = max(chunks, key=lambda chunk: _richness(text, chunk, places))  # the first of equals
+    return [span if span is not None else (0, 0) for span in spans]
+
+
+def _richness(text: str, chunk: Span, places: Sequence[Span]) -> tuple[int, int]:
+    inside = [text[a:b].casefold() for a, b in places if chunk[0] <= a and b <= chunk[1]]
+    return len(set(inside)), len(inside)
+
+
+def _matches(
+    reader: Reader, query: str, found: Sequence[_Candidate], documents: Sequence[Document]
+) -> list[list[Span]]:
+    return reader.matches(query, [one.doc for one in found], [document.text for document in documents])
+
+
+def _hit(candidate: _Candidate, document: Document, span: Span, places: Sequence[Span]) -> Hit:
+    start, end = span
+    return Hit(
+        id=document.id,
+        score=candidate.score,
+        text=document.text,
+        metadata=document.metadata,
+        passage=Passage(
+            text=document.text[start:end],
+            start=start,
+            end=end,
+            matches=tuple((a, b) for a, b in places if start <= a and b <= end),
+        ),
+        dense=candidate.dense.score if candidate.dense else None,
+        lexical=candidate.lexical.score if candidate.lexical else None,
+        rerank=candidate.rerank,
+        dense_rank=candidate.dense_rank,
+        lexical_rank=candidate.lexical_rank,
+    )

@@ -1,0 +1,174 @@
+"""The seam between an index and where it is kept: one protocol to read, one to write, one that gives both.
+
+A store keeps documents, their metadata and their chunks' vectors, and answers two kinds of ranking. It
+knows nothing of models, chunking, fusion and rerankers; :class:`vicinal.Index` does, and knows nothing of
+SQL. Another backend (PostgreSQL, Qdrant) is another implementation of these three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from vicinal.index.filters import Node
+from vicinal.index.results import Document, IndexInfo, Span, VerifyReport
+from vicinal.index.segments import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class NewDocument:
+    """A document to write.
+
+    Attributes:
+        id: its id.
+        text: its text.
+        metadata: its metadata, checked.
+        metadata_json: the same as canonical JSON, or None for an empty one.
+        digest: the content hash of text and metadata, 16 bytes.
+        spans: its chunks, at least one.
+    """
+
+    id: str
+    text: str
+    metadata: Mapping[str, Any]
+    metadata_json: str | None
+    digest: bytes
+    spans: Sequence[Span]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One document of one leg.
+
+    Attributes:
+        doc: the store's own number of the document.
+        score: similarity or BM25.
+        span: the best chunk, None where a leg knows only whole documents.
+    """
+
+    doc: int
+    score: float
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What is stored about the model, so that no other one searches its vectors.
+
+    Attributes:
+        name: as it was given.
+        fingerprint: of weights and pooling.
+        dimension: of the vectors.
+        prompts: as canonical JSON.
+        similarity: ``"cosine"`` or ``"dot"``.
+        chunk_tokens: longest chunk in tokens.
+    """
+
+    name: str
+    fingerprint: str
+    dimension: int
+    prompts: str
+    similarity: str
+    chunk_tokens: int
+
+
+class Reader(Protocol):
+    """One unchanging state of the store; everything asked of one reader agrees."""
+
+    def count(self) -> int:
+        """Living documents."""
+        ...
+
+    def dense(self, query: Floats, k: int, where: Node | None) -> list[Found]:
+        """The ``k`` documents with the best chunk by dot product, best first."""
+        ...
+
+    def lexical(self, query: str, k: int, where: Node | None) -> list[Found]:
+        """The ``k`` best documents by BM25, best first."""
+        ...
+
+    def documents(self, docs: Sequence[int]) -> list[Document]:
+        """Documents by number, in that order."""
+        ...
+
+    def chunks(self, doc: int) -> list[Span]:
+        """The chunks of a document."""
+        ...
+
+    def matches(self, query: str, docs: Sequence[int], texts: Sequence[str]) -> list[list[Span]]:
+        """Where words of the query stand in the texts of the documents."""
+        ...
+
+    def by_id(self, ids: Sequence[str]) -> dict[str, Document]:
+        """The documents of those ids that exist."""
+        ...
+
+    def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
+        """The content hashes of those ids that exist."""
+        ...
+
+    def every(self) -> Iterator[Document]:
+        """All documents, in the order of adding."""
+        ...
+
+
+class Writer(Protocol):
+    """One transaction: all of it happens, or nothing."""
+
+    def bind(self, facts: ModelFacts) -> None:
+        """Store what model it is, or raise if it is another one than stored."""
+        ...
+
+    def existing(self, ids: Iterable[str]) -> list[str]:
+        """Those of the ids that are taken."""
+        ...
+
+    def insert(self, documents: Sequence[NewDocument], vectors: Floats) -> None:
+        """Add documents with ``(sum of their chunks, d)`` vectors; their ids must be free."""
+        ...
+
+    def delete(self, ids: Iterable[str]) -> int:
+        """Remove documents; gives how many were there."""
+        ...
+
+    def delete_where(self, where: Node) -> int:
+        """Remove the documents that a filter holds for; gives how many."""
+        ...
+
+
+class Store(Protocol):
+    """Where an index is kept."""
+
+    def reader(self, ranking: bool = False) -> AbstractContextManager[Reader]:
+        """A state to read from; its legs and chunks may only be asked for with ``ranking``."""
+        ...
+
+    def writer(self) -> AbstractContextManager[Writer]:
+        """A transaction; waits for another writer, then raises :class:`vicinal.errors.StoreError`."""
+        ...
+
+    def facts(self) -> ModelFacts | None:
+        """What model the vectors are of, None before the first document."""
+        ...
+
+    def model_name(self) -> str:
+        """The model's name as it was given when the store was made."""
+        ...
+
+    def info(self) -> IndexInfo:
+        """What is in it."""
+        ...
+
+    def verify(self) -> VerifyReport:
+        """Check everything."""
+        ...
+
+    def compact(self) -> None:
+        """Give back the space of what was deleted."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the files."""
+        ...

@@ -1,0 +1,205 @@
+"""The SQLite file: its tables, how it is opened, and its errors in Vicinal's words."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote as url_quote
+
+from vicinal.errors import StoreError
+from vicinal.index.lexical import quote
+from vicinal.index.stores.texts import register
+
+APPLICATION_ID = 0x56494349  # "VICI"
+FORMAT = 1
+PAGE_SIZE = 8192
+HEADER_BYTES = 512  # less is no database
+# Every connection's page cache, in KiB: a writer spreads over the B-trees of ids, fields and terms.
+CACHE_KIB = 32 << 10
+WAL_LIMIT = 64 << 20
+
+_TABLES = """
+CREATE TABLE state (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE documents (
+    doc INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, digest BLOB NOT NULL, metadata TEXT, text NOT NULL
+);
+CREATE VIEW texts AS SELECT doc, unpack(text) AS text FROM documents;
+CREATE TABLE segments (
+    first INTEGER PRIMARY KEY, n INTEGER NOT NULL, checksum INTEGER NOT NULL,
+    head BLOB NOT NULL, vectors BLOB NOT NULL
+);
+CREATE TABLE tombstones (version INTEGER PRIMARY KEY, docs BLOB NOT NULL);
+CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE fields (key INTEGER, value, doc INTEGER, PRIMARY KEY (key, value, doc)) WITHOUT ROWID;
+CREATE VIRTUAL TABLE lexical USING fts5(
+    text, content='texts', content_rowid='doc', columnsize=0, tokenize={tokenizer}
+);
+CREATE VIRTUAL TABLE lexical_terms USING fts5vocab(lexical, 'row');
+CREATE VIRTUAL TABLE lexical_places USING fts5vocab(lexical, 'instance');
+"""
+
+
+@contextmanager
+def store_errors(path: str, doing: str) -> Iterator[None]:
+    """Turn what SQLite raises into a :class:`StoreError` that names the file and the remedy.
+
+    Args:
+        path: the file.
+        doing: what was being done, as in "while ...".
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(f"index {path!r}: {_explain(error)} (while {doing}: {error})") from error
+    except (UnicodeDecodeError, MemoryError, OverflowError) as error:
+        # What a damaged length or character looks like by the time it reaches Python.
+        raise StoreError(f"index {path!r}: {DAMAGED} (while {doing}: {error!r})") from error
+
+
+DAMAGED = "the file is damaged: Index.verify() tells where; restore a copy, or index the texts anew"
+
+
+def _explain(error: sqlite3.Error) -> str:
+    text = str(error).lower()
+    if "locked" in text or "busy" in text:
+        return (
+            "another process or thread is writing to it and did not finish in time: retry, or raise timeout="
+        )
+    if "full" in text:
+        return "the disk is full; the file is as it was before: free some space and retry"
+    if "readonly" in text or "read-only" in text:
+        return "it cannot be written to: check the permissions of the file and of its folder"
+    if "unable to open" in text:
+        return "it cannot be opened: check that the folder exists and may be written to"
+    if "disk i/o" in text:
+        return "reading or writing failed; the file is as it was before: check space, quota and the disk"
+    signs = ("not a database", "malformed", "decode", "corrupt", "user-defined function")
+    if any(sign in text for sign in signs):
+        return DAMAGED
+    return "the database refused"
+
+
+def connect(path: str, timeout: float, read_only: bool) -> sqlite3.Connection:
+    """Open one connection; :func:`prepare` has made the file.
+
+    Args:
+        path: the file.
+        timeout: seconds to wait for another writer.
+        read_only: whether to open it so that nothing can be written.
+
+    Returns:
+        A connection in autocommit mode that any thread may use, one at a time.
+    """
+    mode = "ro" if read_only else "rwc"
+    uri = f"file:{url_quote(os.path.abspath(path))}?mode={mode}"
+    db = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
+    try:
+        # Reading through a memory map would turn a truncated file into SIGBUS, the end of the process.
+        db.execute("PRAGMA mmap_size = 0")
+        db.execute("PRAGMA trusted_schema = ON")  # the view of texts calls a function of ours
+        register(db)
+        db.execute("PRAGMA cell_size_check = ON")
+        db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        db.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
+        # FULL: an acknowledged add survives a power cut too, not only the end of the process.
+        db.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def prepare(path: str, timeout: float, read_only: bool, settings: dict[str, str | int]) -> bool:
+    """Make the file if it is not there, and check that it is an index if it is.
+
+    Args:
+        path: the file.
+        timeout: seconds to wait for another process that makes the same file.
+        read_only: whether nothing may be made.
+        settings: rows of ``state`` for a new file, ``"tokenizer"`` among them.
+
+    Returns:
+        Whether the file is new.
+
+    Raises:
+        StoreError: it is something else, or of a newer format, or cannot be opened.
+    """
+    file = Path(path)
+    if file.is_dir():
+        raise StoreError(
+            f"index {path!r} is a folder: give the path of a file, such as {path!r} + '/texts.db'"
+        )
+    if read_only and not file.exists():
+        raise StoreError(f"index {path!r} does not exist, and read_only=True forbids making it")
+    if not file.parent.is_dir():
+        raise StoreError(f"index {path!r}: its folder {str(file.parent)!r} does not exist: create it first")
+    if file.exists() and 0 < file.stat().st_size < HEADER_BYTES:
+        # SQLite would take it for empty and begin anew over what is left of a truncated file.
+        raise StoreError(f"index {path!r} holds {file.stat().st_size} bytes: {DAMAGED}")
+    with store_errors(path, "opening"):
+        db = connect(path, timeout, read_only)
+        try:
+            if _identify(db, path):
+                return False
+            if read_only:
+                raise StoreError(f"index {path!r} is empty, and read_only=True forbids filling it")
+            _create(db, settings)
+            # Somebody else may have been quicker; then this checks what they made.
+            return not _identify(db, path) or True
+        finally:
+            db.close()
+
+
+def _identify(db: sqlite3.Connection, path: str) -> bool:
+    application = db.execute("PRAGMA application_id").fetchone()[0]
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if application == APPLICATION_ID:
+        if version != FORMAT:
+            raise StoreError(
+                f"index {path!r} has format {version}, this Vicinal reads {FORMAT}: upgrade Vicinal"
+            )
+        return True
+    if application or version or db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise StoreError(f"index {path!r} is a database of something else: give another path")
+    return False
+
+
+def _create(db: sqlite3.Connection, settings: dict[str, str | int]) -> None:
+    db.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        if not db.execute("PRAGMA application_id").fetchone()[0]:
+            for statement in _TABLES.format(tokenizer=quote(str(settings["tokenizer"]))).split(";\n"):
+                db.execute(statement)
+            rows = {"generation": 0, "version": 1, "next_doc": 1, "next_row": 0, "documents": 0, **settings}
+            set_state(db, rows)
+            db.execute(f"PRAGMA user_version = {FORMAT}")
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def state(db: sqlite3.Connection) -> dict[str, str | int]:
+    """Every row of ``state``."""
+    return dict(db.execute("SELECT key, value FROM state").fetchall())
+
+
+def set_state(db: sqlite3.Connection, rows: Mapping[str, str | int]) -> None:
+    """Write rows of ``state``, and the checksum over all of them."""
+    db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", rows.items())
+    db.execute("INSERT OR REPLACE INTO state VALUES ('checksum', ?)", (state_checksum(state(db)),))
+
+
+def state_checksum(rows: Mapping[str, str | int]) -> int:
+    """CRC-32 over all rows of ``state`` but the checksum."""
+    kept = sorted((key, value) for key, value in rows.items() if key != "checksum")
+    return zlib.crc32(json.dumps(kept).encode())

@@ -1,0 +1,48 @@
+"""How a text lies in the file: deflated where that makes it smaller, else as it is.
+
+Texts are the second largest part of a file after the vectors; deflate takes 40 to 60 per cent off those of a
+paragraph and more, for about 10 microseconds each.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+
+# Raw deflate: a header and a checksum would cost 6 bytes a text, and the content hash checks it anyway.
+_WINDOW = -15
+# Shorter texts hardly ever become smaller.
+_SHORT = 64
+
+
+def pack_text(text: str) -> str | bytes:
+    """A text as it is stored: bytes if it was deflated."""
+    if len(text) < _SHORT:
+        return text
+    raw = text.encode()
+    deflate = zlib.compressobj(6, zlib.DEFLATED, _WINDOW)
+    packed = deflate.compress(raw) + deflate.flush()
+    return packed if len(packed) < len(raw) else text
+
+
+def unpack_text(stored: str | bytes) -> str:
+    """The text again.
+
+    Raises:
+        ValueError: the bytes are damaged.
+    """
+    if isinstance(stored, str):
+        return stored
+    try:
+        inflate = zlib.decompressobj(_WINDOW)
+        raw = inflate.decompress(stored)
+    except (zlib.error, TypeError) as error:
+        raise ValueError(f"a text cannot be inflated: {error}") from None
+    if not inflate.eof or inflate.unused_data:
+        raise ValueError("a text cannot be inflated: it has a wrong length")
+    return raw.decode()
+
+
+def register(db: sqlite3.Connection) -> None:
+    """Teach a connection ``unpack(text)``, through which the full-text index reads the texts."""
+    db.create_function("unpack", 1, unpack_text, deterministic=True)

@@ -1,0 +1,174 @@
+"""Looking at every byte of the file that matters."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from vicinal.errors import StoreError
+from vicinal.index.filters import flatten
+from vicinal.index.results import VerifyReport
+from vicinal.index.segments import Ints, row_bytes
+from vicinal.index.stores.database import state, state_checksum
+from vicinal.index.stores.reading import document
+from vicinal.index.stores.writing import facts_of, read_segments, read_tombstones
+
+MOST_PROBLEMS = 100
+_MASK = 2**64 - 1
+
+
+def content_digest(text: str, metadata_json: str | None) -> bytes:
+    """The content hash of a document: 16 bytes of BLAKE2b over text and canonical metadata."""
+    data = text.encode()
+    digest = hashlib.blake2b(len(data).to_bytes(8, "little") + data, digest_size=16)
+    digest.update((metadata_json or "").encode())
+    return digest.digest()
+
+
+def verify(db: sqlite3.Connection, storage: str, read_only: bool) -> VerifyReport:
+    """Check pages, hashes, checksums, and that the tables agree with one another.
+
+    Args:
+        db: a connection; the caller ends the transaction that this begins.
+        storage: how vectors are stored.
+        read_only: leaves out the comparison of the full-text index with the texts, which SQLite counts
+            as writing.
+
+    Returns:
+        The report; damage of any kind is a problem in it and never an exception.
+    """
+    check = _Check(db, storage)
+    check.run("pages", check.pages)
+    check.run("settings", check.settings)
+    check.run("documents", check.documents)
+    check.run("metadata entries", check.fields)
+    check.run("vectors", check.vectors)
+    if not read_only:
+        check.run("full-text index", check.lexical)
+    problems = list(dict.fromkeys(check.problems))
+    if len(problems) > MOST_PROBLEMS:
+        problems = [*problems[:MOST_PROBLEMS], f"and {len(problems) - MOST_PROBLEMS} more"]
+    return VerifyReport(check.count, check.chunks, check.segments, tuple(problems))
+
+
+class _Check:
+    def __init__(self, db: sqlite3.Connection, storage: str) -> None:
+        self.db = db
+        self.storage = storage
+        self.problems: list[str] = []
+        self.count = self.chunks = self.segments = 0
+        self.lengths: dict[int, int] = {}
+        self.entries = (0, 0)
+        self.dead: Ints = np.empty(0, np.int64)
+
+    def run(self, what: str, step: Callable[[], None]) -> None:
+        """Take one step; whatever it stumbles over is a problem."""
+        try:
+            step()
+        except StoreError as error:
+            self.problems.append(f"{what}: {error}")
+        except (sqlite3.Error, ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
+            self.problems.append(f"{what}: cannot be read: {type(error).__name__}: {error}")
+
+    def pages(self) -> None:
+        for (line,) in self.db.execute(f"PRAGMA integrity_check({MOST_PROBLEMS})"):
+            if line != "ok":
+                self.problems.append(f"pages: {line}")
+
+    def settings(self) -> None:
+        rows = state(self.db)
+        if rows.get("checksum") != state_checksum(rows):
+            self.problems.append("settings: the checksum of counters and model facts does not match")
+
+    def documents(self) -> None:
+        expected = int(state(self.db)["documents"])
+        names: dict[str, int] = {name: id for id, name in self.db.execute("SELECT id, name FROM names")}
+        total = number = 0
+        for doc, id, digest, metadata, text in self._documents():
+            self.count += 1
+            parsed = document(id, metadata, text)
+            if content_digest(parsed.text, metadata) != digest:
+                self.problems.append(f"document {id!r}: its text or metadata does not match its hash")
+            self.lengths[doc] = len(parsed.text)
+            entries = {
+                (8 * names.get(name, -1) + kind, int(value) if isinstance(value, bool) else value)
+                for name, kind, value in flatten(parsed.metadata)
+            }
+            number += len(entries)
+            for key, value in entries:
+                total = (total + _hash(key, value, doc)) & _MASK
+        self.entries = (number, total)
+        if self.count != expected:
+            self.problems.append(f"documents: {self.count} are there, {expected} are counted")
+
+    def _documents(self) -> Iterator[tuple[Any, ...]]:
+        # Not in one go: a damaged page should hide no more than it must.
+        last = -1
+        while True:
+            rows = self.db.execute(
+                "SELECT doc, id, digest, metadata, text FROM documents WHERE doc > ? ORDER BY doc LIMIT 1000",
+                (last,),
+            ).fetchall()
+            if not rows:
+                return
+            yield from rows
+            last = rows[-1][0]
+
+    def fields(self) -> None:
+        total = number = 0
+        for key, value, doc in self.db.execute("SELECT key, value, doc FROM fields"):
+            number += 1
+            total = (total + _hash(key, value, doc)) & _MASK
+        if (number, total) != self.entries:
+            self.problems.append(
+                "metadata entries: what filters look at differs from the documents' metadata"
+            )
+
+    def vectors(self) -> None:
+        facts = facts_of(state(self.db))
+        if facts is None:
+            if self.db.execute("SELECT count(*) FROM segments").fetchone()[0]:
+                self.problems.append("vectors: there are segments, but no model is stored")
+            return
+        width = row_bytes(self.storage, int(facts.dimension))
+        self.dead = read_tombstones(self.db, -1)
+        firsts = self.db.execute("SELECT first, n FROM segments ORDER BY first").fetchall()
+        seen: set[int] = set()
+        expected = 0
+        for first, n in firsts:
+            if first != expected:
+                self.problems.append(f"vectors: chunks {expected}..{first - 1} are missing")
+            expected = first + n
+            self.run("vectors", lambda first=first, n=n: self._segment(first, width, seen))  # type: ignore[misc]
+        if expected != int(state(self.db)["next_row"]):
+            self.problems.append(f"vectors: {expected} chunks are there, another number is counted")
+        for doc in self.lengths.keys() - seen:
+            self.problems.append(f"vectors: document number {doc} has none")
+
+    def _segment(self, first: int, width: int, seen: set[int]) -> None:
+        self.segments += 1
+        _, rows = next(iter(read_segments(self.db, width, first)))
+        alive = ~np.isin(rows.docs, self.dead)
+        self.chunks += int(np.count_nonzero(alive))
+        for doc, start, end in zip(
+            rows.docs[alive].tolist(), rows.starts[alive].tolist(), rows.ends[alive].tolist(), strict=True
+        ):
+            seen.add(doc)
+            if not 0 <= start <= end <= self.lengths.get(doc, -1):
+                self.problems.append(f"vectors: a chunk of document number {doc} lies outside of its text")
+
+    def lexical(self) -> None:
+        # With rank 1 FTS5 also tokenizes every text again and compares.
+        self.db.execute("INSERT INTO lexical(lexical, rank) VALUES ('integrity-check', 1)")
+
+
+def _hash(key: Any, value: Any, doc: Any) -> int:
+    text = json.dumps([key, value, doc])
+    return int.from_bytes(
+        hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "little"
+    )
