@@ -26,7 +26,7 @@ from vicinal.models.static import distill
 
 ROOT = Path(__file__).resolve().parent.parent
 CARD = Path(__file__).with_name("vicinal_mini_card.md")
-COVERAGE = 60_000
+COVERAGE = 200_000
 
 
 def training_texts(data: Path) -> list[str]:

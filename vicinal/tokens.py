@@ -211,15 +211,21 @@ class TextTokenizer:
 
     def _split(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text alone, without special tokens."""
-        if self._process != os.getpid():
-            # The library's threads do not survive a fork; without this it prints a warning about it.
-            os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-            self._process = os.getpid()
+        self._notice_fork()
         try:
             encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
         except Exception as error:  # the library raises plain Exception, e.g. without an unknown token
             raise ModelFormatError(f"the folder's tokenizer cannot split these texts ({error})") from error
         return [encoding.ids for encoding in encodings]
+
+    def _notice_fork(self) -> bool:
+        """Whether this is another process than before; to be asked before the library is used."""
+        if self._process == os.getpid():
+            return False
+        # The library's threads do not survive a fork; without this it prints a warning about it.
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        self._process = os.getpid()
+        return True
 
     def _check_ids(self, ids: NDArray[np.int32]) -> None:
         """Refuse ids without a vector; the engine would take zeros for them and say nothing."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from cli_notes import fill_folder, numbers
 from cli_shell import Shell, module_from
 
 
@@ -52,3 +53,20 @@ def one_layer(minilm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     (folder / "config.json").unlink()
     (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 1}))
     return folder
+
+
+@pytest.fixture(scope="session")
+def filled(one_layer: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small index; tests take copies."""
+    folder = tmp_path_factory.mktemp("filled")
+    fill_folder(folder / "notes")
+    shell = Shell(folder, folder / "cache")
+    assert numbers(shell.quick("index", "notes.db", "notes", "-m", one_layer)) == [8, 0, 0]
+    assert sorted(os.listdir(folder)) == ["notes", "notes.db"]
+    return folder / "notes.db"
+
+
+@pytest.fixture
+def notes(vicinal: Shell, filled: Path) -> str:
+    shutil.copy(filled, vicinal.folder / "notes.db")
+    return "notes.db"

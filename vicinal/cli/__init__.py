@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from vicinal.cli import cache, encode, groups, quantize, rerank, similarity
+from vicinal.cli import cache, distill, encode, groups, index, quantize, rerank, search, similarity
 from vicinal.cli.failures import GuardedGroup, set_up_process, show_tracebacks
 
 app = typer.Typer(
@@ -48,12 +48,16 @@ def _options(
         show_tracebacks()
 
 
+app.command("index")(index.index)
+app.command("search")(search.search)
+app.command("info")(index.info)
 app.command("encode")(encode.encode)
 app.command("similarity")(similarity.similarity)
 app.command("mine")(groups.mine)
 app.command("cluster")(groups.cluster)
 app.command("rerank")(rerank.rerank)
 app.command("quantize")(quantize.quantize)
+app.command("distill")(distill.distill)
 app.command("models")(cache.models)
 app.command("download")(cache.download)
 app.add_typer(cache.app, name="cache")

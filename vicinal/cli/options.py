@@ -57,3 +57,6 @@ BatchSize = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+IndexFile = Annotated[
+    str, typer.Argument(metavar="DB", help="An index that `vicinal index` made.", show_default=False)
+]

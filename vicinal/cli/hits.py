@@ -1,0 +1,194 @@
+"""How the hits of a search look: in a terminal, in a pipe."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from vicinal.cli.console import one_line, plain_table, scored, screen, shortened, write_rows
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from vicinal.index import Hit
+
+Span = tuple[int, int]
+
+_MATCHED = "bold magenta"
+# Wider lines are hard to read, and a passage gets this many of them.
+_WIDEST = 96
+_TALLEST = 3
+_BLANKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
+_HEADING_MARKS = re.compile(r"[#\s]*")
+
+
+def write_hits(hits: Sequence[Hit]) -> None:
+    """Rank, score, id, passage and metadata, tab-separated."""
+    write_rows(
+        [rank, f"{hit.score:.6f}", hit.id, hit.passage.text, json.dumps(hit.metadata, ensure_ascii=False)]
+        for rank, hit in enumerate(hits, start=1)
+    )
+
+
+def show_hits(hits: Sequence[Hit], legs: bool) -> None:
+    """Hits for a person; the words of the query stand out.
+
+    Args:
+        hits: what was found.
+        legs: whether to say what each way of searching thought of them.
+    """
+    console = screen()
+    scores = [_score(hit, legs) for hit in hits]
+    used = len(str(len(hits))) + 2 + max(map(len, scores), default=0) + 2
+    width = max(16, min(_WIDEST, console.width - used))
+    table = plain_table(headings=False)
+    table.padding = (0, 2, 1, 0)
+    table.add_column(justify="right", no_wrap=True, style="dim")
+    table.add_column(justify="right", no_wrap=True, style="bold")
+    table.add_column(overflow="fold", max_width=width)
+    for rank, (hit, score) in enumerate(zip(hits, scores, strict=True), start=1):
+        table.add_row(str(rank), score, _described(hit, width, legs))
+    console.print(table)
+
+
+def _score(hit: Hit, legs: bool) -> str:
+    # Fused scores are sums of 1 / (60 + rank): three decimals would not tell them apart.
+    return f"{hit.score:.4f}" if legs and hit.rerank is None else scored(hit.score)
+
+
+def _described(hit: Hit, width: int, legs: bool) -> Text:
+    from rich.text import Text
+
+    title, passage = _title_and_passage(hit)
+    shown = Text()
+    shown.append(one_line(hit.id), style="cyan")
+    if title[0]:
+        shown.append("  ")
+        shown.append_text(_marked(*title, "bold"))
+    if passage[0]:
+        text, spans = _window(*passage, _TALLEST * (width - 3 - width // 16))
+        shown.append("\n")
+        shown.append_text(_marked(*_dotted(text, spans, hit), ""))
+    for line in (_metadata_line(hit), _legs_line(hit) if legs else ""):
+        if line:
+            shown.append("\n")
+            shown.append(shortened(line, width), style="dim")
+    return shown
+
+
+def _marked(text: str, spans: Iterable[Span], style: str) -> Text:
+    from rich.text import Text
+
+    marked = Text(text, style=style)
+    for start, end in spans:
+        marked.stylize(_MATCHED, start, end)
+    return marked
+
+
+def _title_and_passage(hit: Hit) -> tuple[tuple[str, list[Span]], tuple[str, list[Span]]]:
+    """Both with the places of the query's words; a title at the start of a passage is not shown twice."""
+    first = hit.passage.start
+    text = hit.passage.text
+    spans = [(start - first, end - first) for start, end in hit.passage.matches]
+    title = hit.metadata.get("title")
+    if not isinstance(title, str) or not title.strip():
+        return ("", []), _cleaned(text, spans, 0, len(text))
+    marks = _HEADING_MARKS.match(text)
+    begin = marks.end() if marks is not None else 0
+    if first == 0 and text.startswith(title.strip(), begin):
+        cut = begin + len(title.strip())
+        return _cleaned(text, spans, begin, cut), _cleaned(text, spans, cut, len(text))
+    return (one_line(title), []), _cleaned(text, spans, 0, len(text))
+
+
+def _cleaned(text: str, spans: Iterable[Span], start: int, end: int) -> tuple[str, list[Span]]:
+    """``text[start:end]`` on one line, and where the spans inside of it are now."""
+    parts: list[str] = []
+    length = 0
+    moved: list[Span] = []
+
+    def append(piece: str) -> None:
+        nonlocal length
+        piece = _BLANKS.sub(" ", piece)
+        if not length or parts[-1].endswith(" "):
+            piece = piece.lstrip(" ")
+        if piece:
+            parts.append(piece)
+            length += len(piece)
+
+    at = start
+    for left, right in spans:
+        if left < at or right > end:
+            continue
+        append(text[at:left])
+        before = length
+        append(text[left:right])
+        moved.append((before, length))
+        at = right
+    append(text[at:end])
+    return "".join(parts).rstrip(" "), moved
+
+
+def _window(text: str, spans: list[Span], cells: int) -> tuple[str, list[Span]]:
+    """The part of a long passage that holds most of the query's words, cut between words."""
+    from rich.cells import cell_len
+
+    room = max(8, cells * len(text) // max(1, cell_len(text)))
+    if len(text) <= room:
+        return text, spans
+
+    def richness(start: int) -> tuple[int, int, int]:
+        inside = [text[a:b].casefold() for a, b in spans if start <= a and b <= start + room]
+        return len(set(inside)), len(inside), -start
+
+    starts = {0} | {_word_start(text, left - room // 4) for left, _ in spans}
+    start = max(starts, key=richness)
+    start = 0 if richness(0)[:2] == richness(start)[:2] else start
+    end = start + room
+    if end < len(text):
+        blank = text.rfind(" ", start + room // 2, end)
+        end = end if blank < 0 else blank
+    before, after = "… " if start else "", " …" if end < len(text) else ""
+    shift = len(before) - start
+    kept = [(left + shift, right + shift) for left, right in spans if start <= left and right <= end]
+    return before + text[start:end] + after, kept
+
+
+def _dotted(text: str, spans: list[Span], hit: Hit) -> tuple[str, list[Span]]:
+    """With an ellipsis where the document goes on before or after its passage."""
+    before = "… " if hit.passage.start and not text.startswith("…") else ""
+    after = " …" if hit.passage.end < len(hit.text.rstrip()) and not text.endswith("…") else ""
+    return before + text + after, [(a + len(before), b + len(before)) for a, b in spans]
+
+
+def _word_start(text: str, place: int) -> int:
+    if place <= 0:
+        return 0
+    blank = text.find(" ", place)
+    return place if blank < 0 or blank - place > 40 else blank + 1
+
+
+def _metadata_line(hit: Hit) -> str:
+    return " · ".join(
+        f"{name}: {_plain(value)}"
+        for name, value in hit.metadata.items()
+        if value not in (None, "", [], {}) and name != "title" and value != hit.id
+    )
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list) and not any(isinstance(item, (list, dict)) for item in value):
+        return ", ".join(map(_plain, value))
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _legs_line(hit: Hit) -> str:
+    legs = [
+        ("dense", hit.dense, hit.dense_rank),
+        ("lexical", hit.lexical, hit.lexical_rank),
+    ]
+    return " · ".join(
+        f"{name} {scored(score)} (no. {rank})" for name, score, rank in legs if score is not None
+    )

@@ -1,0 +1,320 @@
+"""``vicinal search``: one question, or one after the other at a prompt."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from vicinal.cli.console import counted, is_terminal, one_line, say, screen, seconds_text, write_json
+from vicinal.cli.failures import stop_if_interrupted
+from vicinal.cli.hits import show_hits, write_hits
+from vicinal.cli.index import opened_to_read
+from vicinal.cli.options import AsJson, IndexFile
+from vicinal.cli.texts import check_argument
+from vicinal.errors import InputError, InputTypeError, VicinalError
+
+if TYPE_CHECKING:
+    from vicinal import CrossEncoder
+    from vicinal.index import Hit, Index, Mode
+
+_MODES = ("dense", "lexical", "hybrid")
+_PROMPT = "search> "
+_HELP = """\
+Type a query. What begins with a colon is a command:
+  :k 5           show five hits
+  :mode hybrid   search by meaning (dense), by words
+                 (lexical), or by both (hybrid)
+  :filter {...}  only documents whose metadata fit, e.g.
+                 :filter {"year": {"$gte": 1950}}
+  :filter        all documents again
+  :show 2        the whole text of the second hit
+  :help          this text
+  :quit          leave, as Ctrl-D does
+"""
+
+
+@dataclass
+class _Search:
+    """An open index and how it is asked.
+
+    Attributes:
+        index: the index.
+        top: hits at most.
+        mode: dense, lexical or hybrid.
+        where: the filter, None for none.
+        reranker: orders the candidates anew, None to leave it out.
+        candidates: how many documents it gets.
+        as_json: whether hits are printed as JSON.
+    """
+
+    index: Index
+    top: int
+    mode: Mode
+    where: dict[str, Any] | None
+    reranker: CrossEncoder | None
+    candidates: int
+    as_json: bool
+
+    def warm_up(self) -> float:
+        """Load the model and the vectors, so that searching alone is measured; gives the seconds."""
+        start = time.perf_counter()
+        self.index.search("warm", 1, mode=self.mode, reranker=self.reranker, candidates=1)
+        return time.perf_counter() - start
+
+    def ask(self, query: str) -> tuple[list[Hit], float]:
+        """The hits, and the seconds that finding them took."""
+        from vicinal.models.truncation import TruncationWarning
+
+        start = time.perf_counter()
+        with warnings.catch_warnings():
+            if self.reranker is not None:  # a passage and the query may be a few tokens too long together
+                warnings.simplefilter("ignore", TruncationWarning)
+            hits = self.index.search(
+                query, self.top, self.where, self.mode, self.reranker, max(self.candidates, self.top)
+            )
+        return hits, time.perf_counter() - start
+
+    def show(self, hits: list[Hit]) -> None:
+        """Print hits in the way that suits stdout."""
+        if is_terminal():
+            if hits:
+                show_hits(hits, legs=self.mode == "hybrid" or self.reranker is not None)
+        else:
+            write_hits(hits)
+
+    def summary(self, hits: list[Hit], took: float) -> str:
+        """How many were found and in what time; of none, why perhaps."""
+        count = self.index.count()
+        if not count:
+            return f"there is no document in {self.index.path}"
+        time_text = f"{1000 * took:.1f} ms" if took < 1 else seconds_text(took)
+        if hits:
+            return f"{counted(len(hits), 'hit')} among {counted(count, 'document')} in {time_text}"
+        known = self.index.info().fields
+        unknown = [name for name in _fields_of(self.where) if name not in known]
+        if unknown:
+            return f"nothing found: no document has a field {unknown[0]!r}; there are {', '.join(known) or 'none'}"
+        return f"nothing found among {counted(count, 'document')} in {time_text}"
+
+
+def search(
+    db: IndexFile,
+    query: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="QUERY", help="What is looked for; without it, a prompt.", show_default=False),
+    ] = None,
+    top: Annotated[int, typer.Option("-k", "--top", metavar="N", min=1, help="Hits at most.")] = 10,
+    filter: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON",
+            help="""Only documents whose metadata fit, e.g. '{"year": {"$gte": 1950}}'.""",
+            show_default=False,
+        ),
+    ] = None,
+    mode: Annotated[
+        str, typer.Option(metavar="MODE", help="dense (by meaning), lexical (by words) or hybrid (both).")
+    ] = "dense",
+    rerank: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="A cross-encoder that reads the best candidates anew.", show_default=False
+        ),
+    ] = None,
+    candidates: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Documents that fusion and --rerank get.")
+    ] = 100,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="Where the index's model is now, if it moved.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Search an index.
+
+    Prints rank, score, id, the best passage and the metadata of each document found, the best first. Without a
+    query it asks for one after the other; :help at the prompt tells more.
+    """
+    words = None if query is None else " ".join(check_argument(word, "the query") for word in query)
+    if words is not None and not words.strip():
+        raise InputError("the query is blank")
+    chosen = _mode(mode, "--mode")
+    where = None if filter is None else _read_filter(check_argument(filter, "--filter"), "--filter")
+    with opened_to_read(db, model) as opened:
+        reranker = None
+        if rerank is not None:
+            from vicinal import CrossEncoder
+
+            reranker = CrossEncoder(rerank)
+        asked = _Search(opened, top, chosen, where, reranker, candidates, as_json)
+        if words is None:
+            _converse(asked, db)
+            return
+        loading = asked.warm_up()
+        hits, took = asked.ask(words)
+        if as_json:
+            write_json([hit.to_dict() for hit in hits])
+        else:
+            asked.show(hits)
+        say(f"{asked.summary(hits, took)}; loading took {seconds_text(loading)}")
+
+
+def _mode(name: str, option: str) -> Mode:
+    if name not in _MODES:
+        raise InputError(f"{option} {name}: choose one of {', '.join(_MODES)}")
+    return cast("Mode", name)
+
+
+def _read_filter(text: str, option: str) -> dict[str, Any]:
+    """A filter as it is typed.
+
+    Raises:
+        InputError: it is no JSON, or no filter.
+    """
+    from vicinal.index.filters import parse_filter
+
+    try:
+        where = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        place = (
+            f" ({error.msg} at character {error.pos + 1})" if isinstance(error, json.JSONDecodeError) else ""
+        )
+        raise InputError(
+            f"""{option} {text!r} is no JSON{place}: write it like '{{"year": {{"$gte": 1950}}}}'"""
+        ) from None
+    if not isinstance(where, dict):
+        raise InputError(f"""{option} {text!r} is no object: write it like '{{"year": {{"$gte": 1950}}}}'""")
+    try:
+        parse_filter(where)
+    except (InputError, InputTypeError) as error:
+        raise InputError(f"{option} {text!r}: {str(error).removeprefix('filter: ')}") from None
+    return where
+
+
+def _fields_of(where: object) -> Iterator[str]:
+    """Names of the fields that a filter asks for."""
+    if isinstance(where, list):
+        for part in where:
+            yield from _fields_of(part)
+    elif isinstance(where, dict):
+        for name, value in where.items():
+            if not name.startswith("$"):
+                yield name
+            elif name in ("$and", "$or", "$not"):
+                yield from _fields_of(value)
+
+
+# -- the prompt --------------------------------------------------------------------------------------
+
+
+def _converse(asked: _Search, db: str) -> None:
+    """Answer queries until the input ends."""
+    if sys.stdin is None:
+        raise InputError("standard input is closed: give the query as an argument")
+    if sys.stdin.isatty():
+        with suppress(ImportError):  # gives input() a history and line editing
+            importlib.import_module("readline")
+    loading = asked.warm_up()
+    count = counted(asked.index.count(), "document")
+    say(f"{db}: {count}, {asked.mode} search, ready after {seconds_text(loading)}; :help tells more")
+    last: list[Hit] = []
+    while (line := _next_line()) is not None:
+        stop_if_interrupted()
+        try:
+            line = check_argument(line, "the query").strip()
+            if line.startswith(":"):
+                if not _obey(line, asked, last):
+                    return
+            elif line:
+                last, took = asked.ask(line)
+                _reply(asked, line, last, took)
+        except KeyboardInterrupt:
+            say("interrupted; :quit leaves")
+        except (VicinalError, OSError) as error:
+            say(str(error), "error")
+        sys.stdout.flush()
+
+
+def _next_line() -> str | None:
+    """The next line without its end, an empty one after Ctrl-C, None at the end."""
+    try:
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            return input(_PROMPT)  # the only way to a history
+        if sys.stdin.isatty() and sys.stderr is not None:
+            sys.stderr.write(_PROMPT)
+            sys.stderr.flush()
+        line = sys.stdin.readline()
+        return line.rstrip("\n") if line else None
+    except EOFError:
+        say("")
+        return None
+    except KeyboardInterrupt:
+        say("\n:quit leaves, as Ctrl-D does")
+        return ""
+
+
+def _reply(asked: _Search, query: str, hits: list[Hit], took: float) -> None:
+    if asked.as_json:
+        found = [hit.to_dict() for hit in hits]
+        line = {"query": query, "milliseconds": round(1000 * took, 3), "hits": found}
+        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+        return
+    asked.show(hits)
+    say(asked.summary(hits, took))
+    sys.stdout.write("\n")  # answers stay apart, in a pipe too
+
+
+def _obey(line: str, asked: _Search, last: list[Hit]) -> bool:
+    """Do what a line with a colon says; False ends the conversation."""
+    name, _, rest = line[1:].partition(" ")
+    rest = rest.strip()
+    if name in ("quit", "q", "exit"):
+        return False
+    if name in ("help", "h", "?"):
+        if sys.stderr is not None:
+            sys.stderr.write(_HELP)
+    elif name == "k":
+        asked.top = _number(rest, ":k")
+        say(f"{counted(asked.top, 'hit')} at most")
+    elif name == "mode":
+        asked.mode = _mode(rest, ":mode")
+        say(f"{asked.mode} search")
+    elif name == "filter":
+        asked.where = _read_filter(rest, ":filter") if rest else None
+        say("all documents" if asked.where is None else f"only {json.dumps(asked.where, ensure_ascii=False)}")
+    elif name == "show":
+        place = _number(rest or "1", ":show")
+        if place > len(last):
+            raise InputError(f":show {place}: the last answer has {counted(len(last), 'hit')}")
+        _show_text(last[place - 1])
+    else:
+        raise InputError(f":{name} is no command; :help lists them")
+    return True
+
+
+def _number(text: str, command: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text[:9]) > 0):
+        raise InputError(f"{command} {text!r}: give a number from 1 on")
+    return int(text[:9])
+
+
+def _show_text(hit: Hit) -> None:
+    if is_terminal():
+        screen().print("\n".join(one_line(line) for line in hit.text.splitlines()))
+    else:
+        sys.stdout.write(hit.text.rstrip("\n") + "\n")
