@@ -27,10 +27,10 @@ BATCH = 1024
 QUESTIONS = (
     "how do I pause the program for some seconds",
     "find all files that match a pattern in a folder",
-    "count how often each word occurs",
+    "a cache that forgets what was least recently used",
 )
 # Not library: tests, an editor, games, and two modules that act when they are imported.
-LEFT_OUT = {"test", "tests", "idlelib", "turtledemo", "lib2to3", "ensurepip", "site-packages", "__pycache__"}
+LEFT_OUT = {"test", "tests", "idlelib", "turtledemo", "lib2to3", "distutils", "ensurepip", "site-packages", "__pycache__"}
 NOT_IMPORTED = {"antigravity", "this", "_xxtestfuzz", "_testcapi", "_tkinter"}
 
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-DEFAULT_MODEL = "all-MiniLM-L6-v2"
+# Lies in the package: every command works at once and without a network; --model names a more exact one.
+DEFAULT_MODEL = "vicinal-mini"
 
 TextFile = Annotated[
     str,
