@@ -30,7 +30,17 @@ QUESTIONS = (
     "a cache that forgets what was least recently used",
 )
 # Not library: tests, an editor, games, and two modules that act when they are imported.
-LEFT_OUT = {"test", "tests", "idlelib", "turtledemo", "lib2to3", "distutils", "ensurepip", "site-packages", "__pycache__"}
+LEFT_OUT = {
+    "test",
+    "tests",
+    "idlelib",
+    "turtledemo",
+    "lib2to3",
+    "distutils",
+    "ensurepip",
+    "site-packages",
+    "__pycache__",
+}
 NOT_IMPORTED = {"antigravity", "this", "_xxtestfuzz", "_testcapi", "_tkinter"}
 
 
