@@ -500,6 +500,7 @@ def test_facts(tiny: SentenceTransformer, tiny_path: Path) -> None:
     assert repr(tiny) == f"SentenceTransformer({str(tiny_path)!r}, dimension=16, max_seq_length=64)"
     assert tiny.device == "cpu"
     assert tiny.dtype == "float32"
+    assert SentenceTransformer(tiny_path, dtype="float16").dtype in ("float16", "float32")
     assert SentenceTransformer(tiny_path, dtype="bfloat16").dtype == "bfloat16"
     with pytest.raises((AttributeError, TypeError)):
         tiny.device = "cuda"  # type: ignore[misc]

@@ -25,7 +25,7 @@ def vectors(shared_dir: Path) -> NDArray[np.float32]:
     return np.asarray(np.load(shared_dir / "reference/minilm_float32.npy"))
 
 
-@pytest.fixture(scope="module", params=["float32", "bfloat16"])
+@pytest.fixture(scope="module", params=["float32", "bfloat16", "float16"])
 def model(request: pytest.FixtureRequest, minilm_path: Path) -> SentenceTransformer:
     if request.param == "bfloat16" and not native_bfloat16(load_openvino().Core()):
         pytest.skip("this processor does not multiply bfloat16 natively")

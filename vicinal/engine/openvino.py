@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from vicinal.cores import available_cores
 from vicinal.engine.base import Batch
-from vicinal.engine.runtime import load_openvino, native_bfloat16
+from vicinal.engine.runtime import load_openvino, native_bfloat16, native_float16
 from vicinal.errors import OutOfMemoryError
 
 Tag = TypeVar("Tag")
@@ -107,6 +107,8 @@ class OpenVINOEngine:
         return names[self._hint(openvino.Core())]
 
     def _hint(self, core: Any) -> str:
+        if self.dtype == "float16" and not native_float16(core):
+            return "f32"  # told f16 on such a processor, OpenVINO computes in the coarser bfloat16
         if self.dtype in _PRECISION:
             return _PRECISION[self.dtype]
         return "bf16" if native_bfloat16(core) else "f32"

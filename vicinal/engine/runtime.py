@@ -52,3 +52,8 @@ def load_openvino() -> ModuleType:
 def native_bfloat16(core: Any) -> bool:
     """Whether this processor multiplies bfloat16 matrices in hardware."""
     return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def native_float16(core: Any) -> bool:
+    """Whether this processor multiplies float16 matrices in hardware."""
+    return "FP16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

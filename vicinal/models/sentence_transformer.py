@@ -75,8 +75,8 @@ class SentenceTransformer:
         token: for private models; True takes the stored one. ``use_auth_token`` is its old name.
         truncate_dim: keep this many leading numbers of each vector (Matryoshka models).
         dtype: ``"auto"`` computes in bfloat16 where the processor does so natively (cosine to float32
-            0.9999 or better), else in float32; ``"float32"`` is exact; ``"bfloat16"``, ``"float16"`` as
-            named; ``"int8"`` needs a folder that :meth:`quantize` wrote.
+            0.9999 or better), else in float32; ``"float32"`` is exact; ``"bfloat16"`` as named;
+            ``"float16"`` likewise, or float32 where the processor does not multiply float16; ``"int8"`` needs a folder that :meth:`quantize` wrote.
         backend: ``"auto"`` and ``"openvino"`` build the graph from the weights; ``"onnx"`` prefers a
             graph file that the folder holds.
         model_kwargs: ``dtype`` or ``torch_dtype`` (as the argument ``dtype``), ``file_name`` (a graph file
