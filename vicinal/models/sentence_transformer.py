@@ -76,7 +76,8 @@ class SentenceTransformer:
         truncate_dim: keep this many leading numbers of each vector (Matryoshka models).
         dtype: ``"auto"`` computes in bfloat16 where the processor does so natively (cosine to float32
             0.9999 or better), else in float32; ``"float32"`` is exact; ``"bfloat16"`` as named;
-            ``"float16"`` likewise, or float32 where the processor does not multiply float16; ``"int8"`` needs a folder that :meth:`quantize` wrote.
+            ``"float16"`` likewise, or float32 where the processor does not multiply float16; ``"int8"``
+            needs a folder that :meth:`quantize` wrote.
         backend: ``"auto"`` and ``"openvino"`` build the graph from the weights; ``"onnx"`` prefers a
             graph file that the folder holds.
         model_kwargs: ``dtype`` or ``torch_dtype`` (as the argument ``dtype``), ``file_name`` (a graph file
