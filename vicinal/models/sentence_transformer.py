@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -563,6 +563,15 @@ class SentenceTransformer:
         return {"input_ids": ids, "attention_mask": mask}
 
     preprocess = tokenize
+
+    @overload
+    def count_tokens(self, sentences: str) -> int: ...
+
+    @overload
+    def count_tokens(self, sentences: list[str]) -> list[int]: ...
+
+    @overload
+    def count_tokens(self, sentences: Iterable[str]) -> int | list[int]: ...
 
     def count_tokens(self, sentences: str | Iterable[str]) -> int | list[int]:
         """Tokens of a text, or of each text, before truncation and with special tokens.
