@@ -549,10 +549,11 @@ from vicinal import SentenceTransformer
 warnings.simplefilter("always")
 model = SentenceTransformer(sys.argv[1], dtype="float32")
 expected = model.encode(["word " * 250, "word"])
-used = next(line for line in open("/proc/self/status") if line.startswith("VmSize")).split()[1]
-limit = int(used) * 1024 + 250 * 2**20
+with open("/proc/self/status") as status:
+    used = next(line for line in status if line.startswith("VmSize")).split()[1]
+limit = int(used) * 1024 + 450 * 2**20
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-found = model.encode(["word " * 250] * 120 + ["word"], batch_size=121)
+found = model.encode(["word " * 250] * 240 + ["word"], batch_size=241)
 print(found.shape, abs(found[:-1] - expected[0]).max() < 1e-5, abs(found[-1] - expected[1]).max() < 1e-5)
 """
 
@@ -560,15 +561,28 @@ print(found.shape, abs(found[:-1] - expected[0]).max() < 1e-5, abs(found[-1] - e
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc and RLIMIT_AS")
 def test_real_lack_of_memory(minilm_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", OUT_OF_MEMORY, str(minilm_path)],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        cwd=ROOT,
-    )
-    assert done.stdout.strip() == "(121, 384) True True", done.stderr
-    assert "out of memory with 121 texts a batch; going on with 60" in done.stderr
+    # Each new thread may reserve 64 MiB of addresses for its allocations, which count against the limit
+    # although they take no memory; how many do so differs from run to run.
+    environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}
+    for _ in range(4):
+        done = subprocess.run(
+            [sys.executable, "-c", OUT_OF_MEMORY, str(minilm_path)],
+            capture_output=True,
+            text=True,
+            timeout=240,
+            cwd=ROOT,
+            env=environment,
+        )
+        # At the very limit the C library or OpenVINO may lack the few bytes for their own variables and
+        # end the process by a signal, where nobody can catch it. That run says nothing about us.
+        if done.returncode >= 0:
+            break
+    else:
+        pytest.skip(
+            f"ended by signal {-done.returncode} each time, at the limit of the libraries' own memory"
+        )
+    assert done.stdout.strip() == "(241, 384) True True", done.stderr
+    assert "out of memory with 241 texts a batch; going on with 120" in done.stderr
 
 
 def test_a_batch_size_of_the_folder_does_not_matter(tmp_path: Path) -> None:
