@@ -17,10 +17,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -30,13 +28,14 @@ from typing import Any
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import common
+
 DIMENSION = 256
 BATCH = 10_000
 TOPICS = 100
 COMMON = "the of and to a in is that for it as was with be by on not he his but"
 HERE = Path(__file__).resolve()
-ROOT = HERE.parent.parent
-VENVS = ROOT / ".bench"
 PACKAGES = {"lancedb": ["lancedb", "pyarrow", "numpy"], "chroma": ["chromadb", "numpy"]}
 
 
@@ -97,10 +96,6 @@ class StandIn:
         return np.stack([self.corpus.query(int(text.split()[0][1:])) for text in texts])
 
 
-def peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def timed(ask: Callable[[int], Any], runs: int = 21) -> dict[str, float]:
     """Median and worst of several runs, in milliseconds, after three that do not count."""
     times = []
@@ -147,23 +142,25 @@ def vicinal_fill(folder: Path, size: int) -> None:
             start = time.perf_counter()
             index.add(texts, ids, metadatas)
             spent += time.perf_counter() - start
-    print(json.dumps({"ingest docs/s": round(size / spent), "ingest peak MB": round(peak_mb())}))
+    print(
+        json.dumps({"ingest docs/s": round(size / spent), "ingest peak MB": round(common.peak_memory_mib())})
+    )
 
 
 def vicinal_ask(folder: Path, size: int, truth: list[list[str]]) -> None:
     from vicinal.index import Index
 
     corpus = Corpus()
-    before = peak_mb()
+    before = common.peak_memory_mib()
     start = time.perf_counter()
     index = Index(folder / "texts.db", StandIn(corpus))
     opened = time.perf_counter() - start
     index.search("q9999 x")
     first = time.perf_counter() - start
-    common = [str(word) for word in corpus.words[:60]]
+    frequent = [str(word) for word in corpus.words[:60]]
 
     def words(i: int) -> str:
-        return f"{common[20 + i]} {common[21 + i]} the of and {common[30 + i]}"
+        return f"{frequent[20 + i]} {frequent[21 + i]} the of and {frequent[30 + i]}"
 
     result = {
         "open s": round(opened, 3),
@@ -172,16 +169,16 @@ def vicinal_ask(folder: Path, size: int, truth: list[list[str]]) -> None:
         "1% filter ms": timed(lambda i: index.search(f"q{i} x", filter={"topic": f"topic-{i}"})),
         "50% filter ms": timed(lambda i: index.search(f"q{i} x", filter={"year": {"$gte": 1950 + i}})),
         "lexical rare ms": timed(lambda i: index.search(str(corpus.words[20_000 + i]), mode="lexical")),
-        "lexical one common word ms": timed(lambda i: index.search(common[20 + i], mode="lexical")),
+        "lexical one common word ms": timed(lambda i: index.search(frequent[20 + i], mode="lexical")),
         "lexical common words ms": timed(lambda i: index.search(words(i), mode="lexical")),
         "lexical stop words ms": timed(
-            lambda i: index.search(f"{common[i % 18]} the of", mode="lexical"), 18
+            lambda i: index.search(f"{frequent[i % 18]} the of", mode="lexical"), 18
         ),
         "hybrid ms": timed(lambda i: index.search(f"q{i} {words(i)}", mode="hybrid")),
         "recall@10": recall(truth, [[h.id for h in index.search(f"q{i} x")] for i in range(len(truth))]),
-        "query peak MB": round(peak_mb()),
+        "query peak MB": round(common.peak_memory_mib()),
         "of it before open MB": round(before),
-        "peak / vectors": round((peak_mb() - before) * 2**20 / (size * DIMENSION * 4), 3),
+        "peak / vectors": round((common.peak_memory_mib() - before) * 2**20 / (size * DIMENSION * 4), 3),
     }
     index.close()
     print(json.dumps(result))
@@ -217,7 +214,9 @@ def lancedb_fill(folder: Path, size: int) -> None:
         cleanup_older_than=timedelta(0), delete_unverified=True
     )  # one version, as small as it gets
     spent += time.perf_counter() - start
-    print(json.dumps({"ingest docs/s": round(size / spent), "ingest peak MB": round(peak_mb())}))
+    print(
+        json.dumps({"ingest docs/s": round(size / spent), "ingest peak MB": round(common.peak_memory_mib())})
+    )
 
 
 def lancedb_ask(folder: Path, size: int, truth: list[list[str]]) -> None:
@@ -242,7 +241,7 @@ def lancedb_ask(folder: Path, size: int, truth: list[list[str]]) -> None:
         "1% filter ms": timed(lambda i: ask(i, f"topic = 'topic-{i}'")),
         "50% filter ms": timed(lambda i: ask(i, f"year >= {1950 + i}")),
         "recall@10": recall(truth, [ask(i) for i in range(len(truth))]),
-        "query peak MB": round(peak_mb()),
+        "query peak MB": round(common.peak_memory_mib()),
     }
     print(json.dumps(result))
 
@@ -261,7 +260,9 @@ def chroma_fill(folder: Path, size: int) -> None:
                 ids=ids[part], documents=texts[part], metadatas=metadatas[part], embeddings=vectors[part]
             )
         spent += time.perf_counter() - start
-    print(json.dumps({"ingest docs/s": round(size / spent), "ingest peak MB": round(peak_mb())}))
+    print(
+        json.dumps({"ingest docs/s": round(size / spent), "ingest peak MB": round(common.peak_memory_mib())})
+    )
 
 
 def chroma_ask(folder: Path, size: int, truth: list[list[str]]) -> None:
@@ -283,7 +284,7 @@ def chroma_ask(folder: Path, size: int, truth: list[list[str]]) -> None:
         "1% filter ms": timed(lambda i: ask(i, {"topic": f"topic-{i}"})),
         "50% filter ms": timed(lambda i: ask(i, {"year": {"$gte": 1950 + i}})),
         "recall@10": recall(truth, [ask(i) for i in range(len(truth))]),
-        "query peak MB": round(peak_mb()),
+        "query peak MB": round(common.peak_memory_mib()),
     }
     print(json.dumps(result))
 
@@ -295,11 +296,7 @@ def python_of(name: str) -> str:
     """The interpreter of a contender, its virtual environment made on first use."""
     if name == "vicinal":
         return sys.executable
-    python = VENVS / name / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(VENVS / name)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", *PACKAGES[name]], check=True)
-    return str(python)
+    return common.peer_python(name, [PACKAGES[name]])
 
 
 def measure(name: str, size: int, work: Path, truth: list[list[str]], keep: bool) -> dict[str, Any]:
@@ -318,11 +315,10 @@ def measure(name: str, size: int, work: Path, truth: list[list[str]], keep: bool
 
 
 def step(name: str, what: str, folder: Path, size: int, work: Path) -> dict[str, Any]:
-    command = [python_of(name), str(HERE), "--step", f"{name}_{what}", str(folder), str(size), str(work)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
-    return dict(json.loads(done.stdout.strip().splitlines()[-1]))
+    found = common.run_json(
+        python_of(name), HERE, "--step", f"{name}_{what}", str(folder), str(size), str(work)
+    )
+    return dict(found)
 
 
 def main() -> None:
@@ -331,7 +327,8 @@ def main() -> None:
     )
     parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 100_000])
     parser.add_argument("--others", action="store_true", help="LanceDB and Chroma at 100k too")
-    parser.add_argument("--work", type=Path, default=VENVS / "index", help="where the indexes are made")
+    scratch = common.ROOT / ".bench" / "index"
+    parser.add_argument("--work", type=Path, default=scratch, help="where the indexes are made")
     parser.add_argument(
         "--keep", action="store_true", help="keep the indexes, and use them if they are there"
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,6 +18,9 @@ import numpy as np
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import common
 
 
 def make_model(folder: Path, dim: int) -> Path:
@@ -71,11 +75,8 @@ def make_model(folder: Path, dim: int) -> Path:
 
 
 def peak() -> int:
-    """Bytes that this process ever held (VmHWM; ru_maxrss would start at the parent's peak)."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError("/proc/self/status has no VmHWM: this script needs Linux")
+    """Bytes that this process ever held."""
+    return int(common.peak_memory_mib() * 2**20)
 
 
 def main() -> None:
