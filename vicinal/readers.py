@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
 from vicinal.errors import InputError
+from vicinal.input_example import InputExample as InputExample
 
 Format = Literal["txt", "jsonl", "csv", "tsv"]
 

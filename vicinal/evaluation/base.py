@@ -1,0 +1,146 @@
+"""What every evaluator is: called with a model, it gives figures by name."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vicinal.arrays import as_array
+from vicinal.evaluation.csv import append_row
+
+_log = logging.getLogger(__name__)
+
+
+class SentenceEvaluator:
+    """Base of all evaluators. One of your own overrides :meth:`__call__`.
+
+    Attributes:
+        primary_metric: key of the figure that decides which model is best; some evaluators know it only after
+            the first call, because it carries the name of the model's similarity.
+        greater_is_better: whether a larger primary figure is a better one.
+        name: what stands before every key; "" for nothing.
+        csv_file: name of the file that a call with ``output_path`` appends to.
+        write_csv: whether it does.
+    """
+
+    primary_metric: str | None = None
+    greater_is_better: bool = True
+    name: str = ""
+    csv_file: str = ""
+    write_csv: bool = True
+
+    def __call__(
+        self,
+        model: Any,
+        output_path: str | os.PathLike[str] | None = None,
+        epoch: int = -1,
+        steps: int = -1,
+    ) -> dict[str, float]:
+        """Evaluate a model.
+
+        Args:
+            model: the model; only its public methods are used, and it is not changed.
+            output_path: the folder for the CSV file; None writes nothing.
+            epoch: written into the CSV; -1 outside of training.
+            steps: likewise, optimizer steps within the epoch.
+
+        Returns:
+            Figures by name.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no __call__(model, output_path, epoch, steps)")
+
+    @property
+    def description(self) -> str:
+        """The kind of evaluation in words, for people."""
+        words = "".join(" " + letter if letter.isupper() else letter for letter in type(self).__name__)
+        return words.strip().removesuffix("Evaluator").strip()
+
+    def prefix_name_to_metrics(self, metrics: Mapping[str, float], name: str) -> dict[str, float]:
+        """The figures, and the primary key, with ``name`` and an underscore before them."""
+        if not name:
+            return dict(metrics)
+        if self.primary_metric is not None and not self.primary_metric.startswith(f"{name}_"):
+            self.primary_metric = f"{name}_{self.primary_metric}"
+        return {f"{name}_{key}": float(value) for key, value in metrics.items()}
+
+    def _report(
+        self,
+        metrics: Mapping[str, float],
+        primary: str,
+        row: Mapping[str, float],
+        place: tuple[str | os.PathLike[str] | None, int, int],
+    ) -> dict[str, float]:
+        """Name, log and write what was found; the end of every call."""
+        output_path, epoch, steps = place
+        self.primary_metric = primary
+        named = self.prefix_name_to_metrics({key: float(value) for key, value in metrics.items()}, self.name)
+        when = "" if epoch == -1 else f" after epoch {epoch}" + ("" if steps == -1 else f", step {steps}")
+        shown = ", ".join(f"{key} {value:.4f}" for key, value in named.items())
+        _log.info("%s%s: %s", self.description, when, shown)
+        if output_path is not None and self.write_csv:
+            append_row(output_path, self.csv_file, {"epoch": epoch, "steps": steps, **row})
+        return named
+
+
+def embed_columns(
+    encode: Any,
+    columns: Sequence[Sequence[str]],
+    batch_size: int | None,
+    show_progress_bar: bool | None,
+    **options: Any,
+) -> list[NDArray[Any]]:
+    """Vectors of several columns of texts, each different text encoded once.
+
+    Args:
+        encode: the model's method.
+        columns: lists of texts.
+        batch_size: given to it, if not None.
+        show_progress_bar: given to it.
+        options: further arguments; those that are None are left out.
+
+    Returns:
+        One (n, dim) array a column.
+    """
+    place = {text: number for number, text in enumerate(dict.fromkeys(_every(columns)))}
+    given = {key: value for key, value in {"batch_size": batch_size, **options}.items() if value is not None}
+    vectors = as_array(encode(list(place), show_progress_bar=show_progress_bar, **given))
+    return [vectors[[place[text] for text in column]] for column in columns]
+
+
+def predict_pairs(
+    model: Any,
+    pairs: Sequence[tuple[str, str]],
+    batch_size: int | None,
+    show_progress_bar: bool | None,
+    prompt_name: str | None = None,
+) -> NDArray[Any]:
+    """Scores of a cross-encoder: (n,) or, of several labels, (n, labels)."""
+    options = {"batch_size": batch_size, "prompt_name": prompt_name}
+    given = {key: value for key, value in options.items() if value is not None}
+    scores = as_array(model.predict(list(pairs), show_progress_bar=show_progress_bar, **given))
+    return scores[:, 0] if scores.ndim == 2 and scores.shape[1] == 1 else scores
+
+
+def model_similarity(model: Any) -> str:
+    """Name of the model's own similarity; cosine for a model that names none."""
+    found = getattr(model, "similarity_fn_name", None)
+    return "cosine" if found is None else str(getattr(found, "value", found))
+
+
+def file_name(stem: str, name: str, end: str = "results.csv") -> str:
+    """``stem_name_results.csv``, without the name if it is empty."""
+    return "_".join(part for part in (stem, name.replace("/", "_"), end) if part)
+
+
+def _every(columns: Iterable[Iterable[str]]) -> Iterable[str]:
+    return (text for column in columns for text in column)
+
+
+def mean(values: Any) -> float:
+    """The mean as a Python number."""
+    return float(np.mean(values))

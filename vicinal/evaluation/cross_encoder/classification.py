@@ -1,0 +1,112 @@
+"""Does a cross-encoder put pairs into the right class?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from vicinal.errors import InputError
+from vicinal.evaluation.base import SentenceEvaluator, file_name, predict_pairs
+from vicinal.evaluation.checks import binary_column, check_examples, check_lengths, class_column, pair_column
+from vicinal.evaluation.metrics import average_precision, best_accuracy, best_f1, f1_of_classes
+from vicinal.input_example import InputExample
+from vicinal.inputs import check_positive, explains_keywords
+
+
+class CrossEncoderClassificationEvaluator(SentenceEvaluator):
+    """Classes of pairs, of two or of more.
+
+    A model with one score a pair is judged on labels 0 and 1: ``accuracy`` and ``accuracy_threshold`` of the
+    most accurate threshold, ``f1``, ``f1_threshold``, ``precision`` and ``recall`` of the one with the highest
+    F1, and ``average_precision``, the primary figure. A model with several scores a pair chooses the class of
+    the highest: ``f1_macro`` (the primary figure), ``f1_micro`` (which is the accuracy) and ``f1_weighted``.
+
+    Args:
+        sentence_pairs: n pairs of texts.
+        labels: n class numbers from 0.
+        name: stands before the figures' names and in the file's.
+        prompt_name: given to ``predict`` if not None.
+        batch_size: pairs a batch; None leaves it to the model.
+        show_progress_bar: while predicting; None shows one after two seconds of work in a terminal.
+        write_csv: append to ``CrossEncoderClassificationEvaluator_{name}_results.csv`` where ``output_path``
+            is given.
+
+    Raises:
+        InputError: columns of different lengths or empty ones; when called, a label that the model does not
+            know.
+        InputTypeError: something that is no pair of texts or no number (its position is named).
+    """
+
+    @explains_keywords
+    def __init__(
+        self,
+        sentence_pairs: Sequence[Sequence[str]],
+        labels: Sequence[int],
+        name: str = "",
+        prompt_name: str | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        write_csv: bool = True,
+    ) -> None:
+        check_positive(batch_size, "batch_size")
+        self.sentence_pairs = pair_column(sentence_pairs, "sentence_pairs")
+        self.labels = class_column(labels, "labels")
+        check_lengths(sentence_pairs=self.sentence_pairs, labels=self.labels)
+        self.name = name
+        self.prompt_name = prompt_name
+        self.batch_size = batch_size
+        self.show_progress_bar = show_progress_bar
+        self.write_csv = write_csv
+        self.csv_file = file_name("CrossEncoderClassificationEvaluator", name)
+
+    @classmethod
+    def from_input_examples(
+        cls, examples: Sequence[InputExample], **keywords: Any
+    ) -> CrossEncoderClassificationEvaluator:
+        """From pairs with a class as their label; ``keywords`` are the other arguments of the class."""
+        check_examples(examples, 2)
+        return cls(
+            [example.texts for example in examples],
+            [example.label for example in examples],  # type: ignore[misc]
+            **keywords,
+        )
+
+    def __call__(
+        self,
+        model: Any,
+        output_path: str | os.PathLike[str] | None = None,
+        epoch: int = -1,
+        steps: int = -1,
+    ) -> dict[str, float]:
+        scores = predict_pairs(
+            model, self.sentence_pairs, self.batch_size, self.show_progress_bar, self.prompt_name
+        )
+        place = (output_path, epoch, steps)
+        return self._two(scores, place) if scores.ndim == 1 else self._several(scores, place)
+
+    def _two(self, scores: Any, place: Any) -> dict[str, float]:
+        labels = binary_column(self.labels, "labels")
+        accuracy, best = best_accuracy(scores, labels), best_f1(scores, labels)
+        metrics = {
+            "accuracy": accuracy.accuracy,
+            "accuracy_threshold": accuracy.threshold,
+            "f1": best.f1,
+            "f1_threshold": best.threshold,
+            "precision": best.precision,
+            "recall": best.recall,
+            "average_precision": average_precision(labels, scores),
+        }
+        return self._report(
+            metrics, "average_precision", {key.title(): value for key, value in metrics.items()}, place
+        )
+
+    def _several(self, scores: Any, place: Any) -> dict[str, float]:
+        count = scores.shape[1]
+        if self.labels.max() >= count:
+            where = int(self.labels.argmax())
+            raise InputError(f"labels[{where}] is {self.labels[where]}, but the model knows 0 to {count - 1}")
+        found = f1_of_classes(self.labels, scores.argmax(axis=1))
+        metrics = {f"f1_{kind}": value for kind, value in found.items()}
+        row = {f"{kind.title()}_F1": value for kind, value in found.items()}
+        return self._report(metrics, "f1_macro", row, place)

@@ -1,0 +1,88 @@
+"""Do a cross-encoder's scores follow those that people gave?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from vicinal.errors import InputError
+from vicinal.evaluation.base import SentenceEvaluator, file_name, predict_pairs
+from vicinal.evaluation.checks import check_examples, check_lengths, number_column, pair_column
+from vicinal.evaluation.metrics import pearson, spearman
+from vicinal.input_example import InputExample
+from vicinal.inputs import check_positive, explains_keywords
+
+
+class CrossEncoderCorrelationEvaluator(SentenceEvaluator):
+    """Correlation of predicted scores of pairs with gold scores.
+
+    The figures are ``pearson`` and ``spearman``, the primary one.
+
+    Args:
+        sentence_pairs: n pairs of texts.
+        scores: n numbers of any scale.
+        name: stands before the figures' names and in the file's.
+        prompt_name: given to ``predict`` if not None.
+        batch_size: pairs a batch; None leaves it to the model.
+        show_progress_bar: while predicting; None shows one after two seconds of work in a terminal.
+        write_csv: append to ``CrossEncoderCorrelationEvaluator_{name}_results.csv`` where ``output_path`` is
+            given.
+
+    Raises:
+        InputError: columns of different lengths or empty ones; when called, a model with several labels.
+        InputTypeError: something that is no pair of texts or no number (its position is named).
+    """
+
+    @explains_keywords
+    def __init__(
+        self,
+        sentence_pairs: Sequence[Sequence[str]],
+        scores: Sequence[float],
+        name: str = "",
+        prompt_name: str | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        write_csv: bool = True,
+    ) -> None:
+        check_positive(batch_size, "batch_size")
+        self.sentence_pairs = pair_column(sentence_pairs, "sentence_pairs")
+        self.scores = number_column(scores, "scores")
+        check_lengths(sentence_pairs=self.sentence_pairs, scores=self.scores)
+        self.name = name
+        self.prompt_name = prompt_name
+        self.batch_size = batch_size
+        self.show_progress_bar = show_progress_bar
+        self.write_csv = write_csv
+        self.csv_file = file_name("CrossEncoderCorrelationEvaluator", name)
+
+    @classmethod
+    def from_input_examples(
+        cls, examples: Sequence[InputExample], **keywords: Any
+    ) -> CrossEncoderCorrelationEvaluator:
+        """From pairs with a score as their label; ``keywords`` are the other arguments of the class."""
+        check_examples(examples, 2)
+        return cls(
+            [example.texts for example in examples],
+            [example.label for example in examples],  # type: ignore[misc]
+            **keywords,
+        )
+
+    def __call__(
+        self,
+        model: Any,
+        output_path: str | os.PathLike[str] | None = None,
+        epoch: int = -1,
+        steps: int = -1,
+    ) -> dict[str, float]:
+        found = predict_pairs(
+            model, self.sentence_pairs, self.batch_size, self.show_progress_bar, self.prompt_name
+        )
+        if found.ndim != 1:
+            raise InputError(
+                f"the model gives {found.shape[1]} scores a pair, and a correlation needs one: use "
+                "CrossEncoderClassificationEvaluator"
+            )
+        metrics = {"pearson": pearson(self.scores, found), "spearman": spearman(self.scores, found)}
+        row = {"Pearson_Correlation": metrics["pearson"], "Spearman_Correlation": metrics["spearman"]}
+        return self._report(metrics, "spearman", row, (output_path, epoch, steps))

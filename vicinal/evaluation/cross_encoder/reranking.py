@@ -1,0 +1,129 @@
+"""Does a cross-encoder put the positives of a query first?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vicinal.errors import InputError
+from vicinal.evaluation.base import SentenceEvaluator, file_name, predict_pairs
+from vicinal.evaluation.checks import samples_of, texts_of
+from vicinal.evaluation.reranking import named_figures, ranking_figures
+from vicinal.inputs import as_texts, check_positive, explains_keywords
+
+
+@dataclass(frozen=True)
+class _Sample:
+    query: str
+    candidates: list[str]
+    positive: frozenset[str]
+    relevant: list[int]
+    retrieved: list[str] | None
+
+
+class CrossEncoderRerankingEvaluator(SentenceEvaluator):
+    """Order of a query's candidates by a cross-encoder's scores.
+
+    The figures are ``map``, ``mrr@k`` and ``ndcg@k``, the primary one. For samples with ``documents``, the
+    same figures of the order in which these came are ``base_map``, ``base_mrr@k`` and ``base_ndcg@k``: what
+    the reranking improves on. Equal scores count as a random order of them would on average.
+
+    Args:
+        samples: dictionaries with ``query`` (a text), ``positive`` (a list of texts) and either ``negative``
+            (a list of texts) or ``documents`` (the texts that a search found, the best first).
+        at_k: ranks that count for MRR and nDCG.
+        always_rerank_positives: of samples with ``documents``: whether positives that are not among them are
+            reranked too. False reranks what was found and nothing else; a query with no positive in there
+            then counts 0.
+        name: stands before the figures' names and in the file's.
+        prompt_name: given to ``predict`` if not None.
+        batch_size: pairs a batch; None leaves it to the model.
+        show_progress_bar: while predicting.
+        write_csv: append to ``CrossEncoderRerankingEvaluator_{name}_results_@{k}.csv`` where ``output_path``
+            is given.
+        mrr_at_k: the old name of ``at_k``.
+
+    Raises:
+        InputError: a sample lacks a field, some have ``documents`` and others ``negative``, or none has
+            something to rerank; when called, a model with several labels.
+        InputTypeError: something that is no text (its position is named).
+    """
+
+    @explains_keywords
+    def __init__(
+        self,
+        samples: Sequence[Mapping[str, Any]] | Mapping[Any, Mapping[str, Any]],
+        at_k: int = 10,
+        always_rerank_positives: bool = True,
+        name: str = "",
+        prompt_name: str | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = False,
+        write_csv: bool = True,
+        mrr_at_k: int | None = None,
+    ) -> None:
+        self.at_k = at_k if mrr_at_k is None else mrr_at_k
+        check_positive(self.at_k, "at_k")
+        check_positive(batch_size, "batch_size")
+        self.always_rerank_positives = always_rerank_positives
+        given = samples_of(samples, ("negative", "documents"))
+        if len({"documents" in sample for sample in given}) > 1:
+            raise InputError("samples: some have 'documents' and others 'negative'; make two evaluators")
+        every = [self._sample(sample, place) for place, sample in enumerate(given)]
+        self.samples = [sample for sample in every if sample.positive and sample.candidates]
+        if not self.samples:
+            raise InputError("samples: none has a positive and something to rerank")
+        self.name = name
+        self.prompt_name = prompt_name
+        self.batch_size = batch_size
+        self.show_progress_bar = show_progress_bar
+        self.write_csv = write_csv
+        self.csv_file = file_name("CrossEncoderRerankingEvaluator", name, f"results_@{self.at_k}.csv")
+
+    def _sample(self, sample: Mapping[str, Any], place: int) -> _Sample:
+        (query,), _ = as_texts(sample["query"], f"samples[{place}]['query']")
+        positive = texts_of(sample, "positive", place)
+        if "documents" not in sample:
+            negative = texts_of(sample, "negative", place)
+            relevant = [1] * len(positive) + [0] * len(negative)
+            return _Sample(query, positive + negative, frozenset(positive), relevant, None)
+        retrieved = texts_of(sample, "documents", place)
+        wanted = frozenset(positive)
+        if self.always_rerank_positives:
+            candidates = [*positive, *(text for text in retrieved if text not in wanted)]
+        else:
+            candidates = retrieved
+        return _Sample(query, candidates, wanted, [int(text in wanted) for text in candidates], retrieved)
+
+    def __call__(
+        self,
+        model: Any,
+        output_path: str | os.PathLike[str] | None = None,
+        epoch: int = -1,
+        steps: int = -1,
+    ) -> dict[str, float]:
+        pairs = [(sample.query, text) for sample in self.samples for text in sample.candidates]
+        scores = predict_pairs(model, pairs, self.batch_size, self.show_progress_bar, self.prompt_name)
+        if scores.ndim != 1:
+            raise InputError(f"the model gives {scores.shape[1]} scores a pair: reranking needs one")
+        ends = np.cumsum([len(sample.candidates) for sample in self.samples])[:-1]
+        found = [
+            ranking_figures(sample.relevant, part, self.at_k)
+            for sample, part in zip(self.samples, np.split(scores, ends), strict=True)
+        ]
+        metrics, primary, row = named_figures(found, self.at_k)
+        if self.samples[0].retrieved is not None:
+            base = [self._before(sample) for sample in self.samples]
+            metrics |= {f"base_{key}": value for key, value in named_figures(base, self.at_k)[0].items()}
+        return self._report(metrics, primary, row, (output_path, epoch, steps))
+
+    def _before(self, sample: _Sample) -> tuple[float, float, float]:
+        """The figures of the order in which the documents came; positives that were not found come last."""
+        retrieved = sample.retrieved or []
+        relevant = [int(text in sample.positive) for text in retrieved]
+        relevant += [1] * len(sample.positive - set(retrieved))
+        return ranking_figures(relevant, np.arange(len(relevant), 0, -1), self.at_k)

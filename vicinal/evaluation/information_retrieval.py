@@ -1,0 +1,273 @@
+"""Are the documents that answer a query found, and on the first ranks?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vicinal.errors import InputError, InputTypeError
+from vicinal.evaluation import metrics
+from vicinal.evaluation.base import SentenceEvaluator, embed_columns, file_name, mean, model_similarity
+from vicinal.evaluation.checks import cutoffs, text_column
+from vicinal.inputs import check_positive, explains_keywords
+from vicinal.search import semantic_search
+from vicinal.similarity import SimilarityCallable, SimilarityFunction
+
+Relevant = Collection[str] | Mapping[str, float]
+# corpus number, score
+Ranked = list[tuple[int, float]]
+
+
+class InformationRetrievalEvaluator(SentenceEvaluator):
+    """Retrieval of relevant documents from a corpus, by exact search.
+
+    The figures, with the similarity's name before them, e.g. ``cosine_ndcg@10``: ``accuracy@k`` (a relevant
+    document is among the first k), ``precision@k``, ``recall@k``, ``ndcg@k``, ``mrr@k``, ``map@k``, each the
+    mean over the queries. The primary one is nDCG at the largest of ``ndcg_at_k``; of several score functions
+    that of the main one, or of the best. Of equal scores the document that comes first in the corpus is first.
+
+    The corpus is encoded and searched chunk by chunk: memory holds the vectors of the queries and of one chunk
+    and the best documents so far, never all scores.
+
+    Args:
+        queries: id -> text. Those without a relevant document are left out.
+        corpus: id -> text.
+        relevant_docs: query id -> ids of its relevant documents; or id -> grade, where 0 is not relevant and
+            nDCG takes the grade as its gain.
+        corpus_chunk_size: documents to encode and search at a time.
+        mrr_at_k: ranks for the reciprocal rank; so are the next four for theirs.
+        ndcg_at_k: see there; at least one.
+        accuracy_at_k: see there.
+        precision_recall_at_k: see there.
+        map_at_k: see there.
+        show_progress_bar: while encoding.
+        batch_size: texts a batch; None leaves it to the model.
+        name: stands before the figures' names and in the file's.
+        write_csv: append to ``Information-Retrieval_evaluation_{name}_results.csv`` where ``output_path`` is
+            given.
+        truncate_dim: evaluate this many first dimensions of the vectors.
+        score_functions: name -> function of (q, dim) and (r, dim) that gives (q, r) scores; None is
+            ``main_score_function``, or the model's own similarity.
+        main_score_function: whose nDCG is the primary figure.
+        query_prompt: put before every query.
+        query_prompt_name: the same by the name of one of the model's prompts. Without either the query prompt
+            of the model is used, if it has one.
+        corpus_prompt: likewise before every document.
+        corpus_prompt_name: likewise.
+
+    Raises:
+        InputError: no query has a relevant document, a relevant document is not in the corpus, an unknown
+            name, a rank below 1.
+        InputTypeError: something is no dictionary or no text.
+
+    Reference: Järvelin and Kekäläinen, Cumulated gain-based evaluation of IR techniques, 2002; Thakur et al.,
+    BEIR, 2021.
+    """
+
+    @explains_keywords
+    def __init__(
+        self,
+        queries: Mapping[str, str],
+        corpus: Mapping[str, str],
+        relevant_docs: Mapping[str, Relevant],
+        corpus_chunk_size: int = 50_000,
+        mrr_at_k: Sequence[int] = (10,),
+        ndcg_at_k: Sequence[int] = (10,),
+        accuracy_at_k: Sequence[int] = (1, 3, 5, 10),
+        precision_recall_at_k: Sequence[int] = (1, 3, 5, 10),
+        map_at_k: Sequence[int] = (100,),
+        show_progress_bar: bool | None = False,
+        batch_size: int | None = None,
+        name: str = "",
+        write_csv: bool = True,
+        truncate_dim: int | None = None,
+        score_functions: Mapping[str, SimilarityCallable] | None = None,
+        main_score_function: str | SimilarityFunction | None = None,
+        query_prompt: str | None = None,
+        query_prompt_name: str | None = None,
+        corpus_prompt: str | None = None,
+        corpus_prompt_name: str | None = None,
+    ) -> None:
+        check_positive(corpus_chunk_size, "corpus_chunk_size")
+        check_positive(batch_size, "batch_size")
+        check_positive(truncate_dim, "truncate_dim")
+        self.mrr_at_k = cutoffs(mrr_at_k, "mrr_at_k")
+        self.ndcg_at_k = cutoffs(ndcg_at_k, "ndcg_at_k")
+        self.accuracy_at_k = cutoffs(accuracy_at_k, "accuracy_at_k")
+        self.precision_recall_at_k = cutoffs(precision_recall_at_k, "precision_recall_at_k")
+        self.map_at_k = cutoffs(map_at_k, "map_at_k")
+        if not self.ndcg_at_k:
+            raise InputError("ndcg_at_k is empty: its largest rank gives the primary figure; give one, [10]")
+        self._grades = _checked_grades(queries, corpus, relevant_docs)
+        self.queries_ids = list(self._grades)
+        self.queries = text_column([queries[key] for key in self._grades], "queries")
+        self.corpus_ids = list(corpus)
+        self.corpus = text_column(corpus.values(), "corpus")
+        self.relevant_docs = relevant_docs
+        self.corpus_chunk_size = corpus_chunk_size
+        self.show_progress_bar = show_progress_bar
+        self.batch_size = batch_size
+        self.name = name
+        self.write_csv = write_csv
+        self.truncate_dim = truncate_dim
+        self.score_functions, self.main_score_function = _functions(score_functions, main_score_function)
+        self.query_prompt = query_prompt
+        self.query_prompt_name = query_prompt_name
+        self.corpus_prompt = corpus_prompt
+        self.corpus_prompt_name = corpus_prompt_name
+        self.csv_file = file_name("Information-Retrieval_evaluation", name)
+
+    def __call__(
+        self,
+        model: Any,
+        output_path: str | os.PathLike[str] | None = None,
+        epoch: int = -1,
+        steps: int = -1,
+    ) -> dict[str, float]:
+        functions = self.score_functions
+        if functions is None:
+            own = model_similarity(model)
+            functions = {own: SimilarityFunction.to_similarity_fn(own)}
+        ranked = self._search(model, functions)
+        found = {each: self._figures(hits) for each, hits in ranked.items()}
+        largest = f"ndcg@{max(self.ndcg_at_k)}"
+        main = self.main_score_function or max(found, key=lambda each: found[each][largest])
+        named = {f"{each}_{key}": value for each, figures in found.items() for key, value in figures.items()}
+        row = {column: named[key] for each in found for column, key in self._columns(each)}
+        return self._report(named, f"{main}_{largest}", row, (output_path, epoch, steps))
+
+    def _search(self, model: Any, functions: Mapping[str, SimilarityCallable]) -> dict[str, list[Ranked]]:
+        """The best documents of each query, by each function."""
+        depth = max(
+            *self.mrr_at_k,
+            *self.ndcg_at_k,
+            *self.accuracy_at_k,
+            *self.precision_recall_at_k,
+            *self.map_at_k,
+            1,
+        )
+        (queries,) = embed_columns(
+            getattr(model, "encode_query", model.encode),
+            [self.queries],
+            self.batch_size,
+            False,
+            truncate_dim=self.truncate_dim,
+            prompt=self.query_prompt,
+            prompt_name=self.query_prompt_name,
+        )
+        best: dict[str, list[Ranked]] = {each: [[] for _ in self.queries] for each in functions}
+        for start in range(0, len(self.corpus), self.corpus_chunk_size):
+            chunk = self.corpus[start : start + self.corpus_chunk_size]
+            (vectors,) = embed_columns(
+                getattr(model, "encode_document", model.encode),
+                [chunk],
+                self.batch_size,
+                self.show_progress_bar,
+                truncate_dim=self.truncate_dim,
+                prompt=self.corpus_prompt,
+                prompt_name=self.corpus_prompt_name,
+            )
+            for each, function in functions.items():
+                hits = semantic_search(queries, vectors, top_k=depth, score_function=function)
+                for place, these in enumerate(hits):
+                    merged = best[each][place] + [
+                        (start + int(hit["corpus_id"]), float(hit["score"])) for hit in these
+                    ]
+                    merged.sort(key=lambda pair: (-pair[1], pair[0]))
+                    best[each][place] = merged[:depth]
+        return best
+
+    def _figures(self, ranked: Sequence[Ranked]) -> dict[str, float]:
+        depth = max(map(len, ranked))
+        gains = np.zeros((len(ranked), depth))
+        for row, grades, hits in zip(gains, self._grades.values(), ranked, strict=True):
+            row[: len(hits)] = [grades.get(self.corpus_ids[number], 0.0) for number, _ in hits]
+        totals = np.array([len(grades) for grades in self._grades.values()])
+        ideal = self._ideal()
+        figures: dict[str, float] = {}
+        for k in self.accuracy_at_k:
+            figures[f"accuracy@{k}"] = mean(metrics.accuracy_at_k(gains, k))
+        for k in self.precision_recall_at_k:
+            figures[f"precision@{k}"] = mean(metrics.precision_at_k(gains, k))
+        for k in self.precision_recall_at_k:
+            figures[f"recall@{k}"] = mean(metrics.recall_at_k(gains, k, totals))
+        for k in self.ndcg_at_k:
+            figures[f"ndcg@{k}"] = mean(metrics.ndcg_at_k(gains, k, ideal))
+        for k in self.mrr_at_k:
+            figures[f"mrr@{k}"] = mean(metrics.reciprocal_rank_at_k(gains, k))
+        for k in self.map_at_k:
+            figures[f"map@{k}"] = mean(metrics.average_precision_at_k(gains, k, totals))
+        return figures
+
+    def _ideal(self) -> NDArray[np.float64]:
+        """(queries, ranks that count): the gains of the best order."""
+        width = min(max(self.ndcg_at_k), max(map(len, self._grades.values())))
+        ideal = np.zeros((len(self._grades), width))
+        for row, grades in zip(ideal, self._grades.values(), strict=True):
+            best = sorted(grades.values(), reverse=True)[:width]
+            row[: len(best)] = best
+        return ideal
+
+    def _columns(self, each: str) -> list[tuple[str, str]]:
+        """Columns of the file and the figures in them."""
+        columns = [(f"{each}-Accuracy@{k}", f"{each}_accuracy@{k}") for k in self.accuracy_at_k]
+        for k in self.precision_recall_at_k:
+            columns.append((f"{each}-Precision@{k}", f"{each}_precision@{k}"))
+            columns.append((f"{each}-Recall@{k}", f"{each}_recall@{k}"))
+        columns += [(f"{each}-MRR@{k}", f"{each}_mrr@{k}") for k in self.mrr_at_k]
+        columns += [(f"{each}-NDCG@{k}", f"{each}_ndcg@{k}") for k in self.ndcg_at_k]
+        return columns + [(f"{each}-MAP@{k}", f"{each}_map@{k}") for k in self.map_at_k]
+
+
+def _checked_grades(
+    queries: Mapping[str, str], corpus: Mapping[str, str], relevant_docs: Mapping[str, Relevant]
+) -> dict[str, dict[str, float]]:
+    """Query id -> relevant document -> grade, of the queries that have one, in their order."""
+    for argument, value in (("queries", queries), ("corpus", corpus), ("relevant_docs", relevant_docs)):
+        if not isinstance(value, Mapping):
+            raise InputTypeError(f"{argument} is {type(value).__name__}: give a dictionary by id")
+        if not value:
+            raise InputError(f"{argument} is empty: there is nothing to evaluate")
+    found = {}
+    for key in queries:
+        given = relevant_docs.get(key, ())
+        if isinstance(given, str):
+            raise InputTypeError(f"relevant_docs[{key!r}] is one string: give a set of ids, {{{given!r}}}")
+        grades = given if isinstance(given, Mapping) else dict.fromkeys(given, 1.0)
+        missing = list(islice((each for each in grades if each not in corpus), 3))
+        if missing:
+            raise InputError(
+                f"relevant_docs[{key!r}] names {', '.join(map(repr, missing))}, not in the corpus: remove "
+                "from relevant_docs what the corpus does not hold, or give the whole corpus"
+            )
+        kept = {each: float(grade) for each, grade in grades.items() if float(grade) > 0}
+        if kept:
+            found[key] = kept
+    if not found:
+        first, known = next(iter(queries)), next(iter(relevant_docs))
+        raise InputError(
+            "no query has a relevant document: queries and relevant_docs must use the same ids; "
+            f"they begin with {first!r} and {known!r}"
+        )
+    return found
+
+
+def _functions(
+    given: Mapping[str, SimilarityCallable] | None, main: str | SimilarityFunction | None
+) -> tuple[dict[str, SimilarityCallable] | None, str | None]:
+    """Score functions by name, None for the model's own; and the main one's name."""
+    name = main.value if isinstance(main, SimilarityFunction) else main
+    if given is None:
+        return (None if name is None else {name: SimilarityFunction.to_similarity_fn(name)}), name
+    if not given:
+        raise InputError("score_functions is empty: leave it out for the model's own similarity")
+    if name is not None and name not in given:
+        raise InputError(
+            f"main_score_function={name!r} is not among score_functions: {', '.join(map(repr, given))}"
+        )
+    return dict(given), name

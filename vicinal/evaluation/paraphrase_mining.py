@@ -1,0 +1,155 @@
+"""Are the duplicates of a collection found among all its pairs?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from vicinal.errors import InputError, InputTypeError
+from vicinal.evaluation.base import SentenceEvaluator, file_name
+from vicinal.evaluation.checks import text_column
+from vicinal.evaluation.metrics import best_f1
+from vicinal.inputs import check_positive, explains_keywords
+from vicinal.mining import paraphrase_mining
+
+
+class ParaphraseMiningEvaluator(SentenceEvaluator):
+    """Mining of the most similar pairs of a collection, against the pairs known to be duplicates.
+
+    The figures are ``average_precision`` (the primary one), and ``f1``, ``precision``, ``recall`` and
+    ``threshold`` of the threshold on the cosine with the highest F1. Duplicates that were not mined count as
+    missed.
+
+    Args:
+        sentences_map: id -> text.
+        duplicates_list: pairs of ids.
+        duplicates_dict: the same as id -> other id -> True.
+        add_transitive_closure: two texts that are duplicates of a third are duplicates.
+        query_chunk_size: see :func:`vicinal.util.paraphrase_mining`; so are the next three.
+        corpus_chunk_size: see there.
+        max_pairs: see there.
+        top_k: see there.
+        show_progress_bar: while encoding.
+        batch_size: texts a batch.
+        name: stands before the figures' names and in the file's.
+        write_csv: append to ``paraphrase_mining_evaluation_{name}_results.csv`` where ``output_path`` is
+            given.
+        truncate_dim: evaluate this many first dimensions of the vectors.
+
+    Raises:
+        InputError: no duplicates, or one whose id is unknown.
+        InputTypeError: something that is no text, or ``sentences_map`` is no dictionary.
+    """
+
+    @explains_keywords
+    def __init__(
+        self,
+        sentences_map: Mapping[str, str],
+        duplicates_list: Iterable[tuple[str, str]] | None = None,
+        duplicates_dict: Mapping[str, Mapping[str, bool]] | None = None,
+        add_transitive_closure: bool = False,
+        query_chunk_size: int = 5000,
+        corpus_chunk_size: int = 100_000,
+        max_pairs: int = 500_000,
+        top_k: int = 100,
+        show_progress_bar: bool = False,
+        batch_size: int = 32,
+        name: str = "",
+        write_csv: bool = True,
+        truncate_dim: int | None = None,
+    ) -> None:
+        check_positive(batch_size, "batch_size")
+        check_positive(truncate_dim, "truncate_dim")
+        if not isinstance(sentences_map, Mapping):
+            raise InputTypeError(f"sentences_map is {type(sentences_map).__name__}: give a dictionary by id")
+        self.ids = list(sentences_map)
+        self.sentences = text_column(sentences_map.values(), "sentences_map")
+        place = {key: number for number, key in enumerate(self.ids)}
+        pairs = _pairs(duplicates_list, duplicates_dict, place)
+        self._duplicates = _closure(pairs) if add_transitive_closure else pairs
+        if not self._duplicates:
+            raise InputError("there are no duplicates to find: give duplicates_list or duplicates_dict")
+        self.query_chunk_size = query_chunk_size
+        self.corpus_chunk_size = corpus_chunk_size
+        self.max_pairs = max_pairs
+        self.top_k = top_k
+        self.show_progress_bar = show_progress_bar
+        self.batch_size = batch_size
+        self.name = name
+        self.write_csv = write_csv
+        self.truncate_dim = truncate_dim
+        self.csv_file = file_name("paraphrase_mining_evaluation", name)
+
+    def __call__(
+        self,
+        model: Any,
+        output_path: str | os.PathLike[str] | None = None,
+        epoch: int = -1,
+        steps: int = -1,
+    ) -> dict[str, float]:
+        mined = paraphrase_mining(
+            model,
+            self.sentences,
+            self.show_progress_bar,
+            self.batch_size,
+            self.query_chunk_size,
+            self.corpus_chunk_size,
+            self.max_pairs,
+            self.top_k,
+            truncate_dim=self.truncate_dim,
+        )
+        figures = self._figures(mined)
+        columns = ("precision", "recall", "f1", "threshold", "average_precision")
+        row = {column: figures[column] for column in columns}
+        return self._report(figures, "average_precision", row, (output_path, epoch, steps))
+
+    def _figures(self, mined: list[list[float | int]]) -> dict[str, float]:
+        """Over the mined pairs; what was not mined is missed."""
+        scores = np.array([pair[0] for pair in mined])
+        hits = np.array([(int(i), int(j)) in self._duplicates for _, i, j in mined], dtype=bool)
+        total = len(self._duplicates)
+        if not hits.any():
+            return dict.fromkeys(("average_precision", "f1", "precision", "recall", "threshold"), 0.0)
+        precision = hits.cumsum() / np.arange(1, len(hits) + 1)
+        best = best_f1(scores, hits, total=total)
+        return {
+            "average_precision": float((precision * hits).sum() / total),
+            "f1": best.f1,
+            "precision": best.precision,
+            "recall": best.recall,
+            "threshold": best.threshold,
+        }
+
+
+def _pairs(
+    listed: Iterable[tuple[str, str]] | None,
+    nested: Mapping[str, Mapping[str, bool]] | None,
+    place: Mapping[str, int],
+) -> set[tuple[int, int]]:
+    """Pairs of positions, the lower first."""
+    given = list(listed or ())
+    given += [(one, two) for one, others in (nested or {}).items() for two, same in others.items() if same]
+    found = set()
+    for number, pair in enumerate(given):
+        for key in pair:
+            if key not in place:
+                raise InputError(
+                    f"duplicate {number}, {tuple(pair)!r}: the id {key!r} is not in sentences_map"
+                )
+        one, two = place[pair[0]], place[pair[1]]
+        if one != two:
+            found.add((min(one, two), max(one, two)))
+    return found
+
+
+def _closure(pairs: set[tuple[int, int]]) -> set[tuple[int, int]]:
+    """All pairs within each connected group."""
+    group: dict[int, set[int]] = {}
+    for one, two in pairs:
+        joined = group.get(one, {one}) | group.get(two, {two})
+        for each in joined:
+            group[each] = joined
+    return {(one, two) for one, members in group.items() for two in members if one < two}

@@ -1,0 +1,119 @@
+"""Are the positives of a query put before its negatives?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vicinal.arrays import as_array
+from vicinal.errors import InputError
+from vicinal.evaluation.base import SentenceEvaluator, embed_columns, file_name, mean
+from vicinal.evaluation.checks import samples_of, texts_of
+from vicinal.evaluation.metrics import average_precision, expected_ndcg, expected_reciprocal_rank
+from vicinal.inputs import as_texts, check_positive, explains_keywords
+from vicinal.similarity import SimilarityCallable, cos_sim
+
+
+class RerankingEvaluator(SentenceEvaluator):
+    """Order of a query's positives and negatives by the similarity of their vectors to the query's.
+
+    The figures are ``map``, ``mrr@k`` and ``ndcg@k``, the primary one. Equal scores count as a random order
+    of them would on average. Samples without a positive or without a negative are left out.
+
+    Args:
+        samples: dictionaries with ``query`` (a text), ``positive`` and ``negative`` (lists of texts).
+        at_k: ranks that count for MRR and nDCG.
+        name: stands before the figures' names and in the file's.
+        write_csv: append to ``RerankingEvaluator_{name}_results_@{k}.csv`` where ``output_path`` is given.
+        similarity_fct: function of (1, dim) and (n, dim) that gives (1, n) scores.
+        batch_size: texts a batch; None leaves it to the model.
+        show_progress_bar: while encoding.
+        use_batched_encoding: encode the texts of all samples at once; False goes sample by sample, which
+            takes less memory and more time.
+        truncate_dim: evaluate this many first dimensions of the vectors.
+        mrr_at_k: the old name of ``at_k``.
+
+    Raises:
+        InputError: a sample lacks a field, or no sample has both positives and negatives.
+        InputTypeError: something that is no text (its position is named).
+    """
+
+    @explains_keywords
+    def __init__(
+        self,
+        samples: Sequence[Mapping[str, Any]] | Mapping[Any, Mapping[str, Any]],
+        at_k: int = 10,
+        name: str = "",
+        write_csv: bool = True,
+        similarity_fct: SimilarityCallable = cos_sim,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = False,
+        use_batched_encoding: bool = True,
+        truncate_dim: int | None = None,
+        mrr_at_k: int | None = None,
+    ) -> None:
+        self.at_k = at_k if mrr_at_k is None else mrr_at_k
+        check_positive(self.at_k, "at_k")
+        check_positive(batch_size, "batch_size")
+        check_positive(truncate_dim, "truncate_dim")
+        self.samples: list[tuple[str, list[str], list[str]]] = []
+        for place, sample in enumerate(samples_of(samples, ("negative",))):
+            (query,), _ = as_texts(sample["query"], f"samples[{place}]['query']")
+            positive, negative = texts_of(sample, "positive", place), texts_of(sample, "negative", place)
+            if positive and negative:
+                self.samples.append((query, positive, negative))
+        if not self.samples:
+            raise InputError("samples: none has both positives and negatives")
+        self.name = name
+        self.write_csv = write_csv
+        self.similarity_fct = similarity_fct
+        self.batch_size = batch_size
+        self.show_progress_bar = show_progress_bar
+        self.use_batched_encoding = use_batched_encoding
+        self.truncate_dim = truncate_dim
+        self.csv_file = file_name("RerankingEvaluator", name, f"results_@{self.at_k}.csv")
+
+    def __call__(
+        self,
+        model: Any,
+        output_path: str | os.PathLike[str] | None = None,
+        epoch: int = -1,
+        steps: int = -1,
+    ) -> dict[str, float]:
+        groups = [self.samples] if self.use_batched_encoding else [[sample] for sample in self.samples]
+        found = []
+        for group in groups:
+            columns = [[query, *positive, *negative] for query, positive, negative in group]
+            vectors = embed_columns(
+                model.encode,
+                columns,
+                self.batch_size,
+                self.show_progress_bar,
+                truncate_dim=self.truncate_dim,
+            )
+            for (_, positive, negative), rows in zip(group, vectors, strict=True):
+                scores = as_array(self.similarity_fct(rows[:1], rows[1:]), "scores")[0]
+                relevant = np.repeat([1, 0], [len(positive), len(negative)])
+                found.append(ranking_figures(relevant, scores, self.at_k))
+        return self._report(*named_figures(found, self.at_k), (output_path, epoch, steps))
+
+
+def ranking_figures(relevant: Any, scores: Any, k: int) -> tuple[float, float, float]:
+    """Average precision, reciprocal rank and nDCG of one query's candidates."""
+    return (
+        average_precision(relevant, scores),
+        expected_reciprocal_rank(relevant, scores, k),
+        expected_ndcg(relevant, scores, k),
+    )
+
+
+def named_figures(
+    found: Sequence[tuple[float, float, float]], k: int
+) -> tuple[dict[str, float], str, dict[str, float]]:
+    """Means over the queries by name, the primary name, and the same as columns of the file."""
+    means = [mean(column) for column in zip(*found, strict=True)]
+    keys, columns = ("map", f"mrr@{k}", f"ndcg@{k}"), ("MAP", f"MRR@{k}", f"NDCG@{k}")
+    return dict(zip(keys, means, strict=True)), keys[2], dict(zip(columns, means, strict=True))

@@ -1,0 +1,76 @@
+"""Several evaluators as one."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from vicinal.errors import InputError, InputTypeError
+from vicinal.evaluation.base import SentenceEvaluator
+from vicinal.inputs import explains_keywords
+
+_log = logging.getLogger(__name__)
+
+
+def _last(scores: list[float]) -> float:
+    return scores[-1]
+
+
+class SequentialEvaluator(SentenceEvaluator):
+    """Runs evaluators one after the other and joins their figures.
+
+    The primary figure is ``sequential_score``. An evaluator that gives one number instead of a dictionary has
+    it as ``evaluator_{place}``. Give evaluators of one kind different names, or the later figure hides the
+    earlier one of the same key, which is logged as a warning.
+
+    Args:
+        evaluators: the evaluators.
+        main_score_function: from the list of their primary figures to one number; the last, if not given.
+
+    Raises:
+        InputError: there is no evaluator.
+        InputTypeError: one of them cannot be called.
+    """
+
+    primary_metric = "sequential_score"
+
+    @explains_keywords
+    def __init__(
+        self,
+        evaluators: Iterable[Callable[..., Any]],
+        main_score_function: Callable[[list[float]], float] = _last,
+    ) -> None:
+        self.evaluators = list(evaluators)
+        self.main_score_function = main_score_function
+        if not self.evaluators:
+            raise InputError("evaluators is empty: there is nothing to evaluate")
+        for place, each in enumerate(self.evaluators):
+            if not callable(each):
+                raise InputTypeError(f"evaluators[{place}] is {type(each).__name__}, which cannot be called")
+
+    def __call__(
+        self,
+        model: Any,
+        output_path: str | os.PathLike[str] | None = None,
+        epoch: int = -1,
+        steps: int = -1,
+    ) -> dict[str, float]:
+        metrics: dict[str, float] = {}
+        scores = []
+        for place, each in enumerate(self.evaluators):
+            found = each(model, output_path, epoch, steps)
+            if not isinstance(found, dict):
+                found = {f"evaluator_{place}": float(found)}
+            primary = getattr(each, "primary_metric", None)
+            # One of the user's own may name no primary figure: then it is the first.
+            scores.append(found[primary] if primary in found else next(iter(found.values())))
+            hidden = sorted(found.keys() & metrics.keys())
+            if hidden:
+                _log.warning(
+                    "evaluators[%d] gives %s again: give the evaluators different names", place, hidden[0]
+                )
+            metrics.update(found)
+        metrics["sequential_score"] = float(self.main_score_function(scores))
+        return metrics

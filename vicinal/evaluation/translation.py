@@ -1,0 +1,87 @@
+"""Is a text's translation the nearest one?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from vicinal.evaluation.base import SentenceEvaluator, embed_columns, file_name, mean
+from vicinal.evaluation.checks import check_lengths, text_column
+from vicinal.inputs import check_positive, explains_keywords
+from vicinal.search import semantic_search
+
+
+class TranslationEvaluator(SentenceEvaluator):
+    """Share of texts whose translation has the highest cosine among all translations, in both directions.
+
+    The figures are ``src2trg_accuracy``, ``trg2src_accuracy`` and their mean, ``mean_accuracy``, which is the
+    primary one.
+
+    Args:
+        source_sentences: n texts.
+        target_sentences: n texts, the translations in the same order.
+        show_progress_bar: while encoding.
+        batch_size: texts a batch; None leaves it to the model.
+        name: stands before the figures' names and in the file's.
+        write_csv: append to ``translation_evaluation_{name}_results.csv`` where ``output_path`` is given.
+        truncate_dim: evaluate this many first dimensions of the vectors.
+
+    Raises:
+        InputError: columns of different lengths or empty ones.
+        InputTypeError: something that is no text (its position is named).
+    """
+
+    @explains_keywords
+    def __init__(
+        self,
+        source_sentences: Sequence[str],
+        target_sentences: Sequence[str],
+        show_progress_bar: bool | None = False,
+        batch_size: int | None = None,
+        name: str = "",
+        write_csv: bool = True,
+        truncate_dim: int | None = None,
+    ) -> None:
+        check_positive(batch_size, "batch_size")
+        check_positive(truncate_dim, "truncate_dim")
+        self.source_sentences = text_column(source_sentences, "source_sentences")
+        self.target_sentences = text_column(target_sentences, "target_sentences")
+        check_lengths(source_sentences=self.source_sentences, target_sentences=self.target_sentences)
+        self.show_progress_bar = show_progress_bar
+        self.batch_size = batch_size
+        self.name = name
+        self.write_csv = write_csv
+        self.truncate_dim = truncate_dim
+        self.csv_file = file_name("translation_evaluation", name)
+
+    def __call__(
+        self,
+        model: Any,
+        output_path: str | os.PathLike[str] | None = None,
+        epoch: int = -1,
+        steps: int = -1,
+    ) -> dict[str, float]:
+        source, target = embed_columns(
+            model.encode,
+            (self.source_sentences, self.target_sentences),
+            self.batch_size,
+            self.show_progress_bar,
+            truncate_dim=self.truncate_dim,
+        )
+        there, back = _nearest(source, target), _nearest(target, source)
+        metrics = {
+            "src2trg_accuracy": there,
+            "trg2src_accuracy": back,
+            "mean_accuracy": (there + back) / 2,
+        }
+        row = {"src2trg": there, "trg2src": back}
+        return self._report(metrics, "mean_accuracy", row, (output_path, epoch, steps))
+
+
+def _nearest(texts: Any, others: Any) -> float:
+    """Share of rows whose counterpart is the best match."""
+    found = [hits[0]["corpus_id"] for hits in semantic_search(texts, others, top_k=1)]
+    return mean(np.array(found) == np.arange(len(found)))

@@ -1,0 +1,120 @@
+"""Is an anchor closer to its positive than to its negative?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vicinal.errors import InputError
+from vicinal.evaluation.base import SentenceEvaluator, embed_columns, file_name, mean, model_similarity
+from vicinal.evaluation.checks import check_examples, check_lengths, similarity_names, text_column
+from vicinal.input_example import InputExample
+from vicinal.inputs import check_positive, explains_keywords
+from vicinal.similarity import SimilarityFunction
+
+
+class TripletEvaluator(SentenceEvaluator):
+    """Share of triplets whose anchor is more like the positive than like the negative.
+
+    The figure is ``cosine_accuracy``, and the same of every other similarity that is asked for; of several
+    also the largest, ``max_accuracy``. The primary one is that of ``main_similarity_function`` if given, else
+    the largest.
+
+    Args:
+        anchors: n texts.
+        positives: n texts that belong to the anchors.
+        negatives: n texts that do not.
+        main_similarity_function: whose accuracy is the primary figure.
+        margin: by how much the positive must be ahead; a number for every similarity, or a dictionary from
+            similarity to number (0 where one is missing).
+        name: stands before the figures' names and in the file's.
+        batch_size: texts a batch; None leaves it to the model.
+        show_progress_bar: while encoding.
+        write_csv: append to ``triplet_evaluation_{name}_results.csv`` where ``output_path`` is given.
+        truncate_dim: evaluate this many first dimensions of the vectors.
+        similarity_fn_names: the similarities to compute: "cosine", "dot", "euclidean", "manhattan"; None is
+            ``main_similarity_function``, or the model's own.
+
+    Raises:
+        InputError: columns of different lengths or empty ones, an unknown name, a negative margin.
+        InputTypeError: something that is no text (its position is named).
+    """
+
+    @explains_keywords
+    def __init__(
+        self,
+        anchors: Sequence[str],
+        positives: Sequence[str],
+        negatives: Sequence[str],
+        main_similarity_function: str | SimilarityFunction | None = None,
+        margin: float | Mapping[str, float] | None = None,
+        name: str = "",
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = False,
+        write_csv: bool = True,
+        truncate_dim: int | None = None,
+        similarity_fn_names: Sequence[str | SimilarityFunction] | None = None,
+    ) -> None:
+        check_positive(batch_size, "batch_size")
+        check_positive(truncate_dim, "truncate_dim")
+        self.anchors = text_column(anchors, "anchors")
+        self.positives = text_column(positives, "positives")
+        self.negatives = text_column(negatives, "negatives")
+        check_lengths(anchors=self.anchors, positives=self.positives, negatives=self.negatives)
+        main = main_similarity_function
+        self.main_similarity_function = None if main is None else SimilarityFunction(main).value
+        self.similarity_fn_names = similarity_names(similarity_fn_names, main)
+        self.margin = _margins(margin)
+        self.name = name
+        self.batch_size = batch_size
+        self.show_progress_bar = show_progress_bar
+        self.write_csv = write_csv
+        self.truncate_dim = truncate_dim
+        self.csv_file = file_name("triplet_evaluation", name)
+
+    @classmethod
+    def from_input_examples(cls, examples: Sequence[InputExample], **keywords: Any) -> TripletEvaluator:
+        """From examples of anchor, positive, negative; ``keywords`` are the other arguments of the class."""
+        check_examples(examples, 3)
+        anchors, positives, negatives = ([example.texts[place] for example in examples] for place in range(3))
+        return cls(anchors, positives, negatives, **keywords)
+
+    def __call__(
+        self,
+        model: Any,
+        output_path: str | os.PathLike[str] | None = None,
+        epoch: int = -1,
+        steps: int = -1,
+    ) -> dict[str, float]:
+        anchors, positives, negatives = embed_columns(
+            model.encode,
+            (self.anchors, self.positives, self.negatives),
+            self.batch_size,
+            self.show_progress_bar,
+            truncate_dim=self.truncate_dim,
+        )
+        names = self.similarity_fn_names or [model_similarity(model)]
+        metrics, row = {}, {}
+        for each in names:
+            compare = SimilarityFunction.to_similarity_pairwise_fn(each)
+            ahead = compare(anchors, positives) > compare(anchors, negatives) + self.margin[each]
+            metrics[f"{each}_accuracy"] = row[f"accuracy_{each}"] = mean(ahead)
+        if len(names) > 1:
+            metrics["max_accuracy"] = max(metrics.values())
+        main = self.main_similarity_function or ("max" if len(names) > 1 else names[0])
+        return self._report(metrics, f"{main}_accuracy", row, (output_path, epoch, steps))
+
+
+def _margins(margin: float | Mapping[str, float] | None) -> dict[str, float]:
+    names = SimilarityFunction.possible_values()
+    if isinstance(margin, Mapping):
+        given = {SimilarityFunction(each).value: float(value) for each, value in margin.items()}
+    else:
+        given = dict.fromkeys(names, 0.0 if margin is None else float(margin))
+    for each, value in given.items():
+        if not (value >= 0 and np.isfinite(value)):
+            raise InputError(f"margin={value} of {each!r}: it must be 0 or more")
+    return {each: given.get(each, 0.0) for each in names}
