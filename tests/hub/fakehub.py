@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -13,7 +14,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-API = re.compile(r"/api/models/(?P<repo>[^/]+(?:/[^/]+)?)/revision/(?P<revision>[^/]+)")
+API = re.compile(r"/api/models/(?P<repo>[^/]+(?:/[^/]+)?)(?:/revision/(?P<revision>[^/]+))?")
+UPLOAD = re.compile(
+    r"/api/models/(?P<repo>[^/]+(?:/[^/]+)?)/(?P<what>branch|preupload|commit)/(?P<revision>[^/]+)"
+)
 FILE = re.compile(r"/(?P<repo>[^/]+(?:/[^/]+)?)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
 
 
@@ -60,9 +64,17 @@ class Fault:
 
 
 class FakeHub:
-    """The hub's content, the requests it got and the faults to come."""
+    """The hub's content, the requests it got and the faults to come.
+
+    ``writers`` are the tokens that may push, with their accounts; ``large`` files go the way of LFS; ``messages``
+    are those of the commits.
+    """
 
     def __init__(self) -> None:
+        self.writers: dict[str, str] = {}
+        self.large = re.compile(r"(?!)")
+        self.blobs: dict[str, bytes] = {}
+        self.messages: list[str] = []
         self.repos: dict[str, Repo] = {}
         self.asked: list[Asked] = []
         self.faults: list[Fault] = []
@@ -124,8 +136,112 @@ class Handler(BaseHTTPRequestHandler):
         if match is None:
             self.send(404, b"", {})
             return
-        parts = {key: unquote(value) for key, value in match.groupdict().items()}
+        parts = {key: unquote(value or "main") for key, value in match.groupdict().items()}
         self.serve(parts["repo"], parts["revision"], parts.get("file"), fault)
+
+    def do_POST(self) -> None:
+        self.take()
+
+    def do_PUT(self) -> None:
+        self.take()
+
+    def take(self) -> None:
+        """Uploads: each step of one, as huggingface_hub sends them."""
+        hub = self.server.hub
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        raw = urlsplit(self.path).path
+        hub.asked.append(Asked(self.command, unquote(raw), {k.lower(): v for k, v in self.headers.items()}))
+        fault = hub.fault_for(self.command, unquote(raw))
+        if fault is not None and fault.status is not None:
+            self.send(fault.status, b'{"error": "as the test asked"}', fault.headers)
+        elif raw.startswith("/lfs/"):  # signed addresses need no token
+            hub.blobs[raw.removeprefix("/lfs/")] = body
+            self.json({})
+        elif raw == "/api/validate-yaml":
+            self.json({"warnings": [], "errors": []})
+        elif (
+            account := hub.writers.get(self.headers.get("Authorization", "").removeprefix("Bearer "))
+        ) is None:
+            self.send(401, b"", {"X-Error-Message": "Invalid username or password."})
+        elif raw == "/api/repos/create":
+            self.create(account, json.loads(body))
+        elif raw.endswith(".git/info/lfs/objects/batch"):
+            self.json(
+                {"transfer": "basic", "objects": [self.place(each) for each in json.loads(body)["objects"]]}
+            )
+        elif match := UPLOAD.fullmatch(raw):
+            self.upload(account, unquote(match["repo"]), match["what"], unquote(match["revision"]), body)
+        else:
+            self.send(404, b"", {})
+
+    def create(self, account: str, asked: dict[str, Any]) -> None:
+        hub = self.server.hub
+        name = f"{asked.get('organization') or account}/{asked['name']}"
+        if not name.startswith(account + "/"):
+            self.send(403, b"", {"X-Error-Message": "You don't have the rights to create a model here"})
+            return
+        known = name in hub.repos
+        if not known:
+            private = asked.get("visibility") == "private"
+            repo = hub.add(name, {".gitattributes": b""})
+            repo.token = next(t for t, a in hub.writers.items() if a == account) if private else None
+        self.json({"url": f"{hub.url}/{name}", "name": name}, 409 if known else 200)
+
+    def place(self, asked: dict[str, Any]) -> dict[str, Any]:
+        href = f"{self.server.hub.url}/lfs/{asked['oid']}"
+        return {"oid": asked["oid"], "size": asked["size"], "actions": {"upload": {"href": href}}}
+
+    def upload(self, account: str, name: str, what: str, revision: str, body: bytes) -> None:
+        hub = self.server.hub
+        repo = hub.repos.get(name)
+        proposed = "create_pr=1" in self.path
+        if repo is None:
+            self.error(404, "RepoNotFound", "Repository not found")
+        elif not name.startswith(account + "/") and not proposed:
+            self.send(403, b"", {"X-Error-Message": "This token may not write to " + name})
+        elif what == "branch":
+            repo.refs.setdefault(revision, repo.refs["main"])
+            self.json({})
+        elif revision not in repo.refs:
+            self.error(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+        elif what == "preupload":
+            paths = [each["path"] for each in json.loads(body)["files"]]
+            modes = ["lfs" if hub.large.search(path) else "regular" for path in paths]
+            self.json(
+                {
+                    "files": [
+                        {"path": path, "uploadMode": mode, "shouldIgnore": False}
+                        for path, mode in zip(paths, modes, strict=True)
+                    ]
+                }
+            )
+        else:
+            ref = f"refs/pr/{sum(r.startswith('refs/pr/') for r in repo.refs) + 1}" if proposed else revision
+            sha = repo.commit(self.committed(repo.commits[repo.refs[revision]], body), ref)
+            found = {"success": True, "commitOid": sha, "commitUrl": f"{hub.url}/{name}/commit/{sha}"}
+            if proposed:
+                found["pullRequestUrl"] = f"{hub.url}/{name}/discussions/{ref.rpartition('/')[2]}"
+            self.json(found)
+
+    def committed(self, before: dict[str, bytes], body: bytes) -> dict[str, bytes]:
+        """The files after a commit."""
+        hub, files = self.server.hub, dict(before)
+        for line in body.decode().splitlines():
+            step = json.loads(line)
+            value = step["value"]
+            if step["key"] == "header":
+                hub.messages.append(value["summary"])
+            elif step["key"] == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif step["key"] == "lfsFile":
+                files[value["path"]] = hub.blobs[value["oid"]]
+            else:
+                assert step["key"] == "deletedFile", step["key"]
+                del files[value["path"]]
+        return files
+
+    def json(self, value: dict[str, Any], status: int = 200) -> None:
+        self.send(status, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
     def serve(self, name: str, revision: str, file: str | None, fault: Fault | None) -> None:
         repo = self.server.hub.repos.get(name)
