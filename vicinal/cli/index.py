@@ -327,6 +327,7 @@ def _facts(held: IndexInfo, changed: str) -> list[tuple[str, str]]:
         ("longest chunk", "-" if held.chunk_tokens is None else f"{held.chunk_tokens} tokens"),
         ("metadata", ", ".join(held.fields) or "-"),
         ("size", bytes_text(held.file_bytes)),
+        ("created", or_dash(held.created)),
         ("changed", changed.replace("T", " ")),
     ]
     if held.deleted_chunks:

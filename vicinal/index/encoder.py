@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -74,6 +76,7 @@ class Encoder:
         self._lock = threading.Lock()
         self._model: EmbeddingModel | None = None if isinstance(model, str) else model
         self._facts: ModelFacts | None = None
+        self._bars: dict[str, bool] = {}
 
     @property
     def loaded(self) -> bool:
@@ -122,12 +125,21 @@ class Encoder:
         vectors = np.empty((len(texts), facts.dimension), np.float32)
         for at in range(0, len(texts), ENCODE_PART):
             part = list(texts[at : at + ENCODE_PART])
-            vectors[at : at + len(part)] = _checked(model.encode_document(part), len(part), facts)
+            raw = self._quietly(model.encode_document)(part)
+            vectors[at : at + len(part)] = _checked(raw, len(part), facts)
         return vectors
 
     def queries(self, texts: Sequence[str], facts: ModelFacts) -> Floats:
         """``(n, d)`` vectors of queries, of length 1 if the similarity is the cosine."""
-        return _checked(self._load().encode_query(list(texts)), len(texts), facts)
+        raw = self._quietly(self._load().encode_query)(list(texts))
+        return _checked(raw, len(texts), facts)
+
+    def _quietly(self, encode: Callable[..., Any]) -> Callable[..., Any]:
+        """``encode`` without the progress bar that it may show: an index encodes often, and in parts."""
+        name = getattr(encode, "__name__", "")
+        if name not in self._bars:
+            self._bars[name] = "show_progress_bar" in inspect.signature(encode).parameters
+        return partial(encode, show_progress_bar=False) if self._bars[name] else encode
 
 
 def _checked(raw: Any, n: int, facts: ModelFacts) -> Floats:

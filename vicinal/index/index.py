@@ -293,7 +293,7 @@ class Index:
             check_reranker(reranker)
         vector = None
         if mode != "lexical":
-            if self._store.facts() is None:
+            if not self._compared and self._store.facts() is None:
                 return []  # nothing was ever added: no need of a model to know that
             vector = self._encoder.queries([query], self._checked_facts())[0]
         request = Request(query, vector, mode != "dense", where, top_k, depth, reranker)

@@ -150,6 +150,8 @@ class IndexInfo:
         segments: how many pieces the vectors are stored in.
         file_bytes: size of the file, with its write-ahead log.
         fields: names of the metadata fields that were ever used.
+        created: when the file was made, ISO 8601 in UTC, ``2026-11-23T20:15:00+00:00``; None for files
+            made before this was noted.
     """
 
     path: str
@@ -167,3 +169,4 @@ class IndexInfo:
     segments: int
     file_bytes: int
     fields: tuple[str, ...] = field(default=())
+    created: str | None = None

@@ -102,18 +102,21 @@ def _candidates(reader: Reader, request: Request) -> list[_Candidate]:
 def _passages(
     reader: Reader, query: str, found: Sequence[_Candidate], documents: Sequence[Document]
 ) -> list[Span]:
-    """The best chunk of each: the dense leg's, or where only words found it the one with most of them."""
-    spans: list[Span | None] = [one.dense.span if one.dense is not None else None for one in found]
+    """The best chunk of each by the leg that put it higher: the dense leg's, or that with most of the words."""
+    spans = [one.dense.span if one.dense is not None else None for one in found]
     for i, candidate in enumerate(found):
-        if spans[i] is not None:
+        near, worded = candidate.dense_rank, candidate.lexical_rank
+        if worded is None or (near is not None and near <= worded):
             continue
         chunks = reader.chunks(candidate.doc)
-        if len(chunks) == 1:
+        if len(chunks) > 1:
+            text = documents[i].text
+            places = reader.matches(query, [candidate.doc], [text])[0]
+            richness = [_richness(text, chunk, places) for chunk in chunks]
+            most = max(richness)
+            chunks = [chunk for chunk, rich in zip(chunks, richness, strict=True) if rich == most]
+        if spans[i] not in chunks:  # of equals the dense leg's, else the first
             spans[i] = chunks[0]
-            continue
-        text = documents[i].text
-        places = reader.matches(query, [candidate.doc], [text])[0]
-        spans[i] = max(chunks, key=lambda chunk: _richness(text, chunk, places))  # the first of equals
     return [span if span is not None else (0, 0) for span in spans]
 
 

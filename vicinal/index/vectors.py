@@ -7,6 +7,7 @@ changed copy.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
@@ -14,12 +15,24 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from vicinal.index.bounds import Bounds, dots
 from vicinal.index.segments import Bools, Floats, Ints, Rows, Small, decode_vectors
 
 # A block is this large so that growing never copies vectors; untouched memory of it costs nothing.
 BLOCK_BYTES = 32 << 20
 # Below this share of a block's rows, gathering them is quicker than multiplying all.
 GATHER_SHARE = 0.08
+# With a larger share of rows whose bounds are too high to leave them out, all are multiplied.
+SURVIVORS_SHARE = 0.06
+# Rows gathered at a time: their copy stays in the cache.
+_GATHERED = 256
+# From so many bytes of vectors on, bounds are worth their memory.
+BOUNDS_FROM = 16 << 20
+# The largest of so many scores stands for all of them in a first look.
+_SPAN = 64
+
+# How many -> so many best rows and their scores, best first; equal scores ascending by row.
+Ranking = Callable[[int], tuple[Ints, Floats]]
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,7 @@ class View:
         starts: ``(n,)`` offsets of the chunks in their texts.
         ends: ``(n,)`` offsets after the chunks.
         alive: ``(n,)`` False for chunks of deleted documents, or None if nothing is deleted.
+        bounds: of scores, from compact codes of the rows; None where there are few.
     """
 
     generation: int
@@ -45,6 +59,7 @@ class View:
     starts: Small
     ends: Small
     alive: Bools | None
+    bounds: Bounds | None = None
 
     @cached_property
     def last_chunks(self) -> Ints:
@@ -96,46 +111,82 @@ class View:
         Returns:
             Rows and scores, best first; equal scores keep the order of adding.
         """
-        rows, scores = self._scores(query, mask)
-        k = min(k, len(scores))
-        if not k:
-            return np.empty(0, np.int64), np.empty(0, np.float32)
-        take = k if len(self.last_chunks) == self.n else min(len(scores), 3 * k + 16)
-        while True:
-            best = largest(scores, take)
-            found = best if rows is None else rows[best]
-            _, firsts = np.unique(self.docs[found], return_index=True)
-            if len(firsts) >= k or take == len(scores):
-                firsts = np.sort(firsts)[:k]
-                kept, values = found[firsts], scores[best[firsts]]
-                dead = ~np.isfinite(values)  # rows that were masked in place
-                return kept[~dead], values[~dead]
-            take = min(len(scores), 4 * take)
-
-    def _scores(self, query: Floats, mask: Bools | None) -> tuple[Ints | None, Floats]:
-        """Scores of some rows (then also their numbers) or of all rows, -inf where a row is out."""
         allowed = self.alive if mask is None else self.rows_of(mask)
-        if allowed is not None:
+        living = self.n if allowed is None else int(np.count_nonzero(allowed))
+        if not living:
+            return np.empty(0, np.int64), np.empty(0, np.float32)
+        several = len(self.last_chunks) != self.n  # chunks of one document, or deleted ones
+        take = min(living, 3 * k + 16 if several else k)
+        ranking = self._ranking(query, allowed, living)
+        while True:
+            found, scores = ranking(take)
+            _, firsts = np.unique(self.docs[found], return_index=True)
+            if len(firsts) >= k or take == living:
+                firsts = np.sort(firsts)[:k]
+                return found[firsts], scores[firsts]
+            take = min(living, 4 * take)
+
+    def _ranking(self, query: Floats, allowed: Bools | None, living: int) -> Ranking:
+        """What gives the best rows among those allowed; looks at as few vectors as it can."""
+        if allowed is not None and living < GATHER_SHARE * self.n:
             rows = np.flatnonzero(allowed)
-            if len(rows) < GATHER_SHARE * self.n:
-                return rows, self._gathered(query, rows)
+            return _ranked(rows, self._scores_of(query, rows))
+        upper = None if self.bounds is None else self.bounds.upper(query, self.blocks, self.n)
+        if upper is None:
+            return _ranked(None, self._scores(query, allowed))
+        if allowed is not None:
+            upper[~allowed] = -np.inf
+        scores: list[Floats] = []
+
+        def ranking(take: int) -> tuple[Ints, Floats]:
+            if not scores:
+                rows = self._survivors(query, upper, take)
+                if rows is not None:
+                    return _ranked(rows, self._scores_of(query, rows))(take)
+                scores.append(self._scores(query, allowed))
+            return _ranked(None, scores[0])(take)
+
+        return ranking
+
+    def _survivors(self, query: Floats, upper: Floats, take: int) -> Ints | None:
+        """Rows, ascending, that hold the ``take`` best; None if they would be too many to gather."""
+        assert self.bounds is not None
+        few = SURVIVORS_SHARE * self.n
+        if take > few:
+            return None
+        likely = largest(upper, take)
+        scores = self._scores_of(query, likely)
+        if not (scores <= upper[likely]).all():  # this machine's kernel does not keep its promise
+            self.bounds.distrust()
+            return None
+        rows = np.flatnonzero(upper >= scores.min())
+        self.bounds.judge(useful=len(rows) < few)
+        return rows if len(rows) < few else None
+
+    def _scores(self, query: Floats, allowed: Bools | None) -> Floats:
+        """Scores of all rows, -inf where a row is out."""
         scores = np.empty(self.n, np.float32)
         at = 0
         for block in self.blocks:
             stop = min(self.n, at + len(block))
-            _dots(block[: stop - at], query, scores[at:stop])
+            dots(block[: stop - at], query, scores[at:stop])
             at = stop
         if allowed is not None:
             scores[~allowed] = -np.inf
-        return None, scores
+        return scores
 
-    def _gathered(self, query: Floats, rows: Ints) -> Floats:
+    def _scores_of(self, query: Floats, rows: Ints) -> Floats:
+        """Scores of some rows, which need no order."""
         scores = np.empty(len(rows), np.float32)
-        at, first = 0, 0
-        for block in self.blocks:
-            stop = int(np.searchsorted(rows, first + len(block)))
-            _dots(block[rows[at:stop] - first], query, scores[at:stop])
-            at, first = stop, first + len(block)
+        size = len(self.blocks[0])
+        numbers = rows // size
+        for number in np.unique(numbers).tolist():
+            here = np.flatnonzero(numbers == number)
+            for at in range(0, len(here), _GATHERED):
+                some = here[at : at + _GATHERED]
+                part = np.empty(len(some), np.float32)
+                dots(self.blocks[number][rows[some] - number * size], query, part)
+                scores[some] = part
         return scores
 
     def vectors(self, rows: Ints) -> Floats:
@@ -144,24 +195,26 @@ class View:
         return np.stack([self.blocks[row // size][row % size] for row in rows.tolist()])
 
 
-def _dots(rows: Floats, query: Floats, out: Floats) -> None:
-    """``rows @ query`` into ``out``, on the calling thread.
+def _ranked(rows: Ints | None, scores: Floats) -> Ranking:
+    """The best of some rows (None: all) whose scores are known."""
 
-    One thread of numpy's own loop already reads memory as fast as it comes (512 MB in 18 ms here, the
-    two-threaded BLAS product takes as long on an idle machine) and does not fall behind when other
-    processes use the cores (then BLAS threads wait for one another: 53 ms, and ten times as long at worst).
-    A row's score also does not depend on its neighbours, so filtered and unfiltered scores are equal.
-    """
-    np.einsum("ij,j->i", rows, query, out=out)
+    def ranking(take: int) -> tuple[Ints, Floats]:
+        best = largest(scores, take)
+        return best if rows is None else rows[best], scores[best]
+
+    return ranking
 
 
 def largest(scores: Floats, k: int) -> Ints:
     """Indices of the ``k`` largest scores, descending; equal ones ascending by index."""
-    if k < len(scores):
-        threshold = scores[np.argpartition(scores, -k)[-k:]].min()
-        near = np.flatnonzero(scores >= threshold)
-    else:
-        near = np.arange(len(scores))
+    near = np.arange(len(scores))
+    for width in (_SPAN, 1):
+        # The k-th largest of the maxima of groups is at most the k-th largest of all.
+        groups = len(near) // width
+        if k < groups:
+            values = scores if len(near) == len(scores) else scores[near]
+            maxima = values[: groups * width].reshape(width, groups).max(axis=0)
+            near = near[values >= np.partition(maxima, -k)[-k]]
     return near[np.argsort(-scores[near], kind="stable")[:k]]
 
 
@@ -182,6 +235,7 @@ class Memory:
     _starts: Small = field(default_factory=lambda: np.empty(0, np.int32))
     _ends: Small = field(default_factory=lambda: np.empty(0, np.int32))
     _alive: Bools | None = None
+    _bounds: Bounds | None = None
 
     def append(self, rows: Rows, skip: int = 0) -> None:
         """Add rows at the end, without the first ``skip``."""
@@ -226,6 +280,8 @@ class Memory:
     def view(self, generation: int, version: int) -> View:
         """What is there now, as an immutable view."""
         n = self.n
+        if self._bounds is None and 4 * n * self.dimension >= BOUNDS_FROM:
+            self._bounds = Bounds(self.dimension, len(self._blocks[0]))
         return View(
             generation=generation,
             version=version,
@@ -235,6 +291,7 @@ class Memory:
             starts=self._starts[:n],
             ends=self._ends[:n],
             alive=self._alive,
+            bounds=self._bounds,
         )
 
 

@@ -7,7 +7,8 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
+from datetime import datetime, timezone
 from pathlib import Path
 from urllib.parse import quote as url_quote
 
@@ -114,6 +115,19 @@ def connect(path: str, timeout: float, read_only: bool) -> sqlite3.Connection:
     return db
 
 
+def tidy(path: str) -> None:
+    """Take away the empty ``-wal`` and ``-shm`` files that read-only connections leave, where that is allowed.
+
+    SQLite removes them when the last connection closes, if that one may write. A log that holds something
+    stays: it belongs to a writer, or waits to be recovered by one.
+    """
+    with suppress(OSError, sqlite3.Error):
+        if os.path.getsize(path + "-wal") == 0:
+            uri = f"file:{url_quote(os.path.abspath(path))}?mode=rw"
+            with closing(sqlite3.connect(uri, uri=True, timeout=0)) as db:
+                db.execute("SELECT count(*) FROM state").fetchone()
+
+
 def prepare(path: str, timeout: float, read_only: bool, settings: dict[str, str | int]) -> bool:
     """Make the file if it is not there, and check that it is an index if it is.
 
@@ -178,7 +192,8 @@ def _create(db: sqlite3.Connection, settings: dict[str, str | int]) -> None:
             for statement in _TABLES.format(tokenizer=quote(str(settings["tokenizer"]))).split(";\n"):
                 db.execute(statement)
             rows = {"generation": 0, "version": 1, "next_doc": 1, "next_row": 0, "documents": 0, **settings}
-            set_state(db, rows)
+            created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+            set_state(db, {**rows, "created": created})
             db.execute(f"PRAGMA user_version = {FORMAT}")
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute("COMMIT")

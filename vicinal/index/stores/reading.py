@@ -130,18 +130,22 @@ class SqliteReader:
     def matches(self, query: str, docs: Sequence[int], texts: Sequence[str]) -> list[list[Span]]:
         """Where words of the query stand in the texts of the documents, stop words aside."""
         words = self._analyzer.query(query)
-        told = [words.words[i] or words.terms[i] for i in words.telling]
+        told = [words.words[i] or words.terms[i] for i in words.telling if self._frequency(words.terms[i])]
+        spans: list[list[Span]] = [[] for _ in docs]
         if not told:
-            return [[] for _ in docs]
-        expression = match_any(told)
-        spans = []
-        for doc, text in zip(docs, texts, strict=True):
-            before, after = _unused(text)
-            row = self.db.execute(
-                "SELECT highlight(lexical, 0, ?, ?) FROM lexical WHERE lexical MATCH ? AND rowid = ?",
-                (before, after, expression, doc),
-            ).fetchone()
-            spans.append(marked_spans(row[0], text, before, after) if row and row[0] else [])
+            return spans
+        before, after = _unused("".join(texts))
+        places = {doc: i for i, doc in enumerate(docs)}
+        head = (before, after, match_any(told))
+        for at in range(0, len(docs), BATCH):
+            some = docs[at : at + BATCH]
+            marks = ",".join("?" * len(some))
+            for doc, marked in self.db.execute(
+                f"SELECT rowid, highlight(lexical, 0, ?, ?) FROM lexical WHERE lexical MATCH ? AND rowid IN ({marks})",
+                (*head, *some),
+            ):
+                if marked:
+                    spans[places[doc]] = marked_spans(marked, texts[places[doc]], before, after)
         return spans
 
     # -- documents -----------------------------------------------------------------------------------

@@ -260,6 +260,7 @@ class SqliteStore:
             segments=segments,
             file_bytes=sum(os.path.getsize(file) for file in files if os.path.exists(file)),
             fields=tuple(names),
+            created=str(rows["created"]) if "created" in rows else None,
         )
 
     def verify(self) -> VerifyReport:
@@ -288,5 +289,7 @@ class SqliteStore:
         if self._pid == os.getpid():
             while self._idle:
                 self._idle.pop().close()
+            if self._read_only:
+                database.tidy(self.path)
         self._latest = self._memory = None
         self._analyzer.close()
