@@ -1,0 +1,73 @@
+"""NoDuplicatesDataLoader: no text twice in a batch, every example gets its turn."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+pytest.importorskip("datasets")
+
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+from tinybert import sentences, write_tiny  # noqa: E402
+
+from vicinal import InputExample, SentenceTransformer, losses  # noqa: E402
+from vicinal.datasets import NoDuplicatesDataLoader, SentencesDataset  # noqa: E402
+from vicinal.errors import InputError  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), min_size=1, max_size=30), st.integers(1, 4)
+)
+def test_no_text_comes_twice_in_a_batch(pairs: list[tuple[int, int]], batch_size: int) -> None:
+    examples = [InputExample(texts=[f"a{one}", f" A{one} " if two == 3 else f"b{two}"]) for one, two in pairs]
+    if len(examples) < batch_size:
+        with pytest.raises(InputError, match=f"fewer than batch_size={batch_size}"):
+            NoDuplicatesDataLoader(examples, batch_size)
+        return
+    loader = NoDuplicatesDataLoader(examples, batch_size)
+    batches = []
+    try:
+        batches += list(loader)
+    except InputError:
+        # A search by hand: no batch of different texts exists that starts the way the loader's failed.
+        assert len({text.strip().lower() for each in examples for text in each.texts}) < 2 * len(examples)
+        return
+    assert len(batches) == len(loader) == len(examples) // batch_size
+    for batch in batches:
+        assert len(batch) == batch_size
+        texts = [text for each in batch for text in {text.strip().lower() for text in each.texts}]
+        assert len(set(texts)) == len(texts)
+
+
+def test_distinct_examples_come_once_a_round_in_a_new_order() -> None:
+    examples = [InputExample(texts=[f"a{i}", f"b{i}"]) for i in range(20)]
+    loader = NoDuplicatesDataLoader(examples, 4)
+    random.seed(5)
+    rounds = [[each for batch in loader for each in batch] for _ in range(2)]
+    assert rounds[0] != rounds[1]
+    assert all(sorted(map(id, found)) == sorted(map(id, examples)) for found in rounds)
+    loader.collate_fn = len
+    assert list(loader) == [4] * 5
+
+
+def test_fit_takes_them(tmp_path: Path) -> None:
+    model = SentenceTransformer(write_tiny(tmp_path / "tiny"), device="cpu")
+    texts = sentences(16)
+    examples = [InputExample(texts=[texts[2 * i], texts[2 * i + 1]]) for i in range(8)]
+    before = model.encode("the cat")
+    loaders = [
+        NoDuplicatesDataLoader(examples, 4),
+        torch.utils.data.DataLoader(SentencesDataset(examples, model), batch_size=4),
+    ]
+    loss = losses.MultipleNegativesRankingLoss(model)
+    model.fit([(each, loss) for each in loaders], warmup_steps=0, show_progress_bar=False)
+    assert abs(model.encode("the cat") - before).max() > 1e-5
+    assert loaders[0].collate_fn is None
