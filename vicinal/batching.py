@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal.engine.base import Batch, Engine, RaggedEngine
+from vicinal.engine.base import Batch, Engine, RaggedEngine, TextEngine
 from vicinal.errors import OutOfMemoryError
 from vicinal.inputs import caller_level
 from vicinal.tokens import Ragged
+
+Rows: TypeAlias = NDArray[np.intp]
 
 
 def plan(
@@ -67,46 +70,113 @@ def run_all(
     batch_size: int | None = None,
     prompt_length: int = 0,
     progress: Callable[[int], None] | None = None,
-) -> None:
+) -> int | None:
     """Compute a row for every text of ``ragged`` and write it to its own place in ``out``.
 
-    When a batch does not fit into memory, the rest goes on with batches of half as many texts.
+    When a batch does not fit into memory, the rest goes on with batches half as large, until they fit; a
+    warning at the end names what fitted. An engine with a ``token_budget`` keeps the one that fitted.
 
     Args:
         out: ``(n, k)``; the first k numbers of each engine row are kept.
         progress: called with the number of texts that were just finished.
+
+    Returns:
+        The ``batch_size`` that fitted, to go on with; None where it was None.
 
     Raises:
         OutOfMemoryError: a single text does not fit.
     """
     if isinstance(engine, RaggedEngine):
         engine.run_ragged(ragged, out, progress)
-        return
-    lengths = ragged.lengths
-    todo = np.arange(len(ragged), dtype=np.intp)
-    done = np.zeros(len(ragged), dtype=bool)
+        return batch_size
+
+    def compute(groups: list[Rows]) -> Iterator[tuple[Rows, NDArray[np.float32]]]:
+        return _run(engine, ragged, groups, pad_id, prompt_length)
+
+    return _run_batches(engine, ragged.lengths, out, compute, token_budget, batch_size, progress)
+
+
+def run_all_texts(
+    engine: TextEngine,
+    texts: Sequence[str],
+    lengths: NDArray[np.int32],
+    out: NDArray[np.float32],
+    *,
+    prompt: str,
+    batch_size: int,
+    progress: Callable[[int], None] | None = None,
+) -> int | None:
+    """What :func:`run_all` does, for an engine that splits texts itself.
+
+    Args:
+        lengths: ``(n,)``, by which the texts are sorted.
+
+    Raises:
+        OutOfMemoryError: a single text does not fit.
+    """
+
+    def compute(groups: list[Rows]) -> Iterator[tuple[Rows, NDArray[np.float32]]]:
+        for rows in groups:
+            yield rows, engine.run_texts([texts[row] for row in rows], prompt)
+
+    return _run_batches(engine, lengths, out, compute, 0, batch_size, progress)
+
+
+def _run_batches(
+    engine: Engine | TextEngine,
+    lengths: NDArray[np.int32],
+    out: NDArray[np.float32],
+    compute: Callable[[list[Rows]], Iterable[tuple[Rows, NDArray[np.float32]]]],
+    token_budget: int,
+    batch_size: int | None,
+    progress: Callable[[int], None] | None,
+) -> int | None:
+    """Go through all texts in batches, in smaller ones where memory does not suffice."""
+    todo = np.arange(len(lengths), dtype=np.intp)
+    done = np.zeros(len(lengths), dtype=bool)
+    failed, fitted = "", ""
     while len(todo):
         groups = [todo[group] for group in plan(lengths[todo], token_budget, batch_size)]
         try:
-            for rows, values in _run(engine, ragged, groups, pad_id, prompt_length):
+            for rows, values in compute(groups):
                 out[rows] = values[:, : out.shape[1]]
                 done[rows] = True
                 if progress is not None:
                     progress(len(rows))
+            fitted = _size(max(groups, key=lambda group: _tokens(group, lengths)), lengths)
         except (OutOfMemoryError, MemoryError) as error:
-            largest = max((len(group) for group in groups if not done[group].all()), default=1)
+            left = [group for group in groups if not done[group].all()]
+            largest = max((len(group) for group in left), default=1)
             if largest == 1:
                 raise OutOfMemoryError(
                     f"a single text of {int(lengths[todo].max())} tokens does not fit into memory; "
                     "lower model.max_seq_length, or give the process more memory"
                 ) from error
-            batch_size = largest // 2
-            warnings.warn(
-                f"out of memory with {largest} texts a batch; going on with {batch_size}",
-                RuntimeWarning,
-                stacklevel=caller_level(),
-            )
+            failed = failed or _size(left[0], lengths)
+            if batch_size is not None:
+                batch_size = largest // 2
+            else:
+                token_budget = max(_tokens(group, lengths) for group in left if len(group) > 1) // 2
         todo = np.flatnonzero(~done)
+    if failed:
+        if batch_size is None and hasattr(engine, "token_budget"):
+            engine.token_budget = token_budget
+        warnings.warn(
+            f"out of memory with a batch of {failed}; a batch of {fitted} fitted, and nothing was lost"
+            + ("" if batch_size is None else f". batch_size={batch_size} saves the attempts"),
+            RuntimeWarning,
+            stacklevel=caller_level(),
+        )
+    return batch_size
+
+
+def _tokens(rows: NDArray[np.intp], lengths: NDArray[np.int32]) -> int:
+    """Padded tokens of a batch."""
+    return len(rows) * max(int(lengths[rows].max()), 1)
+
+
+def _size(rows: NDArray[np.intp], lengths: NDArray[np.int32]) -> str:
+    return f"{len(rows)} text{'s' * (len(rows) > 1)} of up to {int(lengths[rows].max())} tokens"
 
 
 def _run(

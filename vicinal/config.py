@@ -113,8 +113,22 @@ class DropoutSpec:
     rate: float = 0.2
 
 
+@dataclass(frozen=True)
+class CustomSpec:
+    """A module that only PyTorch runs: one of the field's rarer ones, or somebody's own.
+
+    Attributes:
+        folder: where its configuration and weights lie.
+        type_name: its class, as ``modules.json`` names it.
+    """
+
+    folder: Path
+    type_name: str
+
+
 ModuleSpec: TypeAlias = (
     TransformerSpec
+    | CustomSpec
     | StaticEmbeddingSpec
     | PoolingSpec
     | DenseSpec
@@ -138,10 +152,20 @@ class ModelSpec:
     activation_fn: str | None = None
 
     @property
-    def source(self) -> TransformerSpec | StaticEmbeddingSpec:
+    def source(self) -> TransformerSpec | StaticEmbeddingSpec | CustomSpec:
         """The first module, which reads the text."""
         first = self.modules[0]
-        return first if isinstance(first, StaticEmbeddingSpec) else self.transformer
+        return first if isinstance(first, (StaticEmbeddingSpec, CustomSpec)) else self.transformer
+
+    @property
+    def needs_torch(self) -> bool:
+        """Whether a module is one that only PyTorch runs."""
+        return any(isinstance(module, CustomSpec) for module in self.modules)
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether the folder holds an adapter for another model's weights, and none of its own."""
+        return is_adapter(self.source.folder)
 
     @property
     def transformer(self) -> TransformerSpec:
@@ -152,6 +176,14 @@ class ModelSpec:
                 f"{self.folder}: the first module is {type(first).__name__}, not a Transformer"
             )
         return first
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter of peft in the place of weights."""
+    return (folder / "adapter_config.json").is_file() and not any(
+        (folder / name).is_file()
+        for name in ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+    )
 
 
 def with_pooling_prompt(spec: ModelSpec, include_prompt: bool) -> ModelSpec:
@@ -226,7 +258,7 @@ def read_model_spec(folder: Path, config_overrides: Mapping[str, Any] | None = N
     Raises:
         ModelNotFoundError: no such folder.
         ModelFormatError: a file in it is missing or damaged, or a path in it leaves the folder.
-        UnsupportedModelError: it names a module type that this version does not know.
+        UnsupportedModelError: a module has an activation that is not known.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -341,14 +373,16 @@ def _inside(folder: Path, relative: str) -> Path:
 def _read_module(type_name: str, folder: Path, config_overrides: Mapping[str, Any] | None) -> ModuleSpec:
     package, _, kind = type_name.rpartition(".")
     if package.split(".")[0] not in ("sentence_transformers", "vicinal"):
-        kind = ""
+        return CustomSpec(folder, type_name)
     if kind == "Transformer":
         return _read_transformer(folder, config_overrides)
     if kind == "StaticEmbedding":
         return StaticEmbeddingSpec(folder, drop_unknown=bool(_optional(folder).get("drop_unknown", False)))
     if kind == "Normalize":
         settings = _optional(folder)
-        return NormalizeSpec(on_tokens=_on_tokens(settings, folder))
+        if not _is_plain(settings):
+            return CustomSpec(folder, type_name)
+        return NormalizeSpec(on_tokens=_on_tokens(settings))
     if kind == "Dropout":
         rate = _optional(folder).get("dropout", 0.2)
         if not isinstance(rate, (int, float)):
@@ -357,29 +391,26 @@ def _read_module(type_name: str, folder: Path, config_overrides: Mapping[str, An
     if kind == "Pooling":
         return _read_pooling(folder)
     if kind == "Dense":
-        return _read_dense(folder)
+        return _read_dense(folder) if _is_plain(_optional(folder)) else CustomSpec(folder, type_name)
     if kind == "LayerNorm":
         settings = read_json(folder / "config.json")
         return LayerNormSpec(folder=folder, dimension=_needed(settings, "dimension", folder / "config.json"))
-    raise UnsupportedModelError(
-        f"{folder}: the module type {type_name!r} is not one that Vicinal can run without PyTorch "
-        f"(it knows Transformer, StaticEmbedding, Pooling, Dense, Normalize, LayerNorm and Dropout)"
-    )
+    return CustomSpec(folder, type_name)
 
 
 def _optional(folder: Path) -> dict[str, Any]:
     return read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
 
 
-def _on_tokens(settings: Mapping[str, Any], folder: Path) -> bool:
+def _is_plain(settings: Mapping[str, Any]) -> bool:
+    """Whether a module replaces sentence or token vectors in place, as the graphs do."""
     source = settings.get("module_input_name") or "sentence_embedding"
     target = settings.get("module_output_name") or source
-    if source != target or source not in ("sentence_embedding", "token_embeddings"):
-        raise UnsupportedModelError(
-            f"{folder}/config.json: reads {source!r} and writes {target!r}; only 'sentence_embedding' or "
-            "'token_embeddings', in place, can be run"
-        )
-    return bool(source == "token_embeddings")
+    return source == target and source in ("sentence_embedding", "token_embeddings")
+
+
+def _on_tokens(settings: Mapping[str, Any]) -> bool:
+    return settings.get("module_input_name") == "token_embeddings"
 
 
 def _read_pooling(folder: Path) -> PoolingSpec:
@@ -424,7 +455,7 @@ def _read_dense(folder: Path) -> DenseSpec:
         bias=bool(settings.get("bias", True)),
         activation=activation,
         residual=bool(settings.get("use_residual", False)),
-        on_tokens=_on_tokens(settings, folder),
+        on_tokens=_on_tokens(settings),
     )
 
 
@@ -433,7 +464,8 @@ def _read_transformer(folder: Path, overrides: Mapping[str, Any] | None) -> Tran
     found = next((folder / name for name in _TRANSFORMER_CONFIGS if (folder / name).is_file()), None)
     if found is not None:
         settings = read_json(found)
-    config = read_json(folder / "config.json")
+    # An adapter's folder leaves this file to its base model.
+    config = {} if is_adapter(folder) else read_json(folder / "config.json")
     if overrides:
         config = {**config, **overrides}
     return TransformerSpec(

@@ -101,7 +101,7 @@ class StaticTokenizer(TextTokenizer):
         return np.concatenate([ids for ids, _ in whole]), np.concatenate([counts for _, counts in whole])
 
     def _by_library(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        contents = self._split(texts)
+        contents = self.split(texts)
         return (
             np.fromiter(chain.from_iterable(contents), dtype=np.int32),
             np.array([len(ids) for ids in contents], dtype=np.int32),
@@ -135,11 +135,11 @@ def load_static_tokenizer(spec: StaticEmbeddingSpec) -> StaticTokenizer:
     truncation = backend.truncation or {}
     limit = spec.max_seq_length or truncation.get("max_length") or UNLIMITED
     return StaticTokenizer(
-        backend, max_length=int(limit), unknown_id=_unknown(backend) if spec.drop_unknown else None
+        backend, max_length=int(limit), unknown_id=unknown_id(backend) if spec.drop_unknown else None
     )
 
 
-def _unknown(backend: Tokenizer) -> int | None:
+def unknown_id(backend: Tokenizer) -> int | None:
     """The id of the unknown token; a Unigram model knows it by its number only."""
     model = json.loads(backend.to_str())["model"]
     if isinstance(model.get("unk_token"), str):

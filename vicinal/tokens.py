@@ -136,7 +136,7 @@ class TextTokenizer:
         pieces: list[NDArray[np.int32]] = []
         counts = np.zeros(len(texts), dtype=np.int32)
         for first in range(0, len(texts), _CHUNK):
-            contents = self._split(texts[first : first + _CHUNK])
+            contents = self.split(texts[first : first + _CHUNK])
             counts[first : first + len(contents)] = [len(ids) for ids in contents]
             rows = (chain(prefix, self._cut(ids, room), suffix) for ids in contents)
             pieces.append(np.fromiter(chain.from_iterable(rows), dtype=np.int32))
@@ -150,7 +150,7 @@ class TextTokenizer:
         counts = [
             len(ids) + self._single.count
             for first in range(0, len(texts), _CHUNK)
-            for ids in self._split(texts[first : first + _CHUNK])
+            for ids in self.split(texts[first : first + _CHUNK])
         ]
         return np.array(counts, dtype=np.int32)
 
@@ -168,7 +168,7 @@ class TextTokenizer:
         contents = [
             np.array(ids, dtype=np.int32)
             for first in range(0, len(distinct), _CHUNK)
-            for ids in self._split(distinct[first : first + _CHUNK])
+            for ids in self.split(distinct[first : first + _CHUNK])
         ]
         counts = np.array([len(ids) for ids in contents], dtype=np.int64)
         full = [counts[number] for number in numbers] if len(contents) else [np.zeros(0, dtype=np.int64)] * 2
@@ -192,7 +192,7 @@ class TextTokenizer:
 
     def prompt_length(self, prompt: str) -> int:
         """Tokens that ``prompt`` takes at the start of a text, special tokens in front of it included."""
-        (ids,) = self._split([prompt])
+        (ids,) = self.split([prompt])
         return len(ids) + len(self._single.parts[0])
 
     @property
@@ -200,16 +200,14 @@ class TextTokenizer:
         """The keys of ``tokenizer_config.json`` for where texts are cut and padded."""
         return {"truncation_side": self.truncation_side, "padding_side": self.padding_side}
 
-    def unknown_share(self, ragged: Ragged) -> float:
-        """Which part of all tokens is the unknown token (0 where the tokenizer has none)."""
-        model = self.backend.model
-        token = getattr(model, "unk_token", None)
-        unknown = self.backend.token_to_id(token) if isinstance(token, str) else None
-        if unknown is None or not len(ragged.ids):
-            return 0.0
-        return float(np.mean(ragged.ids == unknown))
+    @property
+    def unknown_token_id(self) -> int | None:
+        """The id of the unknown token; None where there is none."""
+        names = (getattr(self.backend.model, "unk_token", None), "<unk>", "[UNK]")
+        found = (self.backend.token_to_id(name) for name in names if isinstance(name, str))
+        return next((place for place in found if place is not None), None)
 
-    def _split(self, texts: Sequence[str]) -> list[list[int]]:
+    def split(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text alone, without special tokens."""
         self._notice_fork()
         try:

@@ -200,8 +200,7 @@ def _evaluator(plan: Plan, model: Any, say: Callable[[str], None]) -> tuple[Any,
 
 
 def _load(plan: Plan) -> Any:
-    import torch
-
+    torch = require_torch("training")
     torch.manual_seed(plan.seed)  # a new head is made of random numbers
     if plan.cross_encoder:
         from vicinal import CrossEncoder

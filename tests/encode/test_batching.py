@@ -138,8 +138,8 @@ def test_out_of_memory_is_said_where_the_caller_is() -> None:
         warnings.simplefilter("always")
         run_all(SumEngine(texts=20), ragged_of(rows), out, pad_id=0, token_budget=1024)
     assert [str(each.message) for each in caught] == [
-        "out of memory with 64 texts a batch; going on with 32",
-        "out of memory with 32 texts a batch; going on with 16",
+        "out of memory with a batch of 64 texts of up to 3 tokens; a batch of 16 texts of up to 3 tokens "
+        "fitted, and nothing was lost"
     ]
     assert caught[0].category is RuntimeWarning
     assert caught[0].filename == __file__

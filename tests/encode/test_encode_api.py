@@ -582,7 +582,8 @@ def test_real_lack_of_memory(minilm_path: Path) -> None:
             f"ended by signal {-done.returncode} each time, at the limit of the libraries' own memory"
         )
     assert done.stdout.strip() == "(241, 384) True True", done.stderr
-    assert "out of memory with 241 texts a batch; going on with 120" in done.stderr
+    assert "out of memory with a batch of 241 texts of up to 252 tokens" in done.stderr
+    assert "batch_size=120 saves the attempts" in done.stderr
 
 
 def test_a_batch_size_of_the_folder_does_not_matter(tmp_path: Path) -> None:

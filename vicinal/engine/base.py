@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,4 +76,26 @@ class RaggedEngine(Protocol):
             out: ``(n, k)`` float32.
             progress: called with the number of texts that were just finished.
         """
+        ...
+
+
+@runtime_checkable
+class TextEngine(Protocol):
+    """An engine whose model splits texts itself, in ways that no token ids describe."""
+
+    @property
+    def limit(self) -> int | None:
+        """Tokens of a text that count, None where nothing is cut."""
+        ...
+
+    def lengths(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int32] | None]:
+        """``(n,)`` each: a measure of each text's work, and its tokens before truncation, None if not known."""
+        ...
+
+    def run_texts(self, texts: Sequence[str], prompt: str = "") -> NDArray[np.float32]:
+        """``(n, dimension)`` float32 for a batch of n texts, each of which begins with ``prompt``."""
+        ...
+
+    def run_features(self, texts: Sequence[str], prompt: str = "") -> list[dict[str, Any]]:
+        """What the modules made of each text: arrays by name, without padding."""
         ...

@@ -33,13 +33,22 @@ def softmax(scores: Scores) -> Scores:
     return shares
 
 
+def relu(scores: Scores) -> Scores:
+    """``max(x, 0)``."""
+    return np.maximum(scores, 0)
+
+
 _BY_NAME: dict[str, Activation] = {
     "Identity": identity,
     "Sigmoid": sigmoid,
     "Softmax": softmax,
     "Tanh": np.tanh,
-    "ReLU": lambda scores: np.maximum(scores, 0),
+    "ReLU": relu,
 }
+
+# Where torch keeps those that a folder may name; torch's other ones lie in the second.
+_HOMES = {"Identity": "torch.nn.modules.linear"}
+_HOME = "torch.nn.modules.activation"
 
 
 def named_activation(name: str, source: str) -> Activation:
@@ -55,6 +64,12 @@ def named_activation(name: str, source: str) -> Activation:
             "Give activation_fn= a function of an array instead"
         )
     return found
+
+
+def written_name(activation: Activation) -> str | None:
+    """How a folder names an activation, so that every reader finds it; None for a function of one's own."""
+    found = next((name for name, each in _BY_NAME.items() if each is activation), None)
+    return None if found is None else f"{_HOMES.get(found, _HOME)}.{found}"
 
 
 def folder_activation(written: str | None, config: Mapping[str, Any], labels: int, source: str) -> Activation:
@@ -84,6 +99,9 @@ def given_activation(value: Any) -> Activation:
         return named_activation(value, "activation_fn")
     if not callable(value):
         raise InputTypeError(f"activation_fn={value!r} is {type(value).__name__}, not a function")
+    if value in _BY_NAME.values():
+        known: Activation = value
+        return known
     kind = value if isinstance(value, type) else type(value)
     module = str(getattr(kind, "__module__", ""))
     if module.startswith("torch.nn") and kind.__name__ in _BY_NAME:

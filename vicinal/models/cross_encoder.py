@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import threading
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vicinal import batching
+from vicinal.config import ModelSpec
 from vicinal.engine.base import Engine
 from vicinal.engine.graphs.classifier_source import ClassifierGraph
-from vicinal.errors import InputError, InputTypeError, UnsupportedModelError
-from vicinal.inputs import as_texts, check_choice, check_positive, explains_keywords
-from vicinal.models.activations import folder_activation, given_activation, softmax
-from vicinal.models.loading import check_device, position_limit, read_options, read_spec, read_tokenizer
+from vicinal.engine.graphs.classifiers import HEADS, has_head
+from vicinal.errors import InputError, InputTypeError, ModelFormatError, UnsupportedModelError
+from vicinal.inputs import as_texts, caller_level, check_choice, check_positive, explains_keywords
+from vicinal.models.activations import Activation, folder_activation, given_activation, softmax, written_name
+from vicinal.models.device import read_device
+from vicinal.models.loading import position_limit, read_options, read_spec, read_tokenizer
+from vicinal.models.pairs_of_texts import as_pairs
+from vicinal.models.sharing import Sharing
+from vicinal.models.torch_side import TorchSide
 from vicinal.models.truncation import Truncations
 from vicinal.progress import progress_bar
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+    from vicinal.models.workers import WorkerPool
 
 _ON_TRUNCATE = ("warn", "error", "ignore")
 
@@ -29,27 +41,44 @@ _ON_TRUNCATE = ("warn", "error", "ignore")
 _TOKEN_BUDGET = 1024
 
 
-class CrossEncoder:
+class NewHeadWarning(UserWarning):
+    """A model without a head for this many labels got a new one, whose scores mean nothing before training."""
+
+
+class CrossEncoder(TorchSide, Sharing):
     """Scores pairs of texts.
 
     It reads both texts at once, which is more exact than comparing two vectors and much slower: use it on
     the few candidates that a search has found.
 
+    A model without a classification head (any encoder, a ``SentenceTransformer``'s too) gets a new one, drawn
+    from torch's random numbers, which has to be trained: see :meth:`fit`.
+
     Args:
         model_name_or_path: a model folder, or a hub name (``org/name``).
-        num_labels: scores a pair; only checked, as the folder decides.
+        num_labels: scores a pair. A folder with a head decides itself; for a new head the default is 1.
         max_length: tokens of a pair that count, default the folder's.
         activation_fn: turns raw scores into reported ones: a function of an array, a torch module, or a
             name; default the folder's, else sigmoid for one label and none for several.
-        device: ``"cpu"`` or None.
-        cache_folder, revision, local_files_only, token, trust_remote_code, dtype, backend, model_kwargs,
-            processor_kwargs (older: tokenizer_kwargs), config_kwargs: as for ``SentenceTransformer``.
+            ``default_activation_function`` is its old name.
+        device: ``"cpu"``, ``"cuda"``, ...; None takes an NVIDIA GPU where torch can use one.
+        model_kwargs: as for ``SentenceTransformer``; ``ignore_mismatched_sizes=True`` as well, which makes a new
+            head where the folder's has another number of labels. ``automodel_args`` is its old name.
+        cache_folder, revision, local_files_only, token, trust_remote_code, dtype, backend, processor_kwargs
+            (older: tokenizer_kwargs, tokenizer_args), config_kwargs: as for ``SentenceTransformer``.
 
     Raises:
         ModelNotFoundError, HubError: the name leads nowhere.
-        ModelFormatError: the folder is damaged, or holds no classification head.
-        UnsupportedModelError: its architecture has no graph here.
+        ModelFormatError: the folder is damaged, or holds no classification head and torch is not installed.
+        UnsupportedModelError: its architecture has no graph here and torch is not installed.
+        InputError: the folder's head has another number of labels.
+
+    Warns:
+        NewHeadWarning: the head is new.
     """
+
+    _engine: Engine | None
+    _renewal: threading.RLock
 
     @explains_keywords
     def __init__(
@@ -58,7 +87,7 @@ class CrossEncoder:
         num_labels: int | None = None,
         max_length: int | None = None,
         activation_fn: Callable[..., Any] | str | None = None,
-        device: str | None = None,
+        device: Any = None,
         *,
         cache_folder: str | os.PathLike[str] | None = None,
         trust_remote_code: bool = False,
@@ -71,15 +100,29 @@ class CrossEncoder:
         processor_kwargs: Mapping[str, Any] | None = None,
         tokenizer_kwargs: Mapping[str, Any] | None = None,
         config_kwargs: Mapping[str, Any] | None = None,
+        automodel_args: Mapping[str, Any] | None = None,
+        tokenizer_args: Mapping[str, Any] | None = None,
+        default_activation_function: Callable[..., Any] | str | None = None,
     ) -> None:
-        from vicinal.engine.openvino import OpenVINOEngine
-
-        options = read_options(device=device, dtype=dtype, backend=backend, model_kwargs=model_kwargs)
+        check_positive(num_labels, "num_labels")
+        model_options = {**(automodel_args or {}), **(model_kwargs or {})}
+        may_differ = bool(model_options.pop("ignore_mismatched_sizes", False))
+        options = read_options(dtype=dtype, backend=backend, model_kwargs=model_options)
         if options.dtype == "int8" or options.file_name is not None:
             raise InputError(
                 f"dtype={options.dtype!r}, file_name={options.file_name!r}: a CrossEncoder is built from float "
                 "weights; use dtype='auto', 'float32' or 'bfloat16'"
             )
+        self.__setstate__({"_engine": None, "_mark": None})
+        self._device = read_device(device)
+        self._options = options
+        self._config_kwargs = dict(config_kwargs or {})
+        self._tokenizer_settings = {
+            **(tokenizer_args or {}),
+            **(tokenizer_kwargs or {}),
+            **(processor_kwargs or {}),
+        }
+        self.trust_remote_code = trust_remote_code
         spec = read_spec(
             model_name_or_path,
             cache_folder=cache_folder,
@@ -93,19 +136,23 @@ class CrossEncoder:
                 f"{spec.folder}: it puts the prompt {spec.default_prompt_name!r} before its texts, which "
                 "CrossEncoder does not do; its scores would be wrong"
             )
+        self.name_or_path = os.fspath(model_name_or_path)
         self._spec = spec
-        self._graph = ClassifierGraph(spec.transformer)
-        self.num_labels = self._graph.labels
-        if num_labels is not None and num_labels != self.num_labels:
-            raise InputError(
-                f"num_labels={num_labels}: {spec.folder} scores {self.num_labels} labels; leave num_labels out"
-            )
-        self._texts = read_tokenizer(
-            spec.transformer, {**(processor_kwargs or {}), **(tokenizer_kwargs or {})}
-        )
-        self.trust_remote_code = trust_remote_code
+        self._labels, self.head_is_new = self._read_head(num_labels, may_differ)
+        # The limit of a model of vectors is one for single texts, by the habit of its training.
+        limit = None if self.head_is_new else spec.transformer.max_seq_length
+        self._transformer = replace(spec.transformer, max_seq_length=limit)
+        self._texts = read_tokenizer(self._transformer, self._tokenizer_settings)
         if max_length is not None:
             self.max_length = max_length
+        if self.head_is_new or self._on_torch:
+            self._open()
+        else:
+            from vicinal.engine.openvino import OpenVINOEngine
+
+            self._engine = OpenVINOEngine(ClassifierGraph(spec.transformer), self._labels, options.dtype)
+        if activation_fn is None:
+            activation_fn = default_activation_function
         self.activation_fn = (
             given_activation(activation_fn)
             if activation_fn is not None
@@ -113,7 +160,233 @@ class CrossEncoder:
                 spec.activation_fn, spec.transformer.config, self.num_labels, str(spec.folder)
             )
         )
-        self._engine: Engine = OpenVINOEngine(self._graph, self.num_labels, options.dtype)
+
+    def _read_head(self, asked: int | None, may_differ: bool) -> tuple[int, bool]:
+        """How many labels there are, and whether their head is still to be made.
+
+        Raises:
+            InputError: the folder's head has another number of labels than was asked for.
+            ModelFormatError, UnsupportedModelError: there is no head, and no torch to make one.
+        """
+        transformer = self._spec.transformer
+        graph = ClassifierGraph(transformer)
+        if has_head(transformer):
+            labels = graph.labels
+        elif not _has_torch():
+            try:
+                labels = graph.labels
+            except ModelFormatError as error:
+                raise ModelFormatError(f"{error}: pip install 'vicinal[train]'") from None
+        elif transformer.model_type in HEADS or not _says_head(self._spec):
+            return asked or 1, True
+        else:  # only torch knows the architecture
+            labels = int(
+                transformer.config.get("num_labels", len(transformer.config.get("id2label") or "ab"))
+            )
+        if asked in (None, labels):
+            return labels, False
+        if not may_differ:
+            raise InputError(
+                f"num_labels={asked}: {self._spec.folder} scores {labels} labels; leave num_labels out, or pass "
+                "model_kwargs={'ignore_mismatched_sizes': True} for a new head, to be trained"
+            )
+        return int(asked or 1), True
+
+    # the torch side
+
+    @property
+    def _on_torch(self) -> bool:
+        """Whether torch computes the scores, and not OpenVINO."""
+        if self._options.backend == "torch" or self._device != "cpu":
+            if self._options.backend not in ("auto", "torch"):
+                raise InputError(
+                    f"backend={self._options.backend!r} runs on the processor; with device={str(self._device)!r} "
+                    "leave it out"
+                )
+            return True
+        return self._spec.transformer.model_type not in HEADS
+
+    def _open(self) -> None:
+        """Make the module at once, and say so where its head is new."""
+        new = self.head_is_new
+        self._module = self.module
+        if new:
+            warnings.warn(
+                f"{self.name_or_path}: it holds no head for {self.num_labels} label"
+                f"{'s' * (self.num_labels > 1)}, so this CrossEncoder got a new one: train it before its scores "
+                "are used",
+                NewHeadWarning,
+                stacklevel=caller_level(),
+            )
+
+    def _build_module(self) -> Any:
+        from vicinal.nn.tensors import require_torch
+
+        require_torch("CrossEncoder.module")
+        from vicinal.nn.cross_encoder.module import classifier_module
+        from vicinal.nn.live import marks
+
+        module, new = classifier_module(
+            self._transformer,
+            self._labels,
+            max_length=self._texts.max_length,
+            trust_remote_code=self.trust_remote_code,
+            config_kwargs=self._config_kwargs,
+            processor_kwargs=self._tokenizer_settings,
+            model_kwargs=self._options.torch_options,
+        )
+        self.head_is_new = self.head_is_new or new
+        if self._engine is not None:
+            self._mark = marks(module, self._engine)
+        return module
+
+    def _refresh(self) -> None:
+        """Make engine and tokenizer those of the module, if there is one and it changed since."""
+        if self._module is None and not self._on_torch:
+            return
+        from vicinal.nn.cross_encoder.engine import renewed
+        from vicinal.nn.live import marks
+
+        with self._renewal:
+            module = self.module
+            if self._engine is None or self._mark is None or self._mark != marks(module, self._engine):
+                found = renewed(
+                    module, self._options.dtype, self._device, self._on_torch, self._tokenizer_settings
+                )
+                self._texts, self._engine = found.texts, found.engine
+                self._labels = found.engine.dimension
+                self._scratch = found.scratch  # the one before goes away now, as nothing needs it any longer
+                self._mark = marks(module, self._engine)
+            self._texts.max_length = self.max_length
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        for name in ("_renewal", "_scratch"):
+            state.pop(name, None)
+        if self._module is not None:  # the engine may read a folder that is not the copy's
+            state["_mark"] = state["_engine"] = None
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _renewal=threading.RLock(), _scratch=None)
+
+    @property
+    def model(self) -> Any:
+        """The network of transformers, for training; made when it is first asked for.
+
+        Raises:
+            MissingExtraError: torch or transformers is not installed.
+        """
+        first: Any = self.module[0]
+        return first.auto_model
+
+    @explains_keywords
+    def tokenize(self, texts: Any) -> dict[str, Any]:
+        """What :meth:`forward` reads: tensors of pairs of texts, ``(n, length)``, padded to the longest.
+
+        Raises:
+            InputTypeError: something that is not a pair of texts, with its position.
+            MissingExtraError: torch or transformers is not installed.
+        """
+        firsts, seconds, _ = as_pairs(texts)
+        first: Any = self.module[0]
+        features: dict[str, Any] = first.tokenize(list(zip(firsts, seconds, strict=True)))
+        return features
+
+    preprocess = tokenize
+
+    @explains_keywords
+    def fit(
+        self,
+        train_dataloader: Any,
+        evaluator: Any = None,
+        epochs: int = 1,
+        loss_fct: Any = None,
+        activation_fct: Any = None,
+        scheduler: str = "WarmupLinear",
+        warmup_steps: int = 10000,
+        optimizer_class: Any = None,
+        optimizer_params: Mapping[str, Any] | None = None,
+        weight_decay: float = 0.01,
+        evaluation_steps: int = 0,
+        output_path: str | os.PathLike[str] | None = None,
+        save_best_model: bool = True,
+        max_grad_norm: float = 1.0,
+        use_amp: bool | None = None,
+        callback: Callable[[float, int, int], None] | None = None,
+        show_progress_bar: bool = True,
+        *,
+        activation_fn: Any = None,
+    ) -> None:
+        """Train on examples; needs the extra ``train``.
+
+        Args:
+            train_dataloader: a ``torch.utils.data.DataLoader`` over ``InputExample(texts=[a, b], label=x)``.
+            evaluator: called with the model before training, every ``evaluation_steps`` and after each epoch.
+            epochs: times that all examples are seen.
+            loss_fct: a loss of ``vicinal.cross_encoder.losses``, or a function of raw scores and labels such as
+                ``torch.nn.BCEWithLogitsLoss()``; default the cross-entropy of one label or of several.
+            activation_fct: what raw scores go through before the loss, default nothing; ``activation_fn`` is the
+                same. A loss of ``vicinal.cross_encoder.losses`` has its own.
+            scheduler: of the learning rate: ``"constantlr"``, ``"warmupconstant"``, ``"warmuplinear"``,
+                ``"warmupcosine"`` or ``"warmupcosinewithhardrestarts"``, in any case.
+            warmup_steps: in which the rate rises; more than the run has become a tenth of it, with a warning.
+            optimizer_class: default ``torch.optim.AdamW``, fused.
+            optimizer_params: for it; the default of ``lr`` is 2e-5.
+            weight_decay: of all weights but biases and normalisations.
+            evaluation_steps: batches between evaluations; 0 for none within an epoch.
+            output_path: the folder for the model and, in ``eval``, the evaluator's files.
+            save_best_model: save the model of the best score; otherwise, and without an evaluator, the last one.
+            max_grad_norm: gradients are scaled down to this length.
+            use_amp: compute in bfloat16 where that is safe; None where the device does so natively.
+            callback: called with (score, epoch, steps) at each evaluation.
+            show_progress_bar: show batches and loss.
+
+        Raises:
+            MissingExtraError: torch or transformers is not installed.
+            InputError, InputTypeError: an example that the loss cannot mean, named by its row; a loss that is
+                not a number, named by its step.
+
+        Warns:
+            UserWarning: the score fell; ``warmup_steps`` exceeds the run.
+        """
+        from vicinal.nn.tensors import require_torch
+
+        require_torch("CrossEncoder.fit")
+        from vicinal.nn.cross_encoder.fit import fit, loss_of
+        from vicinal.nn.fit import Settings
+
+        activation = activation_fct if activation_fct is not None else activation_fn
+        settings = Settings(
+            epochs=epochs,
+            scheduler=scheduler,
+            warmup_steps=warmup_steps,
+            optimizer_class=optimizer_class,
+            optimizer_params={"lr": 2e-5, **(optimizer_params or {})},
+            weight_decay=weight_decay,
+            evaluation_steps=evaluation_steps,
+            output_path=output_path,
+            save_best_model=save_best_model,
+            max_grad_norm=max_grad_norm,
+            use_amp=use_amp,
+            callback=callback,
+            show_progress_bar=show_progress_bar,
+        )
+        fit(self, train_dataloader, loss_of(self, loss_fct, activation), evaluator, settings)
+        self.head_is_new = False
+
+    def evaluate(self, evaluator: Any, output_path: str | os.PathLike[str] | None = None) -> Any:
+        """Call an evaluator with this model.
+
+        Args:
+            evaluator: called with ``(model, output_path)``.
+            output_path: the folder for its files, made if absent.
+        """
+        if output_path is not None:
+            Path(output_path).mkdir(parents=True, exist_ok=True)
+        return evaluator(self, None if output_path is None else os.fspath(output_path))
+
+    # predict
 
     @explains_keywords
     def predict(
@@ -126,8 +399,10 @@ class CrossEncoder:
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
         *,
-        device: str | None = None,
+        device: Any = None,
         on_truncate: str = "warn",
+        pool: WorkerPool | None = None,
+        chunk_size: int | None = None,
     ) -> Any:
         """Score pairs.
 
@@ -139,9 +414,11 @@ class CrossEncoder:
             apply_softmax: for several labels: shares that add up to 1.
             convert_to_numpy: an array (default); otherwise a list.
             convert_to_tensor: a torch tensor; needs torch.
-            device: ``"cpu"`` or None.
+            device: moves the model there first; several devices work in turn, a process each.
             on_truncate: a pair is longer than ``max_length`` (the longer text is cut first): ``"warn"``
                 once a call, ``"error"`` or ``"ignore"``.
+            pool: processes that do the work (:meth:`start_multi_process_pool`).
+            chunk_size: pairs that a process takes at a time, default a fair share.
 
         Returns:
             ``(n,)`` float32 for one label, ``(n, labels)`` for several; for a single pair, one row of it.
@@ -150,15 +427,37 @@ class CrossEncoder:
             InputTypeError: something that is not a pair of texts, with its position.
             TruncationError: ``on_truncate="error"`` and a pair is too long.
         """
-        firsts, seconds, single = _as_pairs(sentences)
+        if isinstance(device, (list, tuple)) and len(device) == 1:
+            device = device[0]
+        if pool is not None or isinstance(device, (list, tuple)):
+            from vicinal.models.pool import predict_in_pool
+
+            return predict_in_pool(
+                self,
+                sentences,
+                pool,
+                devices=None if pool is not None else device,
+                batch_size=batch_size,
+                chunk_size=chunk_size,
+                show_progress_bar=show_progress_bar,
+                activation_fn=activation_fn,
+                apply_softmax=apply_softmax,
+                convert_to_numpy=convert_to_numpy,
+                convert_to_tensor=convert_to_tensor,
+                on_truncate=on_truncate,
+            )
+        firsts, seconds, single = as_pairs(sentences)
         check_positive(batch_size, "batch_size")
         check_choice(on_truncate, _ON_TRUNCATE, "on_truncate")
-        check_device(device)
+        if device is not None:
+            self.to(device)
+        self._refresh()
         activation = self.activation_fn if activation_fn is None else given_activation(activation_fn)
         if convert_to_tensor:
             from vicinal.nn.tensors import require_torch
 
             require_torch("convert_to_tensor=True")
+        self.hints.script(seconds, self._texts)
         cut = Truncations(on_truncate, self.max_length, "sentences")
         scores = self._scores(firsts, seconds, batch_size, show_progress_bar, cut)
         scores = activation(scores)
@@ -186,7 +485,7 @@ class CrossEncoder:
         activation_fn: Callable[..., Any] | str | None = None,
         apply_softmax: bool = False,
         *,
-        device: str | None = None,
+        device: Any = None,
         on_truncate: str = "warn",
     ) -> list[dict[str, Any]]:
         """Order documents by their score with a query.
@@ -208,7 +507,7 @@ class CrossEncoder:
         """
         if self.num_labels != 1:
             raise InputError(
-                f"rank() needs a model with one label; {self._spec.folder} has {self.num_labels}"
+                f"rank() needs a model with one label; {self.name_or_path} has {self.num_labels}"
             )
         if not isinstance(query, str):
             raise InputTypeError(f"query is {type(query).__name__}, not a text")
@@ -241,24 +540,42 @@ class CrossEncoder:
         cut: Truncations,
     ) -> NDArray[np.float32]:
         """``(n, labels)`` raw scores."""
-        out = np.empty((len(firsts), self.num_labels), dtype=np.float32)
+        engine = self._engine
+        assert engine is not None
+        out = np.empty((len(firsts), engine.dimension), dtype=np.float32)
         ragged = self._texts.pairs(firsts, seconds)
         cut.add(ragged, 0)
         with progress_bar(len(firsts), show_progress_bar, "Scoring", "pairs") as progress:
             batching.run_all(
-                self._engine,
+                engine,
                 ragged,
                 out,
                 pad_id=self._texts.pad_id,
-                token_budget=_TOKEN_BUDGET,
+                token_budget=getattr(engine, "token_budget", None) or _TOKEN_BUDGET,
                 batch_size=batch_size,
                 progress=progress,
             )
         return out
 
     @property
+    def num_labels(self) -> int:
+        """Scores a pair."""
+        return self._labels
+
+    @property
+    def activation_fn(self) -> Activation:
+        """Turns raw scores, ``(n, labels)`` float32, into reported ones."""
+        return self._activation
+
+    @activation_fn.setter
+    def activation_fn(self, value: Callable[..., Any] | str) -> None:
+        self._activation = given_activation(value)
+
+    @property
     def max_length(self) -> int:
         """Tokens of a pair that count, special tokens included."""
+        if self._module is not None:
+            return int(self._module[0].max_seq_length or self._texts.max_length)
         return self._texts.max_length
 
     @max_length.setter
@@ -268,6 +585,8 @@ class CrossEncoder:
         if limit is not None and value > limit:
             raise InputError(f"max_length={value}: this architecture has positions for {limit} tokens")
         self._texts.max_length = int(value)
+        if self._module is not None:
+            self._module[0].max_seq_length = int(value)
 
     @property
     def max_seq_length(self) -> int:
@@ -279,11 +598,6 @@ class CrossEncoder:
         self.max_length = value
 
     @property
-    def device(self) -> str:
-        """Where predict computes: ``"cpu"``."""
-        return "cpu"
-
-    @property
     def tokenizer(self) -> Tokenizer:
         """The ``tokenizers.Tokenizer``; truncation and padding are done elsewhere."""
         return self._texts.backend
@@ -291,49 +605,70 @@ class CrossEncoder:
     @property
     def config(self) -> Mapping[str, Any]:
         """The transformer's ``config.json``."""
+        if self._module is not None:
+            found: Mapping[str, Any] = self.model.config.to_dict()
+            return found
         return self._spec.transformer.config
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], model_name: str | None = None) -> None:
         """Write a model folder that Vicinal and sentence-transformers load.
+
+        Args:
+            path: the folder, made if absent; files of the same names are replaced.
+            model_name: the title of the model card, default the folder's name.
 
         Raises:
             InputError: ``path`` is a file.
         """
+        from vicinal.models.card import facts_of, write_card
         from vicinal.models.saving import save_cross_encoder
 
-        save_cross_encoder(self._spec, Path(path), max_length=self.max_length)
+        target = Path(path)
+        if target.exists() and not target.is_dir():
+            raise InputError(f"{target} is a file; save takes a folder")
+        if self._module is None:
+            save_cross_encoder(self._spec, target, max_length=self.max_length)
+        else:
+            self._save_module(target)
+        labels = self.config.get("id2label") or {}
+        facts = facts_of(
+            self._spec,
+            model_name or target.name,
+            max_length=self.max_length,
+            labels=[str(label) for label in labels.values()] if self.num_labels > 1 else (),
+        )
+        original = self._spec.folder if self._module is None else None
+        write_card(target, facts, self.training_record, original=original)
+
+    def _save_module(self, target: Path) -> None:
+        from vicinal.nn.cross_encoder.module import save_classifier
+
+        name = written_name(self.activation_fn)
+        if name is None:
+            warnings.warn(
+                f"activation_fn={self.activation_fn!r} has no name that a folder could hold; pass it again when "
+                f"{target} is loaded",
+                UserWarning,
+                stacklevel=caller_level(),
+            )
+        save_classifier(self._module[0], target, name)
 
     save_pretrained = save
 
     def __repr__(self) -> str:
         return (
-            f"CrossEncoder({str(self._spec.folder)!r}, num_labels={self.num_labels}, "
-            f"max_length={self.max_length})"
+            f"CrossEncoder({self.name_or_path!r}, num_labels={self.num_labels}, max_length={self.max_length})"
         )
 
 
-def _as_pairs(sentences: object) -> tuple[list[str], list[str], bool]:
-    """First and second texts, and whether a single pair was given.
+def _has_torch() -> bool:
+    try:
+        return importlib.util.find_spec("torch") is not None
+    except ImportError:
+        return False
 
-    Raises:
-        InputTypeError: an item is not a pair of texts; its position is named.
-    """
-    if isinstance(sentences, (str, bytes)) or sentences is None or not isinstance(sentences, Iterable):
-        raise InputTypeError(
-            f"sentences is {type(sentences).__name__}; predict takes pairs of texts: [(query, document), ...]"
-        )
-    items = sentences if isinstance(sentences, (list, tuple)) else list(sentences)
-    if len(items) == 2 and all(isinstance(item, str) for item in items):
-        return [items[0]], [items[1]], True
-    for place, item in enumerate(items):
-        if isinstance(item, str):
-            raise InputTypeError(
-                f"sentences[{place}] is a single text; a CrossEncoder scores pairs: [(query, document), ...]. "
-                "SentenceTransformer encodes single texts"
-            )
-        if not isinstance(item, Sequence) and not isinstance(item, np.ndarray):
-            raise InputTypeError(f"sentences[{place}] is {type(item).__name__}, not a pair of texts")
-        if len(item) != 2 or not all(isinstance(text, str) for text in item):
-            shown = ", ".join(type(text).__name__ for text in item)
-            raise InputTypeError(f"sentences[{place}] holds ({shown}), not two texts")
-    return [item[0] for item in items], [item[1] for item in items], False
+
+def _says_head(spec: ModelSpec) -> bool:
+    """Whether a folder says of itself that it has a classification head."""
+    names = spec.transformer.config.get("architectures") or [""]
+    return spec.model_type == "CrossEncoder" or str(names[0]).endswith("ForSequenceClassification")

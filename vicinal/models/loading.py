@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vicinal.config import ModelSpec, StaticEmbeddingSpec, TransformerSpec, read_model_spec
+from vicinal.config import CustomSpec, ModelSpec, StaticEmbeddingSpec, TransformerSpec, read_model_spec
 from vicinal.engine.base import Engine
 from vicinal.engine.graphs import FAMILIES
-from vicinal.engine.graphs.source import DTYPES, SentenceGraph, choose_graph
+from vicinal.engine.graphs.source import DTYPES, SentenceGraph, choose_graph, has_graph_file
 from vicinal.engine.static import StaticEngine, StaticTable
 from vicinal.errors import InputError, InputTypeError, ModelFormatError
 from vicinal.hub import resolve_model
@@ -18,8 +19,8 @@ from vicinal.inputs import check_choice
 from vicinal.static_tokens import load_static_tokenizer
 from vicinal.tokens import TextTokenizer, load_tokenizer
 
-_BACKENDS = ("auto", "openvino", "onnx")
-_MODEL_KEYS = ("dtype", "torch_dtype", "file_name", "attn_implementation")
+_BACKENDS = ("auto", "openvino", "onnx", "torch")
+_MODEL_KEYS = ("dtype", "torch_dtype", "file_name", "attn_implementation", "trust_remote_code")
 
 
 @dataclass(frozen=True)
@@ -28,20 +29,22 @@ class Options:
 
     Attributes:
         dtype: one of ``DTYPES``.
-        backend: ``"auto"``, ``"openvino"`` or ``"onnx"``.
+        backend: ``"auto"``, ``"openvino"``, ``"onnx"`` or ``"torch"``.
         file_name: a graph file of the folder to run, None to choose.
+        torch_options: what ``AutoModel.from_pretrained`` gets.
     """
 
     dtype: str
     backend: str
     file_name: str | None = None
+    torch_options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_options(*, device: Any, dtype: Any, backend: str, model_kwargs: Mapping[str, Any] | None) -> Options:
+def read_options(*, dtype: Any, backend: str, model_kwargs: Mapping[str, Any] | None) -> Options:
     """Check what the caller asked for.
 
     Raises:
-        InputError: an unknown dtype, backend or device, or an unknown key in ``model_kwargs``.
+        InputError: an unknown dtype or backend, or an unknown key in ``model_kwargs``.
     """
     model_kwargs = model_kwargs or {}
     unknown = sorted(set(model_kwargs) - set(_MODEL_KEYS))
@@ -60,8 +63,34 @@ def read_options(*, device: Any, dtype: Any, backend: str, model_kwargs: Mapping
     }.get(dtype, dtype)
     check_choice(dtype, DTYPES, "dtype")
     check_choice(backend, _BACKENDS, "backend")
-    check_device(device)
-    return Options(dtype, backend, model_kwargs.get("file_name"))
+    torch_options = {key: model_kwargs[key] for key in ("attn_implementation",) if model_kwargs.get(key)}
+    return Options(dtype, backend, model_kwargs.get("file_name"), torch_options)
+
+
+def needs_torch(spec: ModelSpec, options: Options, device: str) -> bool:
+    """Whether torch runs the model, and not OpenVINO or numpy.
+
+    Raises:
+        InputError: ``backend`` and the model, or ``backend`` and the device, contradict each other.
+    """
+    if spec.needs_torch or options.backend == "torch":
+        if options.backend not in ("auto", "torch"):
+            raise InputError(
+                f"backend={options.backend!r}: {spec.folder} has modules that only torch runs; use backend='auto'"
+            )
+        return True
+    if isinstance(spec.source, StaticEmbeddingSpec):
+        return False  # numpy averages rows faster than any device fetches them
+    if device != "cpu":
+        if options.backend != "auto":
+            raise InputError(
+                f"backend={options.backend!r} runs on the processor; with device={device!r} leave it out"
+            )
+        return True
+    known = spec.source.model_type in FAMILIES if isinstance(spec.source, TransformerSpec) else False
+    if known or options.backend != "auto" or has_graph_file(spec.transformer.folder):
+        return False
+    return importlib.util.find_spec("torch") is not None
 
 
 def check_device(device: Any) -> None:
@@ -105,7 +134,7 @@ def refuse_cross_encoder(spec: ModelSpec) -> None:
     Raises:
         ModelFormatError: ``spec`` is one, by its own word or by its classification head.
     """
-    if isinstance(spec.source, StaticEmbeddingSpec):
+    if not isinstance(spec.source, TransformerSpec):
         return
     architectures = spec.transformer.config.get("architectures") or [""]
     plain = not (spec.folder / "modules.json").is_file()
@@ -130,7 +159,7 @@ def read_texts(spec: ModelSpec, settings: Mapping[str, Any] | None) -> TextToken
         if settings and settings.get("model_max_length"):
             source = replace(source, max_seq_length=int(settings["model_max_length"]))
         return load_static_tokenizer(source)
-    return read_tokenizer(source, settings)
+    return read_tokenizer(spec.transformer, settings)
 
 
 def choose_source(spec: ModelSpec, options: Options) -> SentenceGraph | StaticTable:
@@ -160,9 +189,9 @@ def open_engine(source: SentenceGraph | StaticTable, dtype: str) -> Engine:
     return OpenVINOEngine(source, source.dimension, "auto" if dtype == "int8" else dtype)
 
 
-def position_limit(spec: TransformerSpec | StaticEmbeddingSpec) -> int | None:
+def position_limit(spec: TransformerSpec | StaticEmbeddingSpec | CustomSpec) -> int | None:
     """Tokens that the architecture has positions for; None if it sets no limit."""
-    if isinstance(spec, StaticEmbeddingSpec):
+    if not isinstance(spec, TransformerSpec):
         return None
     positions = spec.config.get("max_position_embeddings", spec.config.get("n_positions"))
     if not positions:
@@ -176,6 +205,7 @@ __all__ = [
     "check_device",
     "choose_graph",
     "choose_source",
+    "needs_torch",
     "open_engine",
     "position_limit",
     "read_options",

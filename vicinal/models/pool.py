@@ -108,9 +108,9 @@ def predict_in_pool(
 
     Other arguments, result and errors as in ``CrossEncoder.predict``.
     """
-    from vicinal.models.cross_encoder import _as_pairs
+    from vicinal.models.pairs_of_texts import as_pairs
 
-    firsts, seconds, single = _as_pairs(pairs)
+    firsts, seconds, single = as_pairs(pairs)
     shared = {
         "batch_size": batch_size,
         "activation_fn": activation_fn,

@@ -20,10 +20,11 @@ from vicinal.config import (
     hidden_size,
     read_json,
 )
-from vicinal.config_write import module_folders, write_bytes, write_configs, write_json
+from vicinal.config_write import module_folders, write_configs, write_json
 from vicinal.engine.graphs.source import SentenceGraph
 from vicinal.engine.static import StaticTable
 from vicinal.errors import InputError
+from vicinal.models.card import ModelFacts, TrainingRecord, facts_of, write_card
 from vicinal.models.static_folder import tokenizer_of, write_static
 from vicinal.static_tokens import UNLIMITED
 
@@ -81,19 +82,78 @@ def save_folder(
             and module.folder.resolve() != (target / path).resolve()
         ):
             _copy(module.folder, target / path, _WEIGHTS)
+    extra = _extra(prompts, default_prompt_name, similarity_fn_name, truncate_dim)
+    write_configs(_with_pooling_width(spec), target, extra, max_seq_length)
+    facts = facts_of(
+        spec,
+        model_name or target.name,
+        max_length=max_seq_length,
+        dimension=dimension,
+        similarity=similarity_fn_name,
+        prompts=prompts,
+    )
+    write_card(target, facts, original=spec.folder)
+
+
+def save_modules(
+    module: Any,
+    target: Path,
+    *,
+    prompts: Mapping[str, str],
+    default_prompt_name: str | None,
+    similarity_fn_name: str,
+    truncate_dim: int | None,
+    max_seq_length: int,
+    tokenizer_settings: Mapping[str, str],
+    model_name: str | None,
+    record: TrainingRecord | None = None,
+) -> None:
+    """Write torch modules as they are now, and the settings, to ``target``.
+
+    Args:
+        record: how they were trained, for the card.
+
+    Raises:
+        InputError: ``target`` is a file.
+    """
+    from vicinal.nn.build import dimension_of, write_modules
+
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target} is a file; save takes a folder")
+    write_modules(module, target)
+    if tokenizer_settings:
+        _write_tokenizer_settings(target, tokenizer_settings)
+    extra = _extra(prompts, default_prompt_name, similarity_fn_name, truncate_dim)
+    write_json(target / "config_sentence_transformers.json", extra)
+    config = getattr(module[0], "config", None)
+    names = [type(each).__name__ for each in module]
+    architecture = str(getattr(config, "model_type", names[0]))
+    facts = ModelFacts(
+        name=model_name or target.name,
+        architecture=architecture,
+        modules=tuple(names),
+        max_length=None if max_seq_length >= UNLIMITED else max_seq_length,
+        dimension=dimension_of(module),
+        similarity=similarity_fn_name,
+        prompts=dict(prompts),
+    )
+    write_card(target, facts, record)
+
+
+def _extra(
+    prompts: Mapping[str, str], default_prompt_name: str | None, similarity: str, truncate_dim: int | None
+) -> dict[str, Any]:
+    """The content of ``config_sentence_transformers.json``."""
     extra: dict[str, Any] = {
         "__version__": {"vicinal": vicinal.__version__},
         "model_type": "SentenceTransformer",
         "prompts": dict(prompts),
         "default_prompt_name": default_prompt_name,
-        "similarity_fn_name": similarity_fn_name,
+        "similarity_fn_name": similarity,
     }
     if truncate_dim is not None:
         extra["truncate_dim"] = truncate_dim
-    write_configs(_with_pooling_width(spec), target, extra, max_seq_length)
-    if not (target / "README.md").exists():
-        card = _card(model_name or target.name, spec, dimension, max_seq_length, similarity_fn_name)
-        write_bytes(target / "README.md", card.encode())
+    return extra
 
 
 def save_cross_encoder(spec: ModelSpec, target: Path, *, max_length: int) -> None:
@@ -155,41 +215,6 @@ def _copy(source: Path, target: Path, patterns: tuple[str, ...]) -> None:
             scratch = to.with_name(to.name + ".tmp")
             shutil.copyfile(file, scratch)  # follows the links of a hub cache
             scratch.replace(to)
-
-
-def _card(name: str, spec: ModelSpec, dimension: int, max_seq_length: int, similarity: str) -> str:
-    static = isinstance(spec.source, StaticEmbeddingSpec)
-    architecture = "static embeddings" if static else spec.transformer.model_type
-    length = "unlimited" if max_seq_length >= UNLIMITED else f"{max_seq_length} tokens"
-    modules = " -> ".join(type(module).__name__.removesuffix("Spec") for module in spec.modules)
-    return f"""---
-library_name: sentence-transformers
-pipeline_tag: sentence-similarity
-tags:
-- sentence-transformers
-- sentence-similarity
-- feature-extraction
----
-
-# {name}
-
-Maps texts to vectors of {dimension} numbers.
-
-| | |
-|---|---|
-| architecture | {architecture} |
-| modules | {modules} |
-| maximum length | {length} |
-| similarity | {similarity} |
-
-```python
-from vicinal import SentenceTransformer  # or: from sentence_transformers import SentenceTransformer
-
-model = SentenceTransformer({name!r})
-vectors = model.encode(["A first text.", "A second one."])
-print(model.similarity(vectors, vectors))
-```
-"""
 
 
 def fingerprint(spec: ModelSpec, graph: SentenceGraph | StaticTable) -> str:

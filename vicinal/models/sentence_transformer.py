@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -14,34 +13,38 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal import batching
-from vicinal.config import ModelSpec, PoolingSpec, with_pooling_prompt
-from vicinal.engine.base import Engine
-from vicinal.engine.graphs.source import SentenceGraph
-from vicinal.engine.static import StaticTable
-from vicinal.errors import InputError, InputTypeError, UnsupportedModelError
+from vicinal.config import PoolingSpec, with_pooling_prompt
+from vicinal.engine.base import TextEngine
+from vicinal.errors import InputError, InputTypeError
 from vicinal.inputs import as_prompts, as_texts, check_choice, check_positive, explains_keywords
+from vicinal.lengths import remember
+from vicinal.models.adapters import Adapters
+from vicinal.models.device import read_device
+from vicinal.models.features import tokenize
+from vicinal.models.forward import Forward
 from vicinal.models.loading import (
-    check_device,
     choose_source,
-    open_engine,
+    needs_torch,
     position_limit,
     read_options,
     read_spec,
     read_texts,
     refuse_cross_encoder,
 )
+from vicinal.models.renewal import Renewal
+from vicinal.models.results import Precision, as_tensors, converted, normalize, quantized
+from vicinal.models.sharing import Sharing
 from vicinal.models.truncation import Truncations
 from vicinal.progress import progress_bar
-from vicinal.tokens import Ragged, TextTokenizer
+from vicinal.tokens import TextTokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from vicinal.models.workers import WorkerPool
     from vicinal.similarity import SimilarityFunction
 
 Output = Literal["sentence_embedding", "token_embeddings"]
-Precision = Literal["float32", "int8", "uint8", "binary", "ubinary"]
 OnTruncate = Literal["warn", "error", "ignore"]
 
 _OUTPUTS = ("sentence_embedding", "token_embeddings", None)
@@ -52,24 +55,22 @@ _ON_TRUNCATE = ("warn", "error", "ignore")
 # fill up long before; and the window bounds what is held besides texts and vectors.
 _WINDOW = 32_768
 
-# Padded tokens a batch. The widest activation of a small model (4 x 384 numbers a token) then stays
-# about within the caches that a core has for itself; measured best of 256 to 8192 on two cores.
-_TOKEN_BUDGET = 1024
 
-
-class SentenceTransformer:
+class SentenceTransformer(Renewal, Adapters, Sharing):
     """Turns texts into vectors.
 
     Args:
         model_name_or_path: a model folder, a hub name (``org/name``), or a bare name, which means
             ``sentence-transformers/name``.
-        modules: models put together from PyTorch modules; they need the torch layer.
-        device: ``"cpu"`` or None; this engine runs on the processor.
+        modules: ``torch.nn.Module`` objects to put a model together from, instead of a folder: the first reads
+            texts (``models.Transformer(...)``), the others work on its features (``models.Pooling(...)``).
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``, ...; None takes an NVIDIA GPU where torch can
+            use one. Accelerators need torch.
         prompts: name -> text put before each input; added to the folder's prompts.
         default_prompt_name: the prompt for calls of ``encode`` that name none.
         similarity_fn_name: ``"cosine"``, ``"dot"``, ``"euclidean"`` or ``"manhattan"``.
         cache_folder: where downloaded models lie; default ``SENTENCE_TRANSFORMERS_HOME``, then the hub's own.
-        trust_remote_code: accepted for old code; code from a folder is never run by this engine.
+        trust_remote_code: run code that the folder brings, for modules and architectures of its own.
         revision: branch, tag or commit on the hub.
         local_files_only: never ask the hub.
         token: for private models; True takes the stored one. ``use_auth_token`` is its old name.
@@ -78,13 +79,15 @@ class SentenceTransformer:
             0.9999 or better), else in float32; ``"float32"`` is exact; ``"bfloat16"`` as named;
             ``"float16"`` likewise, or float32 where the processor does not multiply float16; ``"int8"``
             needs a folder that :meth:`quantize` wrote.
-        backend: ``"auto"`` and ``"openvino"`` build the graph from the weights; ``"onnx"`` prefers a
-            graph file that the folder holds.
+        backend: ``"auto"`` takes OpenVINO on a processor and torch on an accelerator or for modules that only
+            torch runs; ``"openvino"`` builds the graph from the weights; ``"onnx"`` prefers a graph file that
+            the folder holds; ``"torch"`` runs the torch modules anywhere.
         model_kwargs: ``dtype`` or ``torch_dtype`` (as the argument ``dtype``), ``file_name`` (a graph file
             of the folder), ``attn_implementation`` (no effect, as results do not depend on it).
         processor_kwargs: replace keys of ``tokenizer_config.json``, such as ``model_max_length`` or
             ``truncation_side``. ``tokenizer_kwargs`` is its old name.
         config_kwargs: replace keys of ``config.json``.
+        module_classes: classes of your own that the folder's ``modules.json`` names.
 
     Raises:
         ModelNotFoundError, HubError: the name leads nowhere.
@@ -97,7 +100,7 @@ class SentenceTransformer:
         model_name_or_path: str | os.PathLike[str] | None = None,
         *,
         modules: Sequence[Any] | None = None,
-        device: str | None = None,
+        device: Any = None,
         prompts: Mapping[str, str] | None = None,
         default_prompt_name: str | None = None,
         similarity_fn_name: str | SimilarityFunction | None = None,
@@ -114,47 +117,47 @@ class SentenceTransformer:
         processor_kwargs: Mapping[str, Any] | None = None,
         tokenizer_kwargs: Mapping[str, Any] | None = None,
         config_kwargs: Mapping[str, Any] | None = None,
+        module_classes: Sequence[type[Any]] = (),
     ) -> None:
-        if modules is not None:
-            raise UnsupportedModelError(
-                "modules=: models put together from PyTorch modules need the torch layer"
+        if (model_name_or_path is None) == (modules is None):
+            raise InputTypeError(
+                "model_name_or_path and modules: give a model folder or a hub name, or the modules, one of the two"
             )
-        if model_name_or_path is None:
-            raise InputTypeError("model_name_or_path is missing: give a model folder or a hub name")
         check_positive(truncate_dim, "truncate_dim")
-        options = read_options(device=device, dtype=dtype, backend=backend, model_kwargs=model_kwargs)
-        spec = read_spec(
-            model_name_or_path,
-            cache_folder=cache_folder,
-            revision=revision,
-            local_files_only=local_files_only,
-            token=token if token is not None else use_auth_token,
-            config_kwargs=config_kwargs,
-        )
-        refuse_cross_encoder(spec)
-        self._set_up(
-            spec,
-            choose_source(spec, options),
-            read_texts(spec, {**(processor_kwargs or {}), **(tokenizer_kwargs or {})}),
-            options.dtype,
-        )
-        self.name_or_path = os.fspath(model_name_or_path)
+        options = read_options(dtype=dtype, backend=backend, model_kwargs=model_kwargs)
+        self.__setstate__({"_spec": None, "_engine": None, "_mark": None})
+        self._device = read_device(device)
+        self._options = options
+        self._tokenizer_settings = {**(processor_kwargs or {}), **(tokenizer_kwargs or {})}
         self.trust_remote_code = trust_remote_code
+        self._module_classes = tuple(module_classes)
+        if modules is not None:
+            spec = self._take_modules(modules)
+        else:
+            assert model_name_or_path is not None
+            spec = read_spec(
+                model_name_or_path,
+                cache_folder=cache_folder,
+                revision=revision,
+                local_files_only=local_files_only,
+                token=token if token is not None else use_auth_token,
+                config_kwargs=config_kwargs,
+            )
+            refuse_cross_encoder(spec)
+            self._spec = spec
+            if needs_torch(spec, options, self._device) or spec.has_adapter:
+                self._module = self.module
+                self._renew()
+            else:
+                source = choose_source(spec, options)
+                self._set_up(spec, source, read_texts(spec, self._tokenizer_settings), options.dtype)
+        self.name_or_path = "" if model_name_or_path is None else os.fspath(model_name_or_path)
         self.truncate_dim: int | None = truncate_dim if truncate_dim is not None else spec.truncate_dim
         self.prompts: dict[str, str] = {**spec.prompts, **as_prompts(prompts)}
         self.default_prompt_name = default_prompt_name or spec.default_prompt_name
         if self.default_prompt_name is not None:
             self._prompt(None, self.default_prompt_name)
         self.similarity_fn_name = similarity_fn_name or spec.similarity_fn_name
-
-    def _set_up(
-        self, spec: ModelSpec, graph: SentenceGraph | StaticTable, texts: TextTokenizer, dtype: str
-    ) -> None:
-        self._spec = spec
-        self._graph = graph
-        self._texts = texts
-        self._dimension = graph.dimension
-        self._engine: Engine = open_engine(graph, dtype)
 
     # encode
 
@@ -170,10 +173,14 @@ class SentenceTransformer:
         precision: Precision = "float32",
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
-        device: str | None = None,
+        device: str | Sequence[str] | None = None,
         normalize_embeddings: bool = False,
         truncate_dim: int | None = None,
         on_truncate: OnTruncate = "warn",
+        *,
+        pool: WorkerPool | None = None,
+        chunk_size: int | None = None,
+        task: str | None = None,
     ) -> Any:
         """Compute vectors.
 
@@ -189,11 +196,14 @@ class SentenceTransformer:
             precision: ``"int8"``, ``"uint8"``, ``"binary"`` or ``"ubinary"`` quantise the finished vectors.
             convert_to_numpy: an array (default); otherwise a list of rows.
             convert_to_tensor: a torch tensor; needs torch.
-            device: ``"cpu"`` or None.
+            device: moves the model there first; several devices work in turn, a process each.
             normalize_embeddings: scale each vector to length 1.
             truncate_dim: keep this many leading numbers; default the model's.
             on_truncate: what to do when a text is longer than ``max_seq_length``: warn once a call,
                 raise, or nothing.
+            pool: processes that do the work (:meth:`start_multi_process_pool`).
+            chunk_size: texts that a process takes at a time, default a fair share.
+            task: ``"query"``, ``"document"`` or another route, for models with a ``Router``; no effect on others.
 
         Returns:
             ``(dim,)`` float32 for one text, ``(n, dim)`` for n texts, ``(0, dim)`` for none. Token
@@ -210,13 +220,39 @@ class SentenceTransformer:
                     f"prompt_name={prompt_name!r} is {type(prompt_name).__name__}, not a name"
                 )
             prompt_name, batch_size = None, prompt_name
+        if isinstance(device, (list, tuple)) and len(device) == 1:
+            device = device[0]
+        if pool is not None or isinstance(device, (list, tuple)):
+            from vicinal.models.pool import encode_in_pool
+
+            return encode_in_pool(
+                self,
+                sentences,
+                pool,
+                devices=None if pool is not None else device,
+                prompt_name=prompt_name,
+                prompt=prompt,
+                batch_size=batch_size,
+                chunk_size=chunk_size,
+                show_progress_bar=show_progress_bar,
+                output_value=output_value,
+                precision=precision,
+                convert_to_numpy=convert_to_numpy,
+                convert_to_tensor=convert_to_tensor,
+                normalize_embeddings=normalize_embeddings,
+                truncate_dim=truncate_dim,
+                on_truncate=on_truncate,
+                task=task,
+            )
         texts, single = as_texts(sentences)
         check_positive(batch_size, "batch_size")
         check_positive(truncate_dim, "truncate_dim")
         check_choice(output_value, _OUTPUTS, "output_value")
         check_choice(precision, _PRECISIONS, "precision")
         check_choice(on_truncate, _ON_TRUNCATE, "on_truncate")
-        check_device(device)
+        if device is not None:
+            self.to(device)
+        self._refresh()
         if output_value != "sentence_embedding" and precision != "float32":
             raise InputError(
                 f"precision={precision!r} is for sentence vectors only; leave it out, or output_value={output_value!r}"
@@ -226,30 +262,32 @@ class SentenceTransformer:
 
             require_torch("convert_to_tensor=True")
         text = self._prompt(prompt, prompt_name)
-        cut = Truncations(on_truncate, self.max_seq_length)
+        forward = self._forward(text, batch_size, on_truncate, task)
         dimension = min(self._dimension, truncate_dim or self.truncate_dim or self._dimension)
         if output_value != "sentence_embedding":
-            tokens = self._encode_tokens(texts, text, output_value, batch_size, cut)
+            tokens = forward.tokens(texts, output_value is None)
             if output_value is None:
                 for facts in tokens:
                     facts["sentence_embedding"] = facts["sentence_embedding"][:dimension]
                     if normalize_embeddings:
-                        _normalize(facts["sentence_embedding"][None, :])
+                        normalize(facts["sentence_embedding"][None, :])
             if convert_to_tensor:
-                tokens = [_as_tensors(found) for found in tokens]
-            cut.report()
+                tokens = [as_tensors(found) for found in tokens]
+            forward.cut.report()
             return tokens[0] if single else tokens
+        if isinstance(self._texts, TextTokenizer):  # others do not say what they do not know
+            self.hints.script(texts, self._texts)
         result = np.empty((len(texts), dimension), dtype=np.float32)
         with progress_bar(len(texts), show_progress_bar, "Encoding") as progress:
             for first in range(0, len(texts), _WINDOW):
                 window = result[first : first + _WINDOW]
-                self._encode_window(
-                    texts[first : first + _WINDOW], window, text, batch_size, cut, first, progress
-                )
+                forward.fill(texts[first : first + _WINDOW], window, first, progress)
                 if normalize_embeddings:
-                    _normalize(window)
-        cut.report()
-        return _converted(_quantized(result, precision), single, convert_to_numpy, convert_to_tensor)
+                    normalize(window)
+        forward.cut.report()
+        if self.hints.lengths and not normalize_embeddings and self.similarity_fn_name == "cosine":
+            remember(result, self)
+        return converted(quantized(result, precision), single, convert_to_numpy, convert_to_tensor)
 
     @explains_keywords
     def encode_query(
@@ -286,6 +324,7 @@ class SentenceTransformer:
             normalize_embeddings,
             truncate_dim,
             on_truncate,
+            task="query",
         )
 
     @explains_keywords
@@ -323,6 +362,7 @@ class SentenceTransformer:
             normalize_embeddings,
             truncate_dim,
             on_truncate,
+            task="document",
         )
 
     @explains_keywords
@@ -337,6 +377,7 @@ class SentenceTransformer:
         normalize_embeddings: bool = False,
         truncate_dim: int | None = None,
         on_truncate: OnTruncate = "warn",
+        task: str | None = None,
     ) -> Iterator[NDArray[np.float32]]:
         """Yield the ``(dim,)`` float32 vector of each text, in order, with bounded memory.
 
@@ -356,9 +397,38 @@ class SentenceTransformer:
             raise InputTypeError(f"sentences is {type(sentences).__name__}, not an iterable of texts")
         # Mistakes show at the call, not at the first vector.
         text = self._prompt(prompt, prompt_name)
+        self._refresh()
         return self._vectors(
-            sentences, text, batch_size, chunk_size, normalize_embeddings, truncate_dim, on_truncate
+            sentences, text, batch_size, chunk_size, normalize_embeddings, truncate_dim, on_truncate, task
         )
+
+    def encode_multi_process(
+        self,
+        sentences: Iterable[str],
+        pool: WorkerPool,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        chunk_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        precision: Precision = "float32",
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+    ) -> NDArray[Any]:
+        """:meth:`encode` by the processes of a pool: the older way to say ``encode(..., pool=pool)``."""
+        vectors: NDArray[Any] = self.encode(
+            sentences,
+            prompt_name,
+            prompt,
+            batch_size,
+            show_progress_bar,
+            precision=precision,
+            normalize_embeddings=normalize_embeddings,
+            truncate_dim=truncate_dim,
+            pool=pool,
+            chunk_size=chunk_size,
+        )
+        return vectors
 
     def _vectors(
         self,
@@ -366,72 +436,36 @@ class SentenceTransformer:
         prompt: str,
         batch_size: int | None,
         chunk_size: int,
-        normalize: bool,
+        normalize_embeddings: bool,
         truncate_dim: int | None,
         on_truncate: str,
+        task: str | None,
     ) -> Iterator[NDArray[np.float32]]:
         source, first = iter(sentences), 0
         dimension = min(self._dimension, truncate_dim or self.truncate_dim or self._dimension)
         while chunk := list(islice(source, chunk_size)):
             texts, _ = as_texts(chunk, first=first)
-            cut = Truncations(on_truncate, self.max_seq_length)
+            if isinstance(self._texts, TextTokenizer):  # others do not say what they do not know
+                self.hints.script(texts, self._texts)
+            forward = self._forward(prompt, batch_size, on_truncate, task)
             result = np.empty((len(texts), dimension), dtype=np.float32)
-            self._encode_window(texts, result, prompt, batch_size, cut, first, None)
-            if normalize:
-                _normalize(result)
-            cut.report()
+            forward.fill(texts, result, first)
+            batch_size = forward.batch_size
+            if normalize_embeddings:
+                normalize(result)
+            forward.cut.report()
             yield from result
             first += len(chunk)
 
-    def _encode_window(
-        self,
-        texts: list[str],
-        out: NDArray[np.float32],
-        prompt: str,
-        batch_size: int | None,
-        cut: Truncations,
-        first: int,
-        progress: Any,
-    ) -> None:
-        ragged = self._tokenize(texts, prompt, cut, first)
-        batching.run_all(
-            self._engine,
-            ragged,
-            out,
-            pad_id=self._texts.pad_id,
-            token_budget=_TOKEN_BUDGET,
-            batch_size=batch_size,
-            prompt_length=self._prompt_length(prompt),
-            progress=progress,
+    def _forward(self, prompt: str, batch_size: int | None, on_truncate: str, task: str | None) -> Forward:
+        engine = self._engine
+        if hasattr(engine, "for_task"):
+            engine = engine.for_task(task)
+        cut = Truncations(on_truncate, self.max_seq_length)
+        own = isinstance(engine, TextEngine)  # it finds out the prompt's length by itself
+        return Forward(
+            engine, self._texts, cut, prompt, 0 if own else self._prompt_length(prompt), batch_size
         )
-
-    def _tokenize(self, texts: list[str], prompt: str, cut: Truncations, first: int) -> Ragged:
-        ragged = self._texts([prompt + text for text in texts] if prompt else texts)
-        cut.add(ragged, first)
-        return ragged
-
-    def _encode_tokens(
-        self, texts: list[str], prompt: str, output: Output | None, batch_size: int | None, cut: Truncations
-    ) -> list[Any]:
-        ragged = self._tokenize(texts, prompt, cut, 0)
-        results: list[Any] = [None] * len(texts)
-        for rows in batching.plan(ragged.lengths, _TOKEN_BUDGET, batch_size):
-            batch = batching.pad(ragged, rows, self._texts.pad_id, self._prompt_length(prompt))
-            hidden = self._engine.run_tokens(batch)
-            vectors = self._engine.run(batch) if output is None else None
-            for place, row in enumerate(rows):
-                length = batch.lengths[place]
-                ids = batch.input_ids[place, :length].astype(np.int64)
-                found: Any = hidden[place, :length].copy()
-                if vectors is not None:
-                    found = {
-                        "input_ids": ids,
-                        "attention_mask": np.ones_like(ids),
-                        "token_embeddings": found,
-                        "sentence_embedding": vectors[place].copy(),
-                    }
-                results[row] = found
-        return results
 
     # prompts
 
@@ -470,10 +504,16 @@ class SentenceTransformer:
 
     def set_pooling_include_prompt(self, include_prompt: bool) -> None:
         """Decide whether the prompt's tokens take part in pooling (INSTRUCTOR models leave them out)."""
+        if self._module is not None:
+            for each in self._module.modules():
+                if hasattr(each, "include_prompt"):
+                    each.include_prompt = include_prompt
+            return  # noticed at the next encode
         spec = with_pooling_prompt(self._spec, include_prompt)
         dtype = getattr(self._engine, "dtype", "auto")
+        assert self._graph is not None
         self._set_up(spec, replace(self._graph, spec=spec), self._texts, dtype)
-        self.__dict__.pop("fingerprint", None)  # the vectors are others now
+        self._fingerprint = None  # the vectors are others now
 
     # similarity
 
@@ -516,6 +556,9 @@ class SentenceTransformer:
     @property
     def max_seq_length(self) -> int:
         """Tokens of a text that count, special tokens included; what is longer is cut."""
+        if self._module is not None:
+            length = getattr(self._module[0], "max_seq_length", None)
+            return self._texts.max_length if length is None else int(length)
         return self._texts.max_length
 
     @max_seq_length.setter
@@ -527,40 +570,37 @@ class SentenceTransformer:
         if limit is not None and value > limit:
             raise InputError(f"max_seq_length={value}: this architecture has positions for {limit} tokens")
         self._texts.max_length = int(value)
+        if self._module is not None and hasattr(self._module[0], "max_seq_length"):
+            self._module[0].max_seq_length = int(value)
 
     def get_max_seq_length(self) -> int:
         """The same as :attr:`max_seq_length`."""
         return self.max_seq_length
 
     @property
-    def device(self) -> str:
-        """Where encode computes: ``"cpu"``."""
-        return "cpu"
-
-    @property
     def dtype(self) -> str:
         """What encode computes in, e.g. ``"bfloat16"``; ``"int8"`` for a quantised graph."""
-        from vicinal.engine.openvino import OpenVINOEngine
-
-        if self._graph.quantized:
+        self._refresh()
+        if self._graph is not None and self._graph.quantized:
             return "int8"
-        return self._engine.precision if isinstance(self._engine, OpenVINOEngine) else "float32"
+        return str(getattr(self._engine, "precision", "float32"))
 
     @property
     def tokenizer(self) -> Tokenizer:
         """The ``tokenizers.Tokenizer``; truncation and padding are done elsewhere."""
         return self._texts.backend
 
-    def tokenize(self, texts: str | Iterable[str]) -> dict[str, NDArray[np.int64]]:
-        """Ids and attention mask, ``(n, length)`` int64, padded on the folder's side and truncated."""
-        canonical, _ = as_texts(texts, "texts")
-        batch = batching.pad(self._texts(canonical), np.arange(len(canonical)), self._texts.pad_id)
-        ids, mask = batch.input_ids.astype(np.int64), batch.attention_mask.astype(np.int64)
-        if self._texts.padding_side == "left":
-            shifts = ids.shape[1] - batch.lengths
-            places = (np.arange(ids.shape[1])[None, :] - shifts[:, None]) % ids.shape[1]
-            ids, mask = np.take_along_axis(ids, places, 1), np.take_along_axis(mask, places, 1)
-        return {"input_ids": ids, "attention_mask": mask}
+    def tokenize(self, texts: str | Iterable[Any], task: str | None = None) -> dict[str, Any]:
+        """What the model's first module reads, cut to ``max_seq_length`` and padded to the longest text.
+
+        For a transformer: ``input_ids`` and ``attention_mask``, ``(n, length)`` int64, and ``token_type_ids``
+        for pairs. These are torch tensors in a process that has imported torch, else arrays.
+
+        Args:
+            texts: texts, or pairs of texts, or dictionaries of one text.
+            task: for models with a ``Router``.
+        """
+        return tokenize(self, texts, task)
 
     preprocess = tokenize
 
@@ -594,18 +634,119 @@ class SentenceTransformer:
 
     truncate_embeddings = truncate_sentence_embeddings
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """Names the model by its content: weights, modules and pooling, so that vectors can be told apart."""
         from vicinal.models.saving import fingerprint
 
-        return fingerprint(self._spec, self._graph)
+        self._refresh()
+        if self._graph is None:  # the modules themselves run, and nothing says whether they changed
+            from vicinal.nn.live import content_digest
+
+            return content_digest(self.module)
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint(self._spec, self._graph)
+        return self._fingerprint
 
     def __repr__(self) -> str:
+        name = self.name_or_path or str(self._spec.folder)
         return (
-            f"SentenceTransformer({str(self._spec.folder)!r}, dimension={self.get_embedding_dimension()}, "
+            f"SentenceTransformer({name!r}, dimension={self.get_embedding_dimension()}, "
             f"max_seq_length={self.max_seq_length})"
         )
+
+    # training
+
+    @explains_keywords
+    def fit(
+        self,
+        train_objectives: Iterable[tuple[Any, Any]],
+        evaluator: Any = None,
+        epochs: int = 1,
+        steps_per_epoch: int | None = None,
+        scheduler: str = "WarmupLinear",
+        warmup_steps: int = 10_000,
+        optimizer_class: Any = None,
+        optimizer_params: Mapping[str, Any] | None = None,
+        weight_decay: float = 0.01,
+        evaluation_steps: int = 0,
+        output_path: str | os.PathLike[str] | None = None,
+        save_best_model: bool = True,
+        max_grad_norm: float | None = 1.0,
+        use_amp: bool | None = None,
+        callback: Callable[[float, int, int], Any] | None = None,
+        show_progress_bar: bool = True,
+        checkpoint_path: str | os.PathLike[str] | None = None,
+        checkpoint_save_steps: int = 500,
+        checkpoint_save_total_limit: int = 0,
+        resume_from_checkpoint: bool | str | os.PathLike[str] = False,
+    ) -> None:
+        """Train the model; the short way, :class:`SentenceTransformerTrainer` is the long one.
+
+        Afterwards :meth:`encode` uses the new weights; they are those of the last step, also where
+        ``output_path`` holds better ones.
+
+        Args:
+            train_objectives: pairs of a torch ``DataLoader`` over InputExample and a loss. Each step takes one
+                batch of each pair in turn and updates the weights after each; short loaders begin anew.
+            evaluator: called with the model before training, after each epoch and every ``evaluation_steps``.
+            epochs: how often to go through the data.
+            steps_per_epoch: default the batches of the shortest loader.
+            scheduler: ``"constantlr"``, ``"warmupconstant"``, ``"warmuplinear"``, ``"warmupcosine"`` or
+                ``"warmupcosinewithhardrestarts"``.
+            warmup_steps: steps in which the learning rate grows from 0. If they are more than the run has, a
+                tenth of the run is taken, with a warning.
+            optimizer_class: default ``torch.optim.AdamW``, the fused one.
+            optimizer_params: its arguments, default ``{"lr": 2e-5}``.
+            weight_decay: of all weights but biases and norms.
+            evaluation_steps: steps between evaluations; 0 for the end of each epoch only.
+            output_path: where the model is saved; evaluators write into its folder ``eval``.
+            save_best_model: save whenever the evaluator finds a better one; if False, or without an evaluator,
+                the last one is saved.
+            max_grad_norm: gradients are scaled down to this norm; None leaves them.
+            use_amp: matrix products in bfloat16; None does so where the device computes them natively.
+            callback: called with (score, epoch, steps) after each evaluation but the first.
+            show_progress_bar: a bar with the loss and examples a second.
+            checkpoint_path: folder for ``checkpoint-STEP``, from which a run goes on as if never interrupted.
+            checkpoint_save_steps: steps between checkpoints.
+            checkpoint_save_total_limit: how many to keep, the newest; 0 keeps all.
+            resume_from_checkpoint: True takes the newest in ``checkpoint_path``, if there is one; or its folder.
+
+        Raises:
+            InputError, InputTypeError: examples that the loss cannot mean, named, before the first step; a loss
+                or gradient that is no number, with its step, before it harms the weights.
+            MissingExtraError: torch or transformers is not installed.
+
+        Warns:
+            UserWarning: the evaluator's score fell; or ``warmup_steps`` exceeds the run.
+        """
+        from vicinal.nn.tensors import require_torch
+
+        require_torch("fit")
+        from vicinal.nn.fit import Settings
+        from vicinal.nn.fit_sentences import fit
+
+        settings = Settings(
+            epochs=epochs,
+            steps_per_epoch=steps_per_epoch,
+            scheduler=scheduler,
+            warmup_steps=warmup_steps,
+            optimizer_class=optimizer_class,
+            optimizer_params={"lr": 2e-5} if optimizer_params is None else optimizer_params,
+            weight_decay=weight_decay,
+            evaluation_steps=evaluation_steps,
+            output_path=output_path,
+            save_best_model=save_best_model,
+            max_grad_norm=max_grad_norm,
+            use_amp=use_amp,
+            callback=callback,
+            show_progress_bar=show_progress_bar,
+            checkpoint_path=checkpoint_path,
+            checkpoint_save_steps=checkpoint_save_steps,
+            checkpoint_save_total_limit=checkpoint_save_total_limit,
+            resume_from_checkpoint=resume_from_checkpoint,
+        )
+        fit(self, train_objectives, evaluator, settings)
 
     # saving
 
@@ -616,8 +757,22 @@ class SentenceTransformer:
             path: the folder, made if absent; files of the same names are replaced.
             model_name: the title of the model card, default the folder's name.
         """
-        from vicinal.models.saving import save_folder
+        from vicinal.models.saving import save_folder, save_modules
 
+        if self._module is not None:
+            save_modules(
+                self._module,
+                Path(path),
+                prompts=self.prompts,
+                default_prompt_name=self.default_prompt_name,
+                similarity_fn_name=self.similarity_fn_name,
+                truncate_dim=self.truncate_dim,
+                max_seq_length=self.max_seq_length,
+                tokenizer_settings=self._texts.sides,
+                model_name=model_name,
+                record=self.training_record,
+            )
+            return
         save_folder(
             self._spec,
             Path(path),
@@ -657,39 +812,3 @@ class SentenceTransformer:
 
         texts, _ = as_texts(calibration_texts, "calibration_texts")
         return quantize_model(self, texts, Path(path), samples)
-
-
-def _normalize(rows: NDArray[np.float32]) -> None:
-    """Scale rows to length 1, in place; a zero row stays zero."""
-    norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-    rows /= np.maximum(norms, 1e-12)[:, None]
-
-
-def _as_tensors(found: Any) -> Any:
-    from vicinal.nn.tensors import as_tensor
-
-    return (
-        {key: as_tensor(each) for key, each in found.items()} if isinstance(found, dict) else as_tensor(found)
-    )
-
-
-def _quantized(rows: NDArray[np.float32], precision: Precision) -> NDArray[Any]:
-    if precision == "float32":
-        return rows
-    if not len(rows):  # nothing to measure; the type and width of a filled result all the same
-        packed = precision in ("binary", "ubinary")
-        width = -(-rows.shape[1] // 8) if packed else rows.shape[1]
-        return np.empty((0, width), dtype=np.int8 if precision in ("int8", "binary") else np.uint8)
-    from vicinal.quantization import quantize_embeddings
-
-    quantized: NDArray[Any] = quantize_embeddings(rows, precision=precision)
-    return quantized
-
-
-def _converted(rows: NDArray[Any], single: bool, to_numpy: bool, to_tensor: bool) -> Any:
-    value: Any = rows[0] if single else rows
-    if to_tensor:
-        from vicinal.nn.tensors import as_tensor
-
-        return as_tensor(value)
-    return value if to_numpy or single else list(rows)

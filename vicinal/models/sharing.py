@@ -37,7 +37,9 @@ class Sharing:
         from vicinal.models.publishing import push_to_hub
 
         if not safe_serialization:
-            raise InputError("safe_serialization=False: weights are written as safetensors only; leave it out")
+            raise InputError(
+                "safe_serialization=False: weights are written as safetensors only; leave it out"
+            )
         return push_to_hub(
             self,
             repo_id,

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from vicinal.errors import InputError, InputTypeError
+from vicinal.models.card import TrainingRecord
 from vicinal.nn.fit import Learner, Objective, Settings, run
+from vicinal.nn.fit_record import fit_record, note_score
 from vicinal.nn.losses.base import Loss
 from vicinal.nn.tensors import to_device
 
@@ -23,7 +25,8 @@ def fit(model: Any, train_objectives: Iterable[tuple[Any, Any]], evaluator: Any,
     for number, (loader, loss) in enumerate(pairs):
         check_examples(loader, loss, f"train_objectives[{number}]")
         modules[f"loss_{number}"] = loss.to(str(model.device))
-    measure, better = measured(model, evaluator)
+    record = fit_record(model, pairs, settings)
+    measure, better = measured(model, evaluator, record)
     # The card's title: while it is written, the folder has another name.
     title = None if settings.output_path is None else Path(settings.output_path).name
     with examples_as_they_are([loader for loader, _ in pairs]):
@@ -35,7 +38,13 @@ def fit(model: Any, train_objectives: Iterable[tuple[Any, Any]], evaluator: Any,
             measure,
             better,
         )
-        run(learner, settings)
+        before, model.training_record = model.training_record, record
+        try:
+            run(learner, settings)
+        except BaseException:
+            if model.training_record is record and not record.after:
+                model.training_record = before
+            raise
 
 
 def read_objectives(model: Any, train_objectives: Any) -> list[tuple[Any, nn.Module]]:
@@ -168,9 +177,9 @@ def step_function(model: Any, loss: nn.Module) -> Callable[[Sequence[Any]], Tens
 
 
 def measured(
-    model: Any, evaluator: Any
+    model: Any, evaluator: Any, record: TrainingRecord | None = None
 ) -> tuple[Callable[[str | None, int, int], float] | None, Callable[[float, float], bool]]:
-    """An evaluator as one number, and which of two is the better."""
+    """An evaluator as one number, which ``record`` is told, and which of two is the better."""
     if evaluator is None:
         return None, lambda new, old: new > old
     if not callable(evaluator):
@@ -179,7 +188,10 @@ def measured(
         )
 
     def measure(folder: str | None, epoch: int, steps: int) -> float:
-        return primary(evaluator, evaluator(model, output_path=folder, epoch=epoch, steps=steps))
+        score = primary(evaluator, evaluator(model, output_path=folder, epoch=epoch, steps=steps))
+        if record is not None:
+            note_score(record, getattr(evaluator, "primary_metric", None) or "score", score, epoch, steps)
+        return score
 
     if getattr(evaluator, "greater_is_better", True):
         return measure, lambda new, old: new > old

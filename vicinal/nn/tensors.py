@@ -30,3 +30,25 @@ def require_torch(purpose: str) -> ModuleType:
 def as_tensor(array: NDArray[Any]) -> Any:
     """A tensor that shares the array's memory."""
     return require_torch("convert_to_tensor=True").from_numpy(array)
+
+
+def cuda_is_available() -> bool:
+    """Whether torch is installed and can use an NVIDIA GPU."""
+    try:
+        import torch
+    except ImportError:
+        return False
+    return bool(torch.cuda.is_available())
+
+
+def to_device(features: dict[str, Any], device: str) -> dict[str, Any]:
+    """The same dictionary with its arrays as tensors, all of them on ``device``."""
+    import numpy as np
+    import torch
+
+    for key, value in features.items():
+        if isinstance(value, np.ndarray):
+            value = torch.from_numpy(value)
+        if isinstance(value, torch.Tensor):
+            features[key] = value.to(device)
+    return features

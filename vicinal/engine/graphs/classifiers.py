@@ -55,6 +55,12 @@ def head_labels(spec: TransformerSpec) -> int:
     return int(weights[f"{_head(spec, weights).last}.weight"].shape[0])
 
 
+def has_head(spec: TransformerSpec) -> bool:
+    """Whether the weights of a folder hold a head; False, too, where none of the architecture is known."""
+    head = HEADS.get(spec.model_type)
+    return head is not None and f"{head.last}.weight" in Weights.open(spec.folder)
+
+
 def _head(spec: TransformerSpec, weights: Weights) -> Head:
     head = HEADS.get(spec.model_type)
     if head is None:

@@ -109,6 +109,11 @@ def choose_graph(spec: ModelSpec, dtype: str, file_name: str | None, prefer_file
     return SentenceGraph(spec)
 
 
+def has_graph_file(folder: Path) -> bool:
+    """Whether a folder holds a ready graph."""
+    return bool(_graph_files(folder))
+
+
 def _graph_files(folder: Path) -> list[Path]:
     """Ready graphs, the plainest name first: ``openvino_model.xml`` before its variants, then ONNX."""
     found = [*folder.glob("openvino/*.xml"), *folder.glob("onnx/*.onnx")]

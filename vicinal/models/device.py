@@ -1,0 +1,74 @@
+"""Names of devices, checked without importing torch where the processor is meant."""
+
+from __future__ import annotations
+
+import os
+from difflib import get_close_matches
+from typing import Any
+
+from vicinal.errors import InputError
+
+_KINDS = ("cpu", "cuda", "mps", "xpu", "npu", "hpu")
+_MEANT = {"gpu": "cuda", "nvidia": "cuda", "rocm": "cuda", "metal": "mps", "apple": "mps", "processor": "cpu"}
+
+
+class Device(str):
+    """A device's name; like a ``torch.device`` it also has a ``type`` and an ``index``."""
+
+    __slots__ = ()
+
+    @property
+    def type(self) -> str:
+        """``"cpu"``, ``"cuda"``, ..."""
+        return self.partition(":")[0]
+
+    @property
+    def index(self) -> int | None:  # type: ignore[override]
+        """The number of the device, None where none was given."""
+        number = self.partition(":")[2]
+        return int(number) if number else None
+
+
+def read_device(device: Any) -> Device:
+    """Make a device's name canonical; None means an NVIDIA GPU where torch can use one, else the processor.
+
+    Raises:
+        InputError: no such kind of device, or torch does not see one.
+        MissingExtraError: an accelerator is asked for and torch is not installed.
+    """
+    if device is None:
+        return Device("cuda" if _has_cuda() else "cpu")
+    if isinstance(device, int) and not isinstance(device, bool):
+        device = f"cuda:{device}"
+    name = str(device)
+    kind, _, number = name.partition(":")
+    if kind not in _KINDS or (number and not number.isdigit()):
+        meant = _MEANT.get(kind.lower()) or next(iter(get_close_matches(kind.lower(), _KINDS, 1)), None)
+        raise InputError(
+            f"device={name!r}: no such device"
+            + (f"; did you mean {meant!r}? Known" if meant else "; known")
+            + " are cpu, cuda, cuda:0, mps, xpu, ..."
+        )
+    if kind == "cpu":
+        return Device("cpu")
+    from vicinal.nn.tensors import require_torch
+
+    torch = require_torch(f"device={name!r}")
+    backend = torch.backends.mps if kind == "mps" else getattr(torch, kind, None)
+    if backend is None or not backend.is_available():
+        raise InputError(
+            f"device={name!r}: torch {torch.__version__} sees no such device here; use device='cpu', or install "
+            "the build of torch that goes with it"
+        )
+    if kind == "cuda" and number and int(number) >= torch.cuda.device_count():
+        raise InputError(f"device={name!r}: torch sees {torch.cuda.device_count()} GPUs, numbered from 0")
+    return Device(name)
+
+
+def _has_cuda() -> bool:
+    """Whether torch can use an NVIDIA GPU; torch is only asked where a driver is."""
+    if not any(os.path.exists(path) for path in ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg")):
+        return False
+    from vicinal.nn.tensors import cuda_is_available
+
+    return cuda_is_available()

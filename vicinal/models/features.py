@@ -1,0 +1,55 @@
+"""Texts become the features that a model's modules read."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from vicinal import batching
+from vicinal.config import TransformerSpec
+from vicinal.errors import InputTypeError
+from vicinal.inputs import as_texts
+
+
+def tokenize(model: Any, texts: str | Iterable[Any], task: str | None = None) -> dict[str, Any]:
+    """See ``SentenceTransformer.tokenize``."""
+    given = [texts] if isinstance(texts, str) else list(texts)
+    own = task is not None or model._module is not None or not isinstance(model._spec.source, TransformerSpec)
+    if own and ("torch" in sys.modules or not hasattr(model._texts, "pairs")):
+        return _by_module(model.module[0], given, task)
+    given = [next(iter(each.values())) if isinstance(each, Mapping) else each for each in given]
+    if given and all(isinstance(each, (list, tuple)) and len(each) == 2 for each in given):
+        firsts, _ = as_texts([pair[0] for pair in given], "texts")
+        seconds, _ = as_texts([pair[1] for pair in given], "texts")
+        ragged = model._texts.pairs(firsts, seconds)
+    else:
+        ragged = model._texts(as_texts(given, "texts")[0])
+    batch = batching.pad(ragged, np.arange(len(given)), model._texts.pad_id)
+    features = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+    if batch.token_type_ids is not None:
+        features["token_type_ids"] = batch.token_type_ids
+    if model._texts.padding_side == "left":
+        width = batch.input_ids.shape[1]
+        places = (np.arange(width)[None, :] - (width - batch.lengths)[:, None]) % width
+        features = {name: np.take_along_axis(each, places, 1) for name, each in features.items()}
+    arrays = {name: each.astype(np.int64) for name, each in features.items()}
+    if "torch" not in sys.modules:
+        return arrays
+    from vicinal.nn.tensors import as_tensor
+
+    return {name: as_tensor(each) for name, each in arrays.items()}
+
+
+def _by_module(first: Any, texts: list[Any], task: str | None) -> dict[str, Any]:
+    for place, text in enumerate(texts):
+        if not isinstance(text, (str, Mapping, list, tuple)):
+            raise InputTypeError(f"texts[{place}] is {type(text).__name__}, not a text: {text!r}")
+    features: dict[str, Any]
+    takes_task = task is not None and hasattr(first, "route_of")
+    features = first.tokenize(texts, task=task) if takes_task else first.tokenize(texts)
+    if task is not None:
+        features["task"] = task
+    return features

@@ -1,0 +1,107 @@
+"""What a model has to say about its use, each thing once."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import warnings
+from collections.abc import Sequence
+
+from vicinal.inputs import caller_level
+from vicinal.tokens import TextTokenizer
+
+# Texts, characters of each, and calls that are looked at: a hint must cost next to nothing.
+_TEXTS, _CHARACTERS, _CALLS = 16, 200, 16
+# The lost share from which a script counts as unknown. A vocabulary that was made from a language loses
+# less than 5 % of it.
+_LOST = 0.25
+# Vocabularies this large are multilingual ones, and spell rare scripts that they were trained on all the same.
+_LARGE = 100_000
+# Letters of all scripts from the Greek on; no accents, punctuation and symbols. Sorts out Latin texts fast.
+_NOT_LATIN = re.compile("[\u0370-\u1dff\u1f00-\u1fff\u2c00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]")
+
+
+class UnknownScriptWarning(UserWarning):
+    """The model's vocabulary has no words of the texts' script."""
+
+
+class Hints:
+    """Remembers what was said.
+
+    Attributes:
+        lengths: whether the hint about dot products (:mod:`vicinal.lengths`) is still to be given.
+        script_looks: calls in which the texts' script is still looked at.
+    """
+
+    def __init__(self) -> None:
+        self.lengths = True
+        self.script_looks = _CALLS
+
+    def script(self, texts: Sequence[str], tokenizer: TextTokenizer) -> None:
+        """Warn, once, if most of the texts are in a script that the tokenizer has no words for."""
+        if not self.script_looks:
+            return
+        sample = texts[:_TEXTS]
+        foreign = [
+            text[:_CHARACTERS]
+            for text in sample
+            if not text.isascii() and _NOT_LATIN.search(text, 0, _CHARACTERS)
+        ]
+        if 2 * len(foreign) < len(sample) or not foreign or not _mostly_not_latin(foreign):
+            return
+        self.script_looks -= 1
+        share = lost_share(foreign, tokenizer)
+        if share < _LOST:
+            return
+        self.script_looks = 0
+        warnings.warn(
+            f"{share:.0%} of texts such as {foreign[0][:30]!r} are unknown tokens or spelt letter by letter: the "
+            "model seems not to have learnt this script, and its vectors say little about it. Use a multilingual "
+            "model, e.g. 'paraphrase-multilingual-MiniLM-L12-v2'",
+            UnknownScriptWarning,
+            stacklevel=caller_level(),
+        )
+
+
+def lost_share(texts: Sequence[str], tokenizer: TextTokenizer) -> float:
+    """Which part of the texts' letters a vocabulary has no words for, 0 to 1.
+
+    A word is lost that holds an unknown token, or that is spelt: cut into about as many tokens as it has
+    letters. Of Chinese, Japanese and Korean, where a token a character is usual, the unknown characters are
+    lost, and words cut into pieces of characters.
+    """
+    words = [word for text in texts for word in "".join(map(_letter_or_space, text)).split()]
+    if not words:
+        return 0.0
+    unknown, small = tokenizer.unknown_token_id, tokenizer.backend.get_vocab_size() < _LARGE
+    lost = 0
+    for word, ids in zip(words, tokenizer.split(words), strict=True):
+        signs = 2 * sum(map(_is_sign, word)) > len(word)
+        unknowns = 0 if unknown is None else ids.count(unknown)
+        if small and len(word) > 2 and len(ids) >= (1.5 if signs else 0.7) * len(word):
+            lost += len(word) if not signs or not unknowns else unknowns
+        elif unknowns:
+            lost += min(unknowns, len(word)) if signs and len(ids) > 1 else len(word)
+    return lost / sum(map(len, words))
+
+
+def _mostly_not_latin(texts: Sequence[str]) -> bool:
+    letters = [letter for text in texts for letter in text if letter.isalpha()]
+    # Up to U+024F and from U+1E00 to U+1EFF the letters are Latin ones.
+    other = sum(letter > "\u024f" and not "\u1e00" <= letter <= "\u1eff" for letter in letters)
+    return 2 * other > len(letters)
+
+
+def _letter_or_space(letter: str) -> str:
+    """Vowel signs of Indian scripts, say, are no letters to Python, but part of words."""
+    return letter if letter.isalpha() or unicodedata.category(letter)[0] == "M" else " "
+
+
+def _is_sign(letter: str) -> bool:
+    """Whether it is a Chinese character, a kana or a Hangul syllable."""
+    return (
+        "\u3040" <= letter <= "\u30ff"
+        or "\u3400" <= letter <= "\u9fff"
+        or "\uac00" <= letter <= "\ud7a3"
+        or letter >= "\U00020000"
+    )

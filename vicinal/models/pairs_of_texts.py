@@ -1,0 +1,36 @@
+"""What a caller may give as pairs of texts becomes two lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from vicinal.errors import InputTypeError
+
+
+def as_pairs(sentences: object) -> tuple[list[str], list[str], bool]:
+    """First and second texts, and whether a single pair was given.
+
+    Raises:
+        InputTypeError: an item is not a pair of texts; its position is named.
+    """
+    if isinstance(sentences, (str, bytes)) or sentences is None or not isinstance(sentences, Iterable):
+        raise InputTypeError(
+            f"sentences is {type(sentences).__name__}; predict takes pairs of texts: [(query, document), ...]"
+        )
+    items = sentences if isinstance(sentences, (list, tuple)) else list(sentences)
+    if len(items) == 2 and all(isinstance(item, str) for item in items):
+        return [items[0]], [items[1]], True
+    for place, item in enumerate(items):
+        if isinstance(item, str):
+            raise InputTypeError(
+                f"sentences[{place}] is a single text; a CrossEncoder scores pairs: [(query, document), ...]. "
+                "SentenceTransformer encodes single texts"
+            )
+        if not isinstance(item, Sequence) and not isinstance(item, np.ndarray):
+            raise InputTypeError(f"sentences[{place}] is {type(item).__name__}, not a pair of texts")
+        if len(item) != 2 or not all(isinstance(text, str) for text in item):
+            shown = ", ".join(type(text).__name__ for text in item)
+            raise InputTypeError(f"sentences[{place}] holds ({shown}), not two texts")
+    return [item[0] for item in items], [item[1] for item in items], False

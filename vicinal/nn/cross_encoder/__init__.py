@@ -1,0 +1,1 @@
+"""Cross-encoders in torch: the module, its engine, losses and training."""

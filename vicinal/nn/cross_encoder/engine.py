@@ -1,0 +1,83 @@
+"""What computes a cross-encoder's scores: torch itself, or OpenVINO from the module's present weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vicinal.config import ModelSpec, read_model_spec
+from vicinal.engine.base import Batch, Engine
+from vicinal.engine.graphs.classifier_source import ClassifierGraph
+from vicinal.engine.openvino import OpenVINOEngine
+from vicinal.models.loading import read_tokenizer
+from vicinal.nn.cross_encoder.module import Classifier, save_classifier
+from vicinal.nn.engine import TorchEngine, evaluating, out_of_memory
+from vicinal.nn.live import ScratchFolder
+from vicinal.tokens import TextTokenizer
+
+
+class TorchScorer(TorchEngine):
+    """Runs a :class:`Classifier`; in half precision, on a copy of the weights, on an accelerator."""
+
+    def _vectors(self, batch: Batch) -> Tensor:
+        with out_of_memory(len(batch.lengths)), torch.inference_mode(), evaluating(self.module):
+            features = self._inputs(batch)
+            if batch.token_type_ids is not None:
+                features["token_type_ids"] = self._to_device(batch.token_type_ids)
+            first = self.module[0] if self._half is None else self._half
+            for each in (first, *list(self.module)[1:]):
+                features = each(features)
+            scores: Tensor = features["scores"]
+            return scores.float()
+
+
+@dataclass(frozen=True)
+class Renewed:
+    """What predict needs, made from a module.
+
+    Attributes:
+        spec: the folder ``scratch`` as a model.
+        texts: the tokenizer.
+        engine: what computes.
+        scratch: must live as long as the engine.
+    """
+
+    spec: ModelSpec
+    texts: TextTokenizer
+    engine: Engine
+    scratch: ScratchFolder
+
+
+def renewed(
+    module: nn.Sequential, dtype: str, device: str, on_torch: bool, tokenizer_settings: Mapping[str, Any]
+) -> Renewed:
+    """Make engine and tokenizer from what a module holds now.
+
+    Args:
+        module: a ``Sequential`` of a :class:`Classifier`.
+        dtype: what to compute in.
+        device: where the module lies.
+        on_torch: whether torch computes.
+        tokenizer_settings: what the caller wants changed in ``tokenizer_config.json``.
+    """
+    first: Any = module[0]
+    assert isinstance(first, Classifier)
+    scratch = ScratchFolder()
+    if on_torch:
+        first.save_settings(str(scratch.path))
+    else:
+        save_classifier(first, scratch.path, None)
+    spec = read_model_spec(scratch.path)
+    settings = {key: value for key, value in tokenizer_settings.items() if "length" not in key}
+    texts = read_tokenizer(spec.transformer, settings)
+    engine: Engine
+    if on_torch:
+        engine = TorchScorer(module, first.num_labels, device, dtype)
+    else:
+        graph = ClassifierGraph(spec.transformer)
+        engine = OpenVINOEngine(graph, graph.labels, dtype)
+    return Renewed(spec, texts, engine, scratch)

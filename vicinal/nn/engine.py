@@ -1,0 +1,205 @@
+"""The torch engine: runs the modules where OpenVINO does not, on accelerators and with modules of one's own."""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vicinal.engine.base import Batch
+from vicinal.errors import OutOfMemoryError
+from vicinal.nn.modules.static_embedding import StaticEmbedding
+from vicinal.nn.modules.transformer import Transformer
+
+Tag = TypeVar("Tag")
+
+# Padded tokens a batch on an accelerator: enough to fill it, with room left on the smallest ones.
+_ACCELERATOR_BUDGET = 65_536
+# Batches whose results are still on their way to the host.
+_IN_FLIGHT = 3
+
+
+class TorchEngine:
+    """Runs a ``Sequential`` whose first module reads token ids.
+
+    On an accelerator the transformer computes in half precision, on a copy of the weights; what comes behind
+    it stays in float32. On a processor the modules themselves run, in float32.
+
+    Args:
+        module: the modules, on ``device``.
+        dimension: length of a sentence vector.
+        device: where they lie.
+        dtype: ``"auto"`` (bfloat16 or float16 on an accelerator), ``"float32"``, ``"bfloat16"``,
+            ``"float16"``.
+    """
+
+    def __init__(
+        self, module: nn.Sequential, dimension: int, device: str = "cpu", dtype: str = "auto"
+    ) -> None:
+        self.module = module
+        self.device = device
+        self._dimension = dimension
+        self.dtype = dtype
+        self.precision = _precision(device, dtype)
+        self.token_budget = None if device == "cpu" else _ACCELERATOR_BUDGET
+        self.task: str | None = None
+        self._views: dict[str | None, TorchEngine] = {}
+        self._half: nn.Module | None = None
+        first = module[0]
+        if not self.is_live_on(module, device, dtype):
+            self._half = copy.deepcopy(first).to(getattr(torch, self.precision)).eval()
+
+    @property
+    def dimension(self) -> int:
+        """Length of a sentence vector."""
+        return self._dimension
+
+    def for_task(self, task: str | None) -> TorchEngine:
+        """This engine for texts of one task, which modules such as a ``Router`` read."""
+        if task == self.task:
+            return self
+        if task not in self._views:
+            self._views[task] = copy.copy(self)
+            self._views[task].task = task
+        return self._views[task]
+
+    @staticmethod
+    def is_live_on(module: nn.Sequential, device: str, dtype: str) -> bool:
+        """Whether an engine with these arguments would run the modules themselves, and no copy of them."""
+        return _precision(device, dtype) == "float32" or not isinstance(module[0], Transformer)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the modules themselves run, and no copy of them."""
+        return self._half is None
+
+    def run(self, batch: Batch) -> NDArray[np.float32]:
+        """``(n, dimension)`` float32 for a batch of n texts."""
+        return _on_host(self._vectors(batch))
+
+    def run_many(self, batches: Iterable[tuple[Tag, Batch]]) -> Iterator[tuple[Tag, NDArray[np.float32]]]:
+        """Yield ``(tag, rows)`` for each ``(tag, batch)``; copies to the host overlap with computing."""
+        waiting: deque[tuple[Tag, Tensor, Any]] = deque()
+        for tag, batch in batches:
+            waiting.append((tag, *_sent(self._vectors(batch))))
+            if len(waiting) > _IN_FLIGHT:
+                yield _arrived(*waiting.popleft())
+        while waiting:
+            yield _arrived(*waiting.popleft())
+
+    def run_tokens(self, batch: Batch) -> NDArray[np.float32]:
+        """``(n, length, hidden)`` float32: the vector of every token."""
+        return _on_host(self._features(batch)["token_embeddings"].float())
+
+    def _vectors(self, batch: Batch) -> Tensor:
+        vectors: Tensor = self._features(batch)["sentence_embedding"]
+        return vectors.float()
+
+    def _features(self, batch: Batch) -> dict[str, Any]:
+        with out_of_memory(len(batch.lengths)), torch.inference_mode(), evaluating(self.module):
+            features = self._inputs(batch)
+            if self.task is not None:
+                features["task"] = self.task
+            if batch.token_type_ids is not None:
+                features["token_type_ids"] = self._to_device(batch.token_type_ids)
+            if batch.prompt_length:
+                features["prompt_length"] = batch.prompt_length
+            for place, each in enumerate(self.module):
+                if place == 0 and self._half is not None:
+                    features = self._half(features)
+                    features["token_embeddings"] = features["token_embeddings"].float()
+                else:
+                    features = each(features)
+            return features
+
+    def _inputs(self, batch: Batch) -> dict[str, Any]:
+        if isinstance(self.module[0], StaticEmbedding):
+            rows = [row[:length] for row, length in zip(batch.input_ids, batch.lengths, strict=True)]
+            starts = np.cumsum(batch.lengths) - batch.lengths
+            return {
+                "input_ids": self._to_device(np.concatenate(rows)),
+                "offsets": self._to_device(starts.astype(np.int32)),
+            }
+        return {
+            "input_ids": self._to_device(batch.input_ids),
+            "attention_mask": self._to_device(batch.attention_mask),
+        }
+
+    def _to_device(self, ids: NDArray[np.int32]) -> Tensor:
+        tensor = torch.from_numpy(ids.astype(np.int64))
+        if self.device == "cpu":
+            return tensor
+        pinned = tensor.pin_memory() if self.device.startswith("cuda") else tensor
+        return pinned.to(self.device, non_blocking=True)
+
+
+def _precision(device: str, dtype: str) -> str:
+    if device == "cpu" or dtype == "float32":
+        return "float32"
+    if dtype != "auto":
+        return dtype
+    return "bfloat16" if device.startswith("cuda") and torch.cuda.is_bf16_supported() else "float16"
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Within the block nothing is dropped out; what was training before trains again afterwards."""
+    training = [each for each in module.modules() if each.training]
+    if not training:
+        yield
+        return
+    module.eval()
+    try:
+        yield
+    finally:
+        for each in training:
+            each.training = True
+
+
+@contextmanager
+def out_of_memory(texts: int) -> Iterator[None]:
+    """Turn torch's out-of-memory errors into ours, which make the batches smaller.
+
+    Raises:
+        OutOfMemoryError: torch ran out of memory within the block.
+    """
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        text = str(error).lower()
+        # The processor's allocator and some back ends have no class of their own for it.
+        said = "out of memory" in text or "can't allocate memory" in text
+        if not (said or isinstance(error, (torch.OutOfMemoryError, MemoryError))):
+            raise
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+        raise OutOfMemoryError(f"torch ran out of memory with {texts} texts in a batch") from error
+
+
+def _on_host(tensor: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = tensor.float().cpu().numpy()
+    return array
+
+
+def _sent(tensor: Tensor) -> tuple[Tensor, Any]:
+    """Start the copy to the host; gives the target and what to wait for."""
+    if tensor.device.type != "cuda":
+        return tensor.cpu(), None
+    target = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    target.copy_(tensor, non_blocking=True)
+    event = torch.cuda.Event()
+    event.record()
+    return target, event
+
+
+def _arrived(tag: Tag, tensor: Tensor, event: Any) -> tuple[Tag, NDArray[np.float32]]:
+    if event is not None:
+        event.synchronize()
+    return tag, tensor.numpy()

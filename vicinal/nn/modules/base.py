@@ -1,0 +1,207 @@
+"""What every module has: a configuration that its file holds, weights, and a way from and to a folder."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from vicinal.config import read_json
+from vicinal.config_write import write_bytes, write_json
+from vicinal.errors import ModelFormatError, UnsupportedModelError
+
+# input_ids, attention_mask, token_embeddings, sentence_embedding, prompt_length, ...
+Features: TypeAlias = dict[str, Any]
+
+WEIGHTS_FILE = "model.safetensors"
+_OLD_WEIGHTS_FILE = "pytorch_model.bin"
+
+
+class Module(nn.Module, ABC):  # type: ignore[misc, unused-ignore]
+    """Base of the modules; your own may derive from it, or from ``torch.nn.Module`` alone.
+
+    A subclass names its constructor's arguments in ``config_keys``, keeps each as an attribute of the same
+    name, and so saves and loads without further code::
+
+        class Scale(Module):
+            config_keys = ("factor",)
+
+            def __init__(self, factor: float = 1.0) -> None:
+                super().__init__()
+                self.factor = factor
+
+            def forward(self, features):
+                features["sentence_embedding"] = features["sentence_embedding"] * self.factor
+                return features
+    """
+
+    config_keys: ClassVar[Sequence[str]] = ()
+    config_file_name: ClassVar[str] = "config.json"
+    save_in_root: ClassVar[bool] = False
+
+    @abstractmethod
+    def forward(self, features: Features) -> Features:
+        """Read some keys of ``features``, add or replace others, and return it."""
+
+    def get_config_dict(self) -> dict[str, Any]:
+        """What the module's ``config.json`` holds."""
+        return {key: getattr(self, key) for key in self.config_keys}
+
+    def save(self, output_path: str, *args: Any, safe_serialization: bool = True, **kwargs: Any) -> None:
+        """Write configuration and weights to a folder that exists."""
+        self.save_config(output_path)
+        self.save_weights(output_path)
+
+    def save_config(self, output_path: str, filename: str | None = None) -> None:
+        """Write ``config.json``, if there is anything to say."""
+        settings = self.get_config_dict()
+        if settings:
+            write_json(Path(output_path) / (filename or self.config_file_name), settings)
+
+    def save_weights(self, output_path: str) -> None:
+        """Write ``model.safetensors``, if the module has weights."""
+        write_state(self, Path(output_path))
+
+    @classmethod
+    def load_config(cls, folder: str, filename: str | None = None) -> dict[str, Any]:
+        """The content of ``config.json``; empty where there is none."""
+        path = Path(folder) / (filename or cls.config_file_name)
+        return read_json(path) if path.is_file() else {}
+
+    @classmethod
+    def load(cls, folder: str, **kwargs: Any) -> Module:
+        """Read a module back from its folder.
+
+        Raises:
+            ModelFormatError: configuration or weights are missing, damaged or of another module.
+        """
+        settings = cls.load_config(folder)
+        try:
+            module = cls(**settings)
+        except TypeError as error:
+            raise ModelFormatError(
+                f"{folder}: its configuration is not that of {cls.__name__} ({error})"
+            ) from error
+        read_state(module, Path(folder))
+        return module
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.get_config_dict()})"
+
+
+class InputModule(Module):
+    """A first module: it also turns texts into features."""
+
+    tokenizer: Any
+
+    @abstractmethod
+    def tokenize(self, texts: Sequence[Any]) -> Features:
+        """Features of some texts: a dictionary of tensors, padded to the longest."""
+
+    @property
+    def max_seq_length(self) -> int | None:
+        """Tokens of a text that count; None where nothing is cut."""
+        return None
+
+
+def write_state(module: nn.Module, folder: Path) -> None:
+    """Write a module's weights and buffers to ``model.safetensors``, whole or not at all."""
+    from safetensors.torch import save
+
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    if state:
+        write_bytes(folder / WEIGHTS_FILE, save(_unshared(state), metadata={"format": "pt"}))
+
+
+def _unshared(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tied weights get memory of their own: the format has no other way to say them twice."""
+    seen: set[int] = set()
+    own: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        own[name] = tensor.clone() if tensor.data_ptr() in seen else tensor
+        seen.add(tensor.data_ptr())
+    return own
+
+
+def read_state(module: nn.Module, folder: Path) -> None:
+    """Read a module's weights, if it has any.
+
+    Raises:
+        ModelFormatError: the file is absent, damaged, or of another module.
+    """
+    if not module.state_dict():
+        return
+    state = find_state(folder)
+    if state is None:
+        raise ModelFormatError(
+            f"{folder}: the weights of {type(module).__name__} are missing ({WEIGHTS_FILE})"
+        )
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        raise ModelFormatError(f"{folder}: these are not the weights of {module!r}: {error}") from error
+
+
+def find_state(folder: Path) -> dict[str, Tensor] | None:
+    """The tensors of a folder's weights file by name; None where there is no such file."""
+    if (folder / WEIGHTS_FILE).is_file():
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            found: dict[str, Tensor] = load_file(folder / WEIGHTS_FILE)
+        except SafetensorError as error:
+            raise ModelFormatError(f"{folder / WEIGHTS_FILE}: damaged ({error})") from error
+        return found
+    if (folder / _OLD_WEIGHTS_FILE).is_file():
+        from vicinal.nn.checkpoint import read_checkpoint
+
+        arrays = read_checkpoint(folder / _OLD_WEIGHTS_FILE)
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+    return None
+
+
+def save_any(module: nn.Module, folder: Path) -> None:
+    """Save a module of any class: by its own ``save``, else its weights alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save = getattr(module, "save", None)
+    if callable(save):
+        save(str(folder))
+    else:
+        write_state(module, folder)
+
+
+def load_any(cls: type[nn.Module], folder: Path, **options: Any) -> nn.Module:
+    """Load a module of any class from its folder: by its own ``load``, else made anew and filled.
+
+    Args:
+        cls: the class.
+        folder: where the module was saved.
+        options: for ``load``.
+
+    Raises:
+        UnsupportedModelError: the class has no ``load`` and its constructor wants arguments.
+    """
+    load = getattr(cls, "load", None)
+    if callable(load):
+        loaded: nn.Module = load(str(folder), **options)
+        return loaded
+    needed = [
+        name
+        for name, parameter in inspect.signature(cls).parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+    if needed:
+        raise UnsupportedModelError(
+            f"{folder}: {cls.__name__}({', '.join(needed)}, ...) cannot be made again from its folder. Derive it "
+            "from vicinal.models.Module and name its arguments in config_keys, or give it save() and load()"
+        )
+    module = cls()
+    read_state(module, folder)
+    return module

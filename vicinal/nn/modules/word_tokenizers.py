@@ -1,0 +1,134 @@
+"""Tokenizers of the models before transformers: a text is split at its spaces, and words are looked up."""
+
+from __future__ import annotations
+
+import json
+import string
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from vicinal.config import read_json
+from vicinal.config_write import write_bytes
+
+
+class WordTokenizer(ABC):
+    """Splits a text into numbers of words."""
+
+    @abstractmethod
+    def set_vocab(self, vocab: Iterable[str]) -> None:
+        """Take these words; their places are their numbers."""
+
+    @abstractmethod
+    def get_vocab(self) -> list[str]:
+        """The words in the order of their numbers."""
+
+    @abstractmethod
+    def tokenize(self, text: str) -> list[int]:
+        """Numbers of the words of a text that are known."""
+
+    @abstractmethod
+    def save(self, output_path: str) -> None:
+        """Write what :meth:`load` reads."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, input_path: str) -> WordTokenizer:
+        """Read it back."""
+
+
+class WhitespaceTokenizer(WordTokenizer):
+    """Splits at spaces and looks each word up: as it stands, without punctuation around it, in lower case.
+
+    Args:
+        vocab: the words.
+        stop_words: left out wherever they stand; default punctuation. (sentence-transformers' default also has 353
+            English function words; a folder that it saved brings them along.)
+        do_lower_case: lower the text first.
+    """
+
+    _FILE = "whitespacetokenizer_config.json"
+
+    def __init__(
+        self,
+        vocab: Iterable[str] = (),
+        stop_words: Iterable[str] = tuple(string.punctuation),
+        do_lower_case: bool = False,
+    ) -> None:
+        self.stop_words = set(stop_words)
+        self.do_lower_case = do_lower_case
+        self.set_vocab(vocab)
+
+    def set_vocab(self, vocab: Iterable[str]) -> None:
+        """Take these words; their places are their numbers."""
+        self.vocab = list(vocab)
+        self.word2idx = {word: number for number, word in enumerate(self.vocab)}
+
+    def get_vocab(self) -> list[str]:
+        """The words in the order of their numbers."""
+        return self.vocab
+
+    def tokenize(self, text: str) -> list[int]:
+        """Numbers of the words of a text that are known and no stop words."""
+        found = (self._number(word) for word in (text.lower() if self.do_lower_case else text).split())
+        return [number for number in found if number is not None]
+
+    def _number(self, word: str) -> int | None:
+        bare = word.strip(string.punctuation)
+        for form in (word, bare, bare.lower()):
+            if not form or form in self.stop_words:
+                return None
+            if form in self.word2idx:
+                return self.word2idx[form]
+        return None
+
+    def save(self, output_path: str) -> None:
+        """Write ``whitespacetokenizer_config.json``."""
+        settings = {
+            "vocab": self.vocab,
+            "stop_words": sorted(self.stop_words),
+            "do_lower_case": self.do_lower_case,
+        }
+        write_bytes(Path(output_path) / self._FILE, json.dumps(settings, ensure_ascii=False).encode())
+
+    @classmethod
+    def load(cls, input_path: str) -> WhitespaceTokenizer:
+        """Read ``whitespacetokenizer_config.json``."""
+        return cls(**read_json(Path(input_path) / cls._FILE))
+
+
+class TransformersTokenizerWrapper(WordTokenizer):
+    """A tokenizer of transformers in the place of one of words.
+
+    Args:
+        tokenizer: what ``AutoTokenizer.from_pretrained`` gives.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+
+    def set_vocab(self, vocab: Iterable[str]) -> None:
+        """Not possible: these tokenizers come with their words."""
+        raise NotImplementedError("a tokenizer of transformers comes with its vocabulary")
+
+    def get_vocab(self) -> list[str]:
+        """The tokens in the order of their numbers."""
+        numbers: dict[str, int] = self.tokenizer.get_vocab()
+        return sorted(numbers, key=numbers.__getitem__)
+
+    def tokenize(self, text: str) -> list[int]:
+        """Ids of a text, special tokens included."""
+        ids: list[int] = self.tokenizer.encode(text)
+        return ids
+
+    def save(self, output_path: str) -> None:
+        """Write the tokenizer's own files."""
+        self.tokenizer.save_pretrained(output_path)
+
+    @classmethod
+    def load(cls, input_path: str) -> TransformersTokenizerWrapper:
+        """Read them back."""
+        from transformers import AutoTokenizer
+
+        return cls(AutoTokenizer.from_pretrained(input_path, local_files_only=True))
