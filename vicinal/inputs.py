@@ -16,7 +16,10 @@ Result = TypeVar("Result")
 
 
 def explains_keywords(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Make an unknown keyword a TypeError that lists the valid ones and the one probably meant."""
+    """Make an unknown keyword a TypeError that lists the valid ones and the one probably meant.
+
+    ``inputs``, as the newest code of the field writes it, is taken for ``sentences``.
+    """
     valid = [
         name
         for name, parameter in inspect.signature(function).parameters.items()
@@ -27,6 +30,8 @@ def explains_keywords(function: Callable[Parameters, Result]) -> Callable[Parame
 
     @wraps(function)
     def wrapper(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        if "inputs" in kwargs and "sentences" in valid and "sentences" not in kwargs:
+            kwargs["sentences"] = kwargs.pop("inputs")
         for name in kwargs:
             if name not in valid:
                 near = difflib.get_close_matches(name, valid, 1)

@@ -65,9 +65,9 @@ class SearchPipeline:
 
             bi_encoder = SentenceTransformer(bi_encoder)
         if isinstance(cross_encoder, (str, os.PathLike)):
-            from vicinal.models.cross_encoder import CrossEncoder
+            from vicinal.models.cross_encoder import load_scorer
 
-            cross_encoder = CrossEncoder(cross_encoder)
+            cross_encoder = load_scorer(cross_encoder)
         if isinstance(corpus, str):
             raise InputTypeError("corpus is a single text; give a list of texts")
         self.bi_encoder: BiEncoder = bi_encoder

@@ -26,6 +26,7 @@ from vicinal.arrays import (
 )
 from vicinal.cores import available_cores
 from vicinal.errors import InputError
+from vicinal.lengths import hint_lengths
 from vicinal.products import Products, shares, spread
 from vicinal.similarity import SimilarityCallable, cos_sim, dot_score, pytorch_cos_sim
 from vicinal.topk import TopK
@@ -87,6 +88,8 @@ def semantic_search(
     ):
         if value < 1:
             raise InputError(f"{name} is {value}: it must be 1 or more")
+    if score_function is dot_score:
+        hint_lengths(query_embeddings, corpus_embeddings)
     known = score_function in (cos_sim, pytorch_cos_sim, dot_score)
     if not known or on_accelerator(query_embeddings, corpus_embeddings):
         return _search_with(

@@ -16,6 +16,7 @@ import numpy as np
 
 from vicinal.arrays import Embeddings, Matrix, check_finite, first_tensor, loaded_torch
 from vicinal.errors import InputError
+from vicinal.lengths import hint_lengths
 from vicinal.pairwise import (
     pairwise_cos_sim,
     pairwise_dot_score,
@@ -65,8 +66,11 @@ def pytorch_cos_sim(a: Embeddings, b: Embeddings) -> Any:
 def dot_score(a: Embeddings, b: Embeddings) -> Any:
     """Dot product of every row of ``a`` with every row of ``b``.
 
-    Args, shapes and errors are those of :func:`cos_sim`; the scores have no bounds.
+    Args, shapes and errors are those of :func:`cos_sim`; the scores have no bounds. Vectors fresh from a
+    model that compares by cosine get a :class:`vicinal.lengths.DotProductWarning`, once a model, if they are
+    not normalised.
     """
+    hint_lengths(a, b)
     tensor = first_tensor(a, b)
     if tensor is not None:
         x, y = two_tensors(a, b, tensor)

@@ -104,7 +104,7 @@ def test_rank(model: CrossEncoder) -> None:
     np.testing.assert_allclose([item["score"] for item in ranked], np.sort(expected)[::-1], atol=1e-6)
 
 
-def test_a_repeated_query_issplit_once(model: CrossEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_repeated_query_is_split_once(model: CrossEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
     split = model._texts.split
     monkeypatch.setattr(model._texts, "split", lambda texts: seen.extend(texts) or split(texts))

@@ -11,7 +11,20 @@ from typing import Annotated
 
 import typer
 
-from vicinal.cli import cache, distill, encode, groups, index, quantize, rerank, search, similarity
+from vicinal.cli import (
+    cache,
+    distill,
+    encode,
+    evaluate,
+    groups,
+    index,
+    quantize,
+    rerank,
+    run,
+    search,
+    similarity,
+    train,
+)
 from vicinal.cli.failures import GuardedGroup, set_up_process, show_tracebacks
 
 app = typer.Typer(
@@ -56,8 +69,11 @@ app.command("similarity")(similarity.similarity)
 app.command("mine")(groups.mine)
 app.command("cluster")(groups.cluster)
 app.command("rerank")(rerank.rerank)
+app.command("evaluate")(evaluate.evaluate)
 app.command("quantize")(quantize.quantize)
 app.command("distill")(distill.distill)
+app.command("train")(train.train)
+app.command("run")(run.run)
 app.command("models")(cache.models)
 app.command("download")(cache.download)
 app.add_typer(cache.app, name="cache")
@@ -65,6 +81,9 @@ app.add_typer(cache.app, name="cache")
 
 def main() -> None:
     """Run the command line of this process and exit."""
+    if sys.argv[1:2] == ["run"]:  # a script's output, signals and errors are its own
+        run.run_script(sys.argv[2:])
+        return
     set_up_process()
     arguments = sys.argv[1:]
     ours = arguments[: arguments.index("--")] if "--" in arguments else arguments

@@ -124,9 +124,9 @@ def _encoder(model: CachedModel, bench: bool) -> _Facts:
 
 
 def _reranker(model: CachedModel, bench: bool) -> _Facts:
-    from vicinal import CrossEncoder
+    from vicinal.models.cross_encoder import load_scorer
 
-    loaded = CrossEncoder(model.path)
+    loaded = load_scorer(model.path)
     rate = None
     if bench:
         pairs = [(_BENCH_TEXTS[0], text) for text in _BENCH_TEXTS]

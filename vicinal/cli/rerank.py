@@ -54,9 +54,9 @@ def rerank(
     if not query.strip():
         raise InputError("the query is blank")
     lines = filled_lines_of(file, field, format)
-    from vicinal import CrossEncoder
+    from vicinal.models.cross_encoder import load_scorer
 
-    scorer = CrossEncoder(model, dtype=dtype)
+    scorer = load_scorer(model, dtype)
     start = time.perf_counter()
     found = scorer.rank(query, [line.text for line in lines], top_k=top, return_documents=True)
     took = time.perf_counter() - start

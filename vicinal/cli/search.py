@@ -158,9 +158,9 @@ def search(
     with opened_to_read(db, model) as opened:
         reranker = None
         if rerank is not None:
-            from vicinal import CrossEncoder
+            from vicinal.models.cross_encoder import load_scorer
 
-            reranker = CrossEncoder(rerank)
+            reranker = load_scorer(rerank)
         asked = _Search(opened, top, chosen, where, reranker, candidates, as_json)
         if words is None:
             _converse(asked, db)

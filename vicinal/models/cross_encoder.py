@@ -25,7 +25,7 @@ from vicinal.models.activations import Activation, folder_activation, given_acti
 from vicinal.models.device import read_device
 from vicinal.models.loading import position_limit, read_options, read_spec, read_tokenizer
 from vicinal.models.pairs_of_texts import as_pairs
-from vicinal.models.sharing import Sharing
+from vicinal.models.sharing import Sharing, check_safe
 from vicinal.models.torch_side import TorchSide
 from vicinal.models.truncation import Truncations
 from vicinal.progress import progress_bar
@@ -375,17 +375,6 @@ class CrossEncoder(TorchSide, Sharing):
         fit(self, train_dataloader, loss_of(self, loss_fct, activation), evaluator, settings)
         self.head_is_new = False
 
-    def evaluate(self, evaluator: Any, output_path: str | os.PathLike[str] | None = None) -> Any:
-        """Call an evaluator with this model.
-
-        Args:
-            evaluator: called with ``(model, output_path)``.
-            output_path: the folder for its files, made if absent.
-        """
-        if output_path is not None:
-            Path(output_path).mkdir(parents=True, exist_ok=True)
-        return evaluator(self, None if output_path is None else os.fspath(output_path))
-
     # predict
 
     @explains_keywords
@@ -610,16 +599,26 @@ class CrossEncoder(TorchSide, Sharing):
             return found
         return self._spec.transformer.config
 
-    def save(self, path: str | os.PathLike[str], model_name: str | None = None) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        model_name: str | None = None,
+        create_model_card: bool = True,
+        *,
+        safe_serialization: bool = True,
+    ) -> None:
         """Write a model folder that Vicinal and sentence-transformers load.
 
         Args:
             path: the folder, made if absent; files of the same names are replaced.
             model_name: the title of the model card, default the folder's name.
+            create_model_card: write README.md.
+            safe_serialization: True; weights are written as safetensors only.
 
         Raises:
             InputError: ``path`` is a file.
         """
+        check_safe(safe_serialization)
         from vicinal.models.card import facts_of, write_card
         from vicinal.models.saving import save_cross_encoder
 
@@ -630,6 +629,8 @@ class CrossEncoder(TorchSide, Sharing):
             save_cross_encoder(self._spec, target, max_length=self.max_length)
         else:
             self._save_module(target)
+        if not create_model_card:
+            return
         labels = self.config.get("id2label") or {}
         facts = facts_of(
             self._spec,
@@ -672,3 +673,20 @@ def _says_head(spec: ModelSpec) -> bool:
     """Whether a folder says of itself that it has a classification head."""
     names = spec.transformer.config.get("architectures") or [""]
     return spec.model_type == "CrossEncoder" or str(names[0]).endswith("ForSequenceClassification")
+
+
+def load_scorer(name_or_path: str | os.PathLike[str], dtype: str = "auto") -> CrossEncoder:
+    """A cross-encoder that is to score at once, and so must have been trained.
+
+    Raises:
+        ModelFormatError: the folder holds no classification head, as a model for vectors does not.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NewHeadWarning)
+        scorer = CrossEncoder(name_or_path, dtype=dtype)
+    if scorer.head_is_new:
+        raise ModelFormatError(
+            f"{os.fspath(name_or_path)} has no classification head, so it scores nothing: give a cross-encoder such "
+            "as cross-encoder/ms-marco-MiniLM-L6-v2, or train one with CrossEncoder(...).fit(...)"
+        )
+    return scorer

@@ -12,6 +12,8 @@ from vicinal.tokens import TextTokenizer
 
 # Texts, characters of each, and calls that are looked at: a hint must cost next to nothing.
 _TEXTS, _CHARACTERS, _CALLS = 16, 200, 16
+# Letters that are needed at least; a foreign name is not worth a hint.
+_LETTERS = 10
 # The lost share from which a script counts as unknown. A vocabulary that was made from a language loses
 # less than 5 % of it.
 _LOST = 0.25
@@ -89,7 +91,7 @@ def _mostly_not_latin(texts: Sequence[str]) -> bool:
     letters = [letter for text in texts for letter in text if letter.isalpha()]
     # Up to U+024F and from U+1E00 to U+1EFF the letters are Latin ones.
     other = sum(letter > "\u024f" and not "\u1e00" <= letter <= "\u1eff" for letter in letters)
-    return 2 * other > len(letters)
+    return other >= _LETTERS and 2 * other > len(letters)
 
 
 def _letter_or_space(letter: str) -> str:

@@ -60,6 +60,7 @@ def save_folder(
     dimension: int,
     tokenizer_settings: Mapping[str, str],
     model_name: str | None,
+    card: bool = True,
 ) -> None:
     """Write ``spec`` and the settings to ``target``, a folder that other libraries load too.
 
@@ -92,7 +93,8 @@ def save_folder(
         similarity=similarity_fn_name,
         prompts=prompts,
     )
-    write_card(target, facts, original=spec.folder)
+    if card:
+        write_card(target, facts, original=spec.folder)
 
 
 def save_modules(
@@ -107,11 +109,13 @@ def save_modules(
     tokenizer_settings: Mapping[str, str],
     model_name: str | None,
     record: TrainingRecord | None = None,
+    card: bool = True,
 ) -> None:
     """Write torch modules as they are now, and the settings, to ``target``.
 
     Args:
         record: how they were trained, for the card.
+        card: whether README.md is wanted.
 
     Raises:
         InputError: ``target`` is a file.
@@ -137,7 +141,8 @@ def save_modules(
         similarity=similarity_fn_name,
         prompts=dict(prompts),
     )
-    write_card(target, facts, record)
+    if card:
+        write_card(target, facts, record)
 
 
 def _extra(

@@ -33,7 +33,7 @@ from vicinal.models.loading import (
 )
 from vicinal.models.renewal import Renewal
 from vicinal.models.results import Precision, as_tensors, converted, normalize, quantized
-from vicinal.models.sharing import Sharing
+from vicinal.models.sharing import Sharing, check_safe
 from vicinal.models.truncation import Truncations
 from vicinal.progress import progress_bar
 from vicinal.tokens import TextTokenizer
@@ -750,13 +750,28 @@ class SentenceTransformer(Renewal, Adapters, Sharing):
 
     # saving
 
-    def save(self, path: str | os.PathLike[str], model_name: str | None = None) -> None:
+    @classmethod
+    def load(cls, input_path: str | os.PathLike[str]) -> SentenceTransformer:
+        """The same as ``SentenceTransformer(input_path)``, as old code writes it."""
+        return cls(input_path)
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        model_name: str | None = None,
+        create_model_card: bool = True,
+        *,
+        safe_serialization: bool = True,
+    ) -> None:
         """Write a model folder that Vicinal and sentence-transformers load.
 
         Args:
             path: the folder, made if absent; files of the same names are replaced.
             model_name: the title of the model card, default the folder's name.
+            create_model_card: write README.md.
+            safe_serialization: True; weights are written as safetensors only.
         """
+        check_safe(safe_serialization)
         from vicinal.models.saving import save_folder, save_modules
 
         if self._module is not None:
@@ -771,6 +786,7 @@ class SentenceTransformer(Renewal, Adapters, Sharing):
                 tokenizer_settings=self._texts.sides,
                 model_name=model_name,
                 record=self.training_record,
+                card=create_model_card,
             )
             return
         save_folder(
@@ -784,6 +800,7 @@ class SentenceTransformer(Renewal, Adapters, Sharing):
             dimension=self._dimension,
             tokenizer_settings=self._texts.sides,
             model_name=model_name,
+            card=create_model_card,
         )
 
     save_pretrained = save

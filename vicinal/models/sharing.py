@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vicinal.errors import InputError
@@ -14,6 +15,17 @@ if TYPE_CHECKING:
 
 class Sharing:
     """Base of the models."""
+
+    def evaluate(self, evaluator: Any, output_path: str | os.PathLike[str] | None = None) -> Any:
+        """Call an evaluator with this model.
+
+        Args:
+            evaluator: called with ``(model, output_path)``.
+            output_path: the folder for its files, made if absent.
+        """
+        if output_path is not None:
+            Path(output_path).mkdir(parents=True, exist_ok=True)
+        return evaluator(self, None if output_path is None else os.fspath(output_path))
 
     def push_to_hub(
         self,
@@ -75,3 +87,13 @@ class Sharing:
     def stop_multi_process_pool(pool: WorkerPool) -> None:
         """End the workers of a pool."""
         pool.close()
+
+
+def check_safe(safe_serialization: bool) -> None:
+    """Refuse to write pickles.
+
+    Raises:
+        InputError: ``safe_serialization`` is False.
+    """
+    if not safe_serialization:
+        raise InputError("safe_serialization=False: weights are written as safetensors only; leave it out")

@@ -117,6 +117,7 @@ class SentenceTransformerTrainer(Trainer):
         self.scores = Scores(self._run_evaluator, evaluator)
         self._sampler: Any = None
         self._checked = False
+        self._ready = False
         super().__init__(
             model=None if model is None else self.trained_model(model),
             args=args,
@@ -135,6 +136,50 @@ class SentenceTransformerTrainer(Trainer):
         if data_collator is None:
             self.data_collator = self.make_collator(self.plans or self.eval_plans)
         self.add_callback(_Moments(self))
+        self._ready = True
+
+    # what may be assigned between making the trainer and train(), as SetFit does
+
+    @property
+    def train_dataset(self) -> Any:
+        """The rows to train on; data in every form that the argument takes may be assigned."""
+        return self._train_rows
+
+    @train_dataset.setter
+    def train_dataset(self, data: Any) -> None:
+        if self._ready:
+            self.sources = read_sources(data, "train_dataset")
+            self.plans = {
+                name: self._plan(name, each, "train_dataset") for name, each in self.sources.items()
+            }
+            data = joined_rows(self.sources, self.plans)
+            self._checked = False
+        self._train_rows = data
+
+    @property
+    def eval_dataset(self) -> Any:
+        """The data that are evaluated on; data in every form that the argument takes may be assigned."""
+        return self._eval_data
+
+    @eval_dataset.setter
+    def eval_dataset(self, data: Any) -> None:
+        if self._ready:
+            self.eval_sources = read_sources(data, "eval_dataset")
+            self.eval_plans = {
+                name: self._plan(name, each, "eval_dataset") for name, each in self.eval_sources.items()
+            }
+            self._checked = False
+        self._eval_data = data
+
+    @property
+    def loss(self) -> LossLike | Mapping[str, LossLike]:
+        """The loss, or the losses by data set, as given; another may be assigned."""
+        return self._given_loss
+
+    @loss.setter
+    def loss(self, given: LossLike | Mapping[str, LossLike]) -> None:
+        self._given_loss = given
+        self.model = self.model_wrapped = self.trained_model(self.owner)
 
     # what a trainer of other models overrides
 

@@ -61,7 +61,7 @@ class Loss(nn.Module, ABC):  # type: ignore[misc, unused-ignore]
 
         Args:
             sentence_features: a dictionary of tensors for each column of texts, as the model reads it.
-            labels: (n,) or (n, k); None for a loss without labels.
+            labels: (n,) or (n, k), also as an array or a list; None for a loss without labels.
 
         Returns:
             A scalar, float32 (float64 if the embeddings are).
@@ -88,7 +88,10 @@ class Loss(nn.Module, ABC):  # type: ignore[misc, unused-ignore]
             InputError: the number of columns or the labels' shape cannot be meant for this loss.
         """
         self.check_columns(len(embeddings))
+        embeddings = [torch.as_tensor(each) for each in embeddings]
         rows = len(embeddings[0])
+        if labels is not None:
+            labels = torch.as_tensor(labels, device=embeddings[0].device)
         if self.labels == "none":
             labels = None
         elif labels is None:

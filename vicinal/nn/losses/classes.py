@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vicinal.errors import InputError
+from vicinal.errors import InputError, InputTypeError
 from vicinal.inputs import check_positive
 from vicinal.nn.losses.base import Loss
 from vicinal.nn.losses.embed import Features
@@ -23,7 +23,7 @@ class SoftmaxLoss(Loss):
 
     Args:
         model: the model to train.
-        embedding_dimension: the dimension of its embeddings.
+        embedding_dimension: the dimension of its embeddings; ``sentence_embedding_dimension`` is its old name.
         num_labels: number of classes.
         concatenation_sent_rep: the classifier sees both embeddings.
         concatenation_sent_difference: it sees the absolute difference.
@@ -53,14 +53,21 @@ url={https://arxiv.org/abs/1908.10084}}"""
     def __init__(
         self,
         model: Any,
-        embedding_dimension: int,
-        num_labels: int,
+        embedding_dimension: int | None = None,
+        num_labels: int | None = None,
         concatenation_sent_rep: bool = True,
         concatenation_sent_difference: bool = True,
         concatenation_sent_multiplication: bool = False,
         loss_fct: Callable[[Tensor, Tensor], Tensor] | None = None,
+        *,
+        sentence_embedding_dimension: int | None = None,
     ) -> None:
         super().__init__(model)
+        embedding_dimension = (
+            sentence_embedding_dimension if embedding_dimension is None else embedding_dimension
+        )
+        if embedding_dimension is None or num_labels is None:
+            raise InputTypeError("SoftmaxLoss needs embedding_dimension and num_labels, both whole numbers")
         check_positive(embedding_dimension, "embedding_dimension")
         check_positive(num_labels, "num_labels")
         parts = 2 * concatenation_sent_rep + concatenation_sent_difference + concatenation_sent_multiplication

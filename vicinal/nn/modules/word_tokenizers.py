@@ -43,7 +43,7 @@ class WhitespaceTokenizer(WordTokenizer):
 
     Args:
         vocab: the words.
-        stop_words: left out wherever they stand; default punctuation. (sentence-transformers' default also has 353
+        stop_words: left out wherever they stand; default punctuation. (sentence-transformers' default also has
             English function words; a folder that it saved brings them along.)
         do_lower_case: lower the text first.
     """

@@ -1,0 +1,202 @@
+"""Hints that are given once: dot products of vectors that are not normalised, and scripts that a model never saw."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import pickle
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tinyfolder import make_folder
+
+from vicinal import SentenceTransformer, lengths, util
+from vicinal.lengths import DotProductWarning
+from vicinal.models.hints import UnknownScriptWarning, lost_share
+
+TEXTS = ["the cat sat", "hello world", "a query", "the dog", "search on the mat"]
+
+
+@pytest.fixture
+def model(plain_path: Path) -> SentenceTransformer:
+    return SentenceTransformer(str(plain_path), dtype="float32")
+
+
+# dot products
+
+
+def test_the_hint_is_given_once(model: SentenceTransformer) -> None:
+    vectors, query = model.encode(TEXTS), model.encode("the cat")
+    with pytest.warns(
+        DotProductWarning, match=r"of different lengths .*util\.cos_sim.*normalize_emb"
+    ) as caught:
+        scores = util.dot_score(query, vectors)
+    assert caught[0].filename == __file__
+    np.testing.assert_allclose(scores, query[None] @ vectors.T, rtol=1e-6)
+    util.dot_score(query, vectors)  # a second warning would be an error
+    util.dot_score(query, model.encode(TEXTS))
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda query, rows: util.semantic_search(query, rows, score_function=util.dot_score),
+        lambda query, rows: util.pairwise_dot_score(rows, rows),
+        lambda query, rows: util.dot_score(rows[1:3], rows[2]),
+        lambda query, rows: util.dot_score(query.copy(), rows.reshape(-1, 16)),
+    ],
+)
+def test_where_it_is_given(model: SentenceTransformer, use: object) -> None:
+    with pytest.warns(DotProductWarning):
+        use(model.encode("the cat"), model.encode(TEXTS))
+
+
+@pytest.mark.torch
+def test_tensors_too(model: SentenceTransformer) -> None:
+    pytest.importorskip("torch")
+    rows = model.encode(TEXTS, convert_to_tensor=True)
+    with pytest.warns(DotProductWarning):
+        util.dot_score(rows[0], rows)
+
+
+def test_a_model_made_for_it_gets_none(plain_path: Path, tmp_path: Path) -> None:
+    for model in (
+        SentenceTransformer(str(plain_path), similarity_fn_name="dot"),
+        SentenceTransformer(make_folder(tmp_path / "unit")),  # normalises by itself
+    ):
+        vectors = model.encode(TEXTS)
+        util.dot_score(vectors, vectors)
+        model.similarity(vectors, vectors)
+
+
+def test_what_is_no_mistake_gets_none(model: SentenceTransformer) -> None:
+    vectors = model.encode(TEXTS, normalize_embeddings=True)
+    util.dot_score(vectors, vectors)
+    util.cos_sim(model.encode(TEXTS), model.encode(TEXTS))
+    util.semantic_search(model.encode("the cat"), model.encode(TEXTS))
+    rows = np.random.default_rng(0).standard_normal((5, 16))  # of nobody knows which model
+    util.dot_score(rows, rows)
+    scaled = np.array(model.encode(TEXTS))
+    scaled /= np.linalg.norm(scaled, axis=1, keepdims=True)
+    util.dot_score(scaled, scaled)
+
+
+def test_nothing_is_kept_alive(model: SentenceTransformer) -> None:
+    gc.collect()
+    before = len(lengths._origins)
+    vectors = model.encode(TEXTS)
+    assert len(lengths._origins) == before + 1
+    del vectors
+    gc.collect()
+    assert len(lengths._origins) == before
+
+
+# scripts
+
+
+FOREIGN = {
+    "Russian": "Сегодня мы гуляли в парке, погода была прекрасной",
+    "Greek": "Σήμερα περπατήσαμε στο πάρκο και ο καιρός ήταν καλός",
+    "Arabic": "ذهبنا اليوم في نزهة في الحديقة",
+    "Hebrew": "היום טיילנו בפארק ומזג האוויר היה נפלא",
+    "Hindi": "आज हम पार्क में टहलने गए",
+    "Bengali": "আজ আমরা পার্কে হাঁটতে গিয়েছিলাম",
+    "Tamil": "இன்று நாங்கள் பூங்காவில் நடந்தோம்",
+    "Thai": "วันนี้เราไปเดินเล่นในสวนสาธารณะ",
+    "Chinese": "我们今天去公园散步,天气非常好",
+    "Japanese": "私たちは今日公園を散歩しました",
+    "Korean": "우리는 오늘 공원에서 산책을 했습니다",
+    "Georgian": "დღეს პარკში ვისეირნეთ",
+    "Amharic": "ዛሬ በፓርኩ ውስጥ ተጓዝን",
+}
+KNOWN = [
+    "We went for a walk in the park.",
+    "Der größte Bär aß süße Äpfel über Öl.",
+    "Crème brûlée à la française, déjà vu.",
+    "Tiếng Việt có nhiều dấu thanh điệu.",
+    "😀😀 🎉",
+    "E = mc², α ≈ 1/137",
+    "Рим",  # too little to judge by
+    "",
+]
+
+
+@pytest.fixture(scope="module")
+def english() -> SentenceTransformer:
+    return SentenceTransformer("vicinal-mini")
+
+
+@pytest.mark.parametrize("script", FOREIGN)
+def test_a_script_without_words(english: SentenceTransformer, script: str) -> None:
+    model = copy.copy(english)
+    model.__dict__.pop("hints", None)
+    with pytest.warns(UnknownScriptWarning, match="not to have learnt this script.*multilingual") as caught:
+        model.encode(FOREIGN[script])
+    assert caught[0].filename == __file__
+    model.encode(list(FOREIGN.values()))  # once a model
+
+
+@pytest.mark.parametrize("text", KNOWN)
+def test_texts_that_get_no_hint(english: SentenceTransformer, text: str) -> None:
+    model = copy.copy(english)
+    model.__dict__.pop("hints", None)
+    model.encode(text)
+    model.encode([text, text])
+    model.encode([text, "plain", FOREIGN["Russian"], "plain", "plain"])  # a foreign text among many
+
+
+def test_iterators_and_cross_encoders(english: SentenceTransformer, shared_dir: Path) -> None:
+    from vicinal import CrossEncoder
+
+    model = copy.copy(english)
+    model.__dict__.pop("hints", None)
+    with pytest.warns(UnknownScriptWarning):
+        assert len(list(model.encode_iter([FOREIGN["Greek"]] * 3))) == 3
+    scorer = CrossEncoder(str(shared_dir / "models" / "cross-encoder-stsb"))
+    with pytest.warns(UnknownScriptWarning):
+        scorer.predict([(FOREIGN["Korean"], FOREIGN["Korean"])])
+
+
+def test_a_vocabulary_that_has_the_words() -> None:
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+    from vicinal.tokens import TextTokenizer
+
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(strip_accents=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    texts = [*FOREIGN.values()] * 3
+    tokenizer.train_from_iterator(
+        texts, trainers.WordPieceTrainer(vocab_size=2000, special_tokens=["[UNK]"], show_progress=False)
+    )
+    ours = TextTokenizer(tokenizer, max_length=64)
+    for text in FOREIGN.values():
+        assert lost_share([text], ours) < 0.1, text
+
+
+def test_the_number_of_looks_is_bounded(
+    english: SentenceTransformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, looks = copy.copy(english), []
+    model.__dict__.pop("hints", None)
+
+    def none_lost(texts: object, tokenizer: object) -> float:
+        looks.append(texts)
+        return 0.0
+
+    monkeypatch.setattr("vicinal.models.hints.lost_share", none_lost)
+    for _ in range(40):
+        model.encode(FOREIGN["Greek"])
+    assert len(looks) == 16
+
+
+def test_hints_survive_pickling(model: SentenceTransformer) -> None:
+    with warnings.catch_warnings(record=True):
+        warnings.simplefilter("always")
+        model.encode(FOREIGN["Russian"])
+        vectors = model.encode(TEXTS)
+        util.dot_score(vectors, vectors)
+    again = pickle.loads(pickle.dumps(model))
+    assert not again.hints.lengths and not again.hints.script_looks

@@ -1,0 +1,226 @@
+"""Which submodules ``sentence_transformers`` has, in the layouts of all years, and where their names live here.
+
+The package changed its layout twice (a file a class; then ``sentence_transformer/``, ``cross_encoder/`` and
+``base/``). A path is known if its parts are known words in a known place, or if it ends in the name of a class
+that its parent holds (``losses.CosineSimilarityLoss``, a file of that class alone).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+PACKAGE = "sentence_transformers"
+
+#: The release whose names and paths are offered.
+VERSION = "6.2.0"
+
+# What the folder of each kind of model holds.
+_KIND = (
+    "data_collator",
+    "evaluation",
+    "fit_mixin",
+    "losses",
+    "model",
+    "model_card",
+    "modules",
+    "trainer",
+    "training_args",
+)
+
+# First word of a path -> words that may follow; files of one class are not listed.
+_WORDS: dict[str, tuple[str, ...]] = {
+    "backend": ("load", "optimize", "quantize", "utils"),
+    "base": (
+        "data_collator",
+        "evaluation",
+        "losses",
+        "model",
+        "model_card",
+        "modules",
+        "peft_mixin",
+        "sampler",
+        "trainer",
+        "training_args",
+    ),
+    "cross_encoder": (*_KIND, "util"),
+    "data_collator": (),
+    "datasets": (),
+    "evaluation": (),
+    "fit_mixin": (),
+    "losses": (),
+    "model_card": (),
+    "models": ("tokenizer",),
+    "multi_vector_encoder": _KIND,
+    "peft_mixin": (),
+    "quantization": (),
+    "readers": (),
+    "sampler": (),
+    "sentence_transformer": (*_KIND, "datasets", "readers"),
+    "similarity_functions": (),
+    "sparse_encoder": (*_KIND, "callbacks", "search_engines"),
+    "trainer": (),
+    "training_args": (),
+    "util": (
+        "dataset",
+        "decorators",
+        "distributed",
+        "environment",
+        "file_io",
+        "hard_negatives",
+        "logging",
+        "misc",
+        "quantization",
+        "retrieval",
+        "similarity",
+        "tensor",
+    ),
+}
+
+# What the package itself exports.
+_TOP = (
+    "CrossEncoder",
+    "CrossEncoderModelCardData",
+    "CrossEncoderTrainer",
+    "CrossEncoderTrainingArguments",
+    "DefaultBatchSampler",
+    "InputExample",
+    "LoggingHandler",
+    "MultiDatasetDefaultBatchSampler",
+    "ParallelSentencesDataset",
+    "SentenceTransformer",
+    "SentenceTransformerModelCardData",
+    "SentenceTransformerTrainer",
+    "SentenceTransformerTrainingArguments",
+    "SentencesDataset",
+    "SimilarityFunction",
+    "mine_hard_negatives",
+    "quantize_embeddings",
+    "resolve_ids",
+)
+
+# Word of a path -> the modules that hold its names; under cross_encoder the second table goes first.
+_HOMES = {
+    "datasets": ("vicinal.datasets",),
+    "evaluation": ("vicinal.evaluation",),
+    "losses": ("vicinal.losses",),
+    "models": ("vicinal.models",),
+    "modules": ("vicinal.models",),
+    "quantization": ("vicinal.quantization",),
+    "readers": ("vicinal.readers",),
+    "similarity_functions": ("vicinal.similarity",),
+    "util": ("vicinal.util",),
+}
+_CROSS_HOMES = {
+    "evaluation": ("vicinal.cross_encoder.evaluation",),
+    "losses": ("vicinal.cross_encoder.losses",),
+}
+# Where a name is looked for in the end.
+_EVERYWHERE = (
+    "vicinal",
+    "vicinal.training",
+    "vicinal.logging_handler",
+    "vicinal.util",
+    "vicinal.quantization",
+    "vicinal.similarity",
+    "vicinal.datasets",
+    "vicinal.readers",
+    "vicinal.evaluation",
+    "vicinal.models",
+    "vicinal.losses",
+    "vicinal.cross_encoder",
+)
+
+
+def homes(path: str) -> tuple[str, ...]:
+    """The modules of Vicinal where the names of a submodule live, the likeliest first.
+
+    Args:
+        path: the submodule without the package's name, ``""`` for the package itself.
+    """
+    words = path.split(".") if path else []
+    found: list[str] = []
+    if "cross_encoder" in words:
+        for word in words:
+            found += _CROSS_HOMES.get(word, ())
+        found.append("vicinal.cross_encoder")
+    for word in words:
+        found += _HOMES.get(word, ())
+    return tuple(dict.fromkeys([*found, *_EVERYWHERE]))
+
+
+def exists(path: str) -> bool:
+    """Whether ``sentence_transformers.<path>`` is a submodule in any layout."""
+    words = path.split(".")
+    if words[0] not in _WORDS:
+        return len(words) == 1 and is_class(lookup("", words[0]))
+    if len(words) == 1:
+        return True
+    parent, last = ".".join(words[:-1]), words[-1]
+    if last in _WORDS[words[0]] and len(words) == 2:
+        return True
+    if not exists(parent):
+        return False
+    if last == "tokenizer" and words[-2] == "modules":
+        return True
+    return is_class(lookup(parent, last)) or is_class(lookup(parent, _camel(parent, last)))
+
+
+def _camel(parent: str, name: str) -> str:
+    """The class that the newest layout keeps in a file: ``losses.cosine_similarity`` -> CosineSimilarityLoss."""
+    ending = {"losses": "Loss", "evaluation": "Evaluator"}.get(parent.rpartition(".")[2], "")
+    wanted = (name.replace("_", "") + ending).lower()
+    for home in homes(parent):
+        for known in _names(home):
+            if known.lower() in (wanted, wanted.removesuffix(ending.lower())):
+                return known
+    return name
+
+
+def _names(home: str) -> list[str]:
+    try:
+        return dir(import_module(home))
+    except ImportError:
+        return []
+
+
+def is_class(value: Any) -> bool:
+    """Whether a value found by :func:`lookup` is one that a file may be named after."""
+    return isinstance(value, type) and value is not Missing
+
+
+class Missing:
+    """What :func:`lookup` gives where there is no such name."""
+
+
+def lookup(path: str, name: str) -> Any:
+    """The value of a name in a submodule; :class:`Missing` (the class itself) if Vicinal has none.
+
+    Raises:
+        MissingExtraError: the name is there and needs a package that is not installed.
+    """
+    if name.startswith("_"):
+        return Missing
+    for home in homes(path):
+        try:
+            module = import_module(home)
+        except ModuleNotFoundError as error:
+            if error.name is not None and home.startswith(error.name):
+                continue
+            raise
+        try:
+            value = getattr(module, name)
+        except AttributeError:
+            continue
+        if not isinstance(value, ModuleType):  # submodules are found by their path
+            return value
+    return Missing
+
+
+def names(path: str) -> list[str]:
+    """The names of a submodule that Vicinal has: what ``from ... import *`` brings."""
+    if not path:
+        return [name for name in _TOP if lookup("", name) is not Missing]
+    home = import_module(homes(path)[0])
+    return [name for name in getattr(home, "__all__", dir(home)) if not name.startswith("_")]
