@@ -22,8 +22,10 @@ _BEHIND_PADDING = frozenset({"camembert", "mpnet", "roberta", "xlm-roberta"})
 _ATTENTIONS = frozenset({"eager", "sdpa"})
 _INPUTS = frozenset({"attention_mask", "input_ids", "token_type_ids"})
 # Rows are this wide or a multiple of it. oneDNN makes and keeps a kernel for every shape it meets: with rows as
-# long as the longest text each batch brought a new one, and memory grew by 5 MiB a step.
-_WIDTH = 64
+# long as the longest text each batch brought a new one, and memory grew by 5 MiB a step. Few tokens would not
+# fill such rows.
+_WIDTH, _NARROW = 64, 8
+_FEW = 4 * _WIDTH
 # Rows that are filled more than this are left as they are: the sorting would cost what it saves.
 _FULL = 0.85
 
@@ -86,7 +88,7 @@ def packs(config: Any, inputs: Features) -> bool:
         return False
     real = mask != 0
     count = int(real.sum())
-    width = _width(int(real.sum(1).max()))
+    width = _width(int(real.sum(1).max()), count)
     # Left padding shifts the positions of some architectures.
     return (
         bool(real[:, 0].all())
@@ -95,8 +97,9 @@ def packs(config: Any, inputs: Features) -> bool:
     )
 
 
-def _width(longest: int) -> int:
-    return -(-longest // _WIDTH) * _WIDTH
+def _width(longest: int, tokens: int) -> int:
+    step = _WIDTH if tokens >= _FEW else _NARROW
+    return -(-longest // step) * step
 
 
 def packed_vectors(model: Any, inputs: Features) -> Tensor:
@@ -133,7 +136,7 @@ def pack(mask: Tensor) -> Packing:
         mask: (n, length), 1 at the tokens of each text, which start at the left.
     """
     lengths = mask.sum(1).tolist()
-    width = _width(max(lengths))
+    width = _width(max(lengths), sum(lengths))
     room: list[int] = []
     starts = [0] * len(lengths)
     for text in sorted(range(len(lengths)), key=lambda text: -lengths[text]):
