@@ -1,4 +1,4 @@
-"""Data sets and loaders of old code, for ``fit``: NoDuplicatesDataLoader, SentencesDataset."""
+"""Data sets and loaders of old code, for ``fit``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Any
 
 from vicinal.errors import InputError
 from vicinal.inputs import check_positive
+from vicinal.parallel_sentences import ParallelSentencesDataset
+
+__all__ = ["NoDuplicatesDataLoader", "ParallelSentencesDataset", "SentencesDataset"]
 
 
 class SentencesDataset:

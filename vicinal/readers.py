@@ -16,6 +16,12 @@ from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
 from vicinal.errors import InputError
+from vicinal.example_readers import LabelSentenceReader as LabelSentenceReader
+from vicinal.example_readers import NLIDataReader as NLIDataReader
+from vicinal.example_readers import PairedFilesReader as PairedFilesReader
+from vicinal.example_readers import STSBenchmarkDataReader as STSBenchmarkDataReader
+from vicinal.example_readers import STSDataReader as STSDataReader
+from vicinal.example_readers import TripletReader as TripletReader
 from vicinal.input_example import InputExample as InputExample
 
 Format = Literal["txt", "jsonl", "csv", "tsv"]
