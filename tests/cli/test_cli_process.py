@@ -25,6 +25,8 @@ COMMANDS = [
     ["mine"],
     ["cluster"],
     ["rerank"],
+    ["evaluate"],
+    ["train"],
     ["quantize"],
     ["models"],
     ["download"],

@@ -112,7 +112,9 @@ def evaluate(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure how good a model is on data with known answers.
+    """Measure how good a model is.
+
+    The data come with known answers.
 
     sts: correlation of the similarities with the scores. classification: the best threshold. triplets: how
     often the positive is nearer. retrieval and rerank: nDCG, MRR, MAP, recall. The marked figure is the one

@@ -20,7 +20,10 @@ def run(
         bool, typer.Option("--keep-real", help="Where sentence-transformers is installed, leave it alone.")
     ] = False,
 ) -> None:
-    """Run a script in which sentence_transformers means Vicinal."""
+    """Run old code on Vicinal, unchanged.
+
+    ``sentence_transformers`` means Vicinal in the script and in the processes that it starts.
+    """
     run_script([*(["--keep-real"] if keep_real else []), script, *(arguments or [])])
 
 

@@ -77,6 +77,7 @@ def train(
         typer.Option(
             "--loss",
             "-l",
+            metavar="LOSS",
             help="cosine, cosent, angle: scored pairs. ranking, cached-ranking: pairs that belong together. triplet: "
             "anchor, positive, negative. contrastive: pairs with 0 or 1. softmax: pairs with a class. "
             "binary-cross-entropy: scored pairs, for --cross-encoder.",
@@ -124,7 +125,7 @@ def train(
         bool, typer.Option("--float32", help="Compute in float32 where bfloat16 would be quicker.")
     ] = False,
 ) -> None:
-    """Fine-tune a model on labelled data.
+    """Fine-tune a model on labelled texts.
 
     Writes the trained model, training_log.csv and training_curves.png to --output. With --eval the score
     before and after is printed, and the best model seen is the one that is kept.
