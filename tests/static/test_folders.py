@@ -134,7 +134,9 @@ def test_the_usual_options(static_folder: Path) -> None:
     found = model.encode("cat", output_value=None)
     assert found["input_ids"].tolist() == [6] and (found["sentence_embedding"] == rows()[6]).all()
     assert model.count_tokens(["", "cats"]) == [0, 2]
-    assert model.tokenize(["cat the", ""])["attention_mask"].tolist() == [[1, 1], [0, 0]]
+    features = model.tokenize(["cat the", "", "dog"])
+    assert features["offsets"].tolist() == [0, 2, 2]
+    assert features["input_ids"].tolist() == [VOCABULARY.index(word) for word in ("cat", "the", "dog")]
 
 
 def test_long_texts_are_not_cut_unless_asked(static_folder: Path) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vicinal import batching
-from vicinal.config import TransformerSpec
+from vicinal.config import StaticEmbeddingSpec, TransformerSpec
 from vicinal.errors import InputTypeError
 from vicinal.inputs import as_texts
 
@@ -17,7 +18,11 @@ from vicinal.inputs import as_texts
 def tokenize(model: Any, texts: str | Iterable[Any], task: str | None = None) -> dict[str, Any]:
     """See ``SentenceTransformer.tokenize``."""
     given = [texts] if isinstance(texts, str) else list(texts)
-    own = task is not None or model._module is not None or not isinstance(model._spec.source, TransformerSpec)
+    source = model._spec.source
+    if task is None and model._module is None and isinstance(source, StaticEmbeddingSpec):
+        found = model._texts(as_texts(given, "texts")[0])  # all texts in one row, and where each begins
+        return _given({"input_ids": found.ids, "offsets": found.starts[:-1]})
+    own = task is not None or model._module is not None or not isinstance(source, TransformerSpec)
     if own and ("torch" in sys.modules or not hasattr(model._texts, "pairs")):
         return _by_module(model.module[0], given, task)
     given = [next(iter(each.values())) if isinstance(each, Mapping) else each for each in given]
@@ -35,6 +40,11 @@ def tokenize(model: Any, texts: str | Iterable[Any], task: str | None = None) ->
         width = batch.input_ids.shape[1]
         places = (np.arange(width)[None, :] - (width - batch.lengths)[:, None]) % width
         features = {name: np.take_along_axis(each, places, 1) for name, each in features.items()}
+    return _given(features)
+
+
+def _given(features: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    """Whole numbers, as tensors where the caller has imported torch."""
     arrays = {name: each.astype(np.int64) for name, each in features.items()}
     if "torch" not in sys.modules:
         return arrays

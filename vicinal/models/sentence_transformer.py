@@ -594,7 +594,8 @@ class SentenceTransformer(Renewal, Adapters, Sharing):
         """What the model's first module reads, cut to ``max_seq_length`` and padded to the longest text.
 
         For a transformer: ``input_ids`` and ``attention_mask``, ``(n, length)`` int64, and ``token_type_ids``
-        for pairs. These are torch tensors in a process that has imported torch, else arrays.
+        for pairs. For a static model: ``input_ids`` ``(total,)``, all texts in one row, and ``offsets`` ``(n,)``, where
+        each begins. These are torch tensors in a process that has imported torch, else arrays.
 
         Args:
             texts: texts, or pairs of texts, or dictionaries of one text.
