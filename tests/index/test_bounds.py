@@ -49,6 +49,7 @@ def eager(monkeypatch):
     monkeypatch.setattr(vectors, "BLOCK_BYTES", 1)
     monkeypatch.setattr(vectors, "SURVIVORS_SHARE", 2.0)
     monkeypatch.setattr(module, "STEP", 64)
+    monkeypatch.setattr(module, "PATIENCE", 1)
 
 
 @pytest.mark.parametrize("dimension", [1, 31, 32, 100, 256])
@@ -74,14 +75,15 @@ def test_codes_are_as_near_as_their_radius_says(scale):
 
 
 @pytest.mark.parametrize("dimension", [7, 64, 256])
-def test_no_product_exceeds_its_bound_and_bounds_are_near(dimension):
+def test_no_product_exceeds_its_bound_and_bounds_are_near(dimension, monkeypatch):
     matrix = unit(5000, dimension, 3)
     matrix[17] = 0
     memory = Memory(dimension, "float32")
     memory.append(stored(matrix))
+    monkeypatch.setattr(module, "PATIENCE", 1)
     bounds = Bounds(dimension, len(memory.view(0, 0).blocks[0]))
     blocks = memory.view(0, 0).blocks
-    assert bounds.upper(matrix[0], blocks, 5000) is None  # asked once
+    assert bounds.upper(matrix[0], blocks, 5000) is None  # patience
     assert bounds.upper(matrix[0], blocks, 5000) is None  # the runtime is loaded
     for query in [*unit(20, dimension, 4), matrix[3], -matrix[3], 1000 * matrix[4], 1e-6 * matrix[5]]:
         query = query.astype(np.float32)

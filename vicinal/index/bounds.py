@@ -36,6 +36,9 @@ GROUP = 32
 STEP = 4096
 # Vectors far from length 1 would overflow or vanish in float32: such are scanned in full.
 LARGE, SMALL = 1e15, 1e-15
+# So many queries go without: loading OpenVINO takes a second or two where nothing else needed it, and coding a
+# block 0.15 s, which only a process that asks often gets back.
+PATIENCE = 16
 _SLICE = 2048  # rows coded at a time, so that they stay in the cache
 _THREADS = 8  # more do not read memory faster
 
@@ -65,7 +68,7 @@ class Bounds:
         self._block_rows = block_rows
         self._pieces: list[_Piece] = []
         self._lock = threading.Lock()
-        self._asked = False
+        self._asked = 0
         self._pause = self._waiting = 0
         self._trusted = platform.machine().lower() in ("x86_64", "amd64")  # where OpenVINO has the kernel
         self._query = np.zeros((1, -(-dimension // GROUP) * GROUP), np.float32)
@@ -89,8 +92,8 @@ class Bounds:
     def upper(self, query: Floats, blocks: tuple[Floats, ...], n: int) -> Floats | None:
         """A number for each row that its dot product with ``query``, computed in float32, does not exceed.
 
-        The first call does nothing, the second loads what is needed; each later one codes at most one
-        block more, and takes the exact products of rows without codes.
+        The first :data:`PATIENCE` calls do nothing, the next loads what is needed; each later one codes at most
+        one block more, and takes the exact products of rows without codes.
 
         Args:
             query: ``(d,)``.
@@ -107,8 +110,8 @@ class Bounds:
             if self._waiting:
                 self._waiting -= 1
                 return None
-            if not self._asked:  # a process that asks once should not pay for a second time
-                self._asked = True
+            if self._asked < PATIENCE:
+                self._asked += 1
                 return None
             self._extend(blocks, n)
             return self._upper(query, norm, blocks, n) if self._trusted and self._pieces else None
