@@ -255,20 +255,18 @@ class CrossEncoder(TorchSide, Sharing):
                 )
                 self._texts, self._engine = found.texts, found.engine
                 self._labels = found.engine.dimension
-                self._scratch = found.scratch  # the one before goes away now, as nothing needs it any longer
-                self._mark = marks(module, self._engine)
+                self._mark = found.mark
             self._texts.max_length = self.max_length
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
-        for name in ("_renewal", "_scratch"):
-            state.pop(name, None)
+        state.pop("_renewal", None)
         if self._module is not None:  # the engine may read a folder that is not the copy's
             state["_mark"] = state["_engine"] = None
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _renewal=threading.RLock(), _scratch=None)
+        self.__dict__.update(state, _renewal=threading.RLock())
 
     @property
     def model(self) -> Any:

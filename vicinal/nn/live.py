@@ -70,11 +70,11 @@ def renewed(
         return _on_its_own(module, device, scratch)  # a tokenizer that only transformers runs
     if needs_torch(spec, options, device):
         live = TorchEngine.is_live_on(module, device, options.dtype)
-        mark = (structure, _device_of(module)) if live else (structure, weights_mark(module))
+        mark = (structure, _state(module, live))
         engine: Engine = TorchEngine(module, dimension_of(module), device, options.dtype)
         scratch.goes_with(engine)
         return Renewed(spec, None, texts, engine, mark)
-    mark = (structure, weights_mark(module))
+    mark = (structure, _state(module, live=False))
     if not isinstance(first, StaticEmbedding):
         first.save_model(str(scratch.path), merged=True)
         spec = read_model_spec(scratch.path)
@@ -101,18 +101,27 @@ def _on_its_own(module: nn.Sequential, device: str, scratch: ScratchFolder) -> R
         None,
         texts,
         cast(Engine, engine),
-        (structure_mark(module), _device_of(module)),
+        mark_of(module, live=True),
     )
 
 
 def marks(module: nn.Sequential, engine: Engine) -> tuple[Any, ...]:
     """Changes when the engine is no longer what the module is."""
-    if isinstance(engine, (TorchEngine, ModuleEngine)) and engine.is_live:
-        return (structure_mark(module), _device_of(module))
-    return (structure_mark(module), weights_mark(module))
+    return mark_of(module, live=isinstance(engine, (TorchEngine, ModuleEngine)) and engine.is_live)
 
 
-def _device_of(module: nn.Module) -> str:
+def mark_of(module: nn.Sequential, live: bool) -> tuple[Any, ...]:
+    """What an engine that is made now is to be compared with.
+
+    Args:
+        live: the engine runs the module itself, and no copy of its weights.
+    """
+    return (structure_mark(module), _state(module, live))
+
+
+def _state(module: nn.Module, live: bool) -> Any:
+    if not live:
+        return weights_mark(module)
     first = next(module.parameters(), None)
     return "cpu" if first is None else str(first.device)
 

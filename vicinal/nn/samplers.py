@@ -54,6 +54,10 @@ class DefaultBatchSampler(BatchSampler):
         self.seed = seed or 0
         self.shuffle = shuffle
         self.epoch = 0
+        self._prepare(dataset, batch_size)
+
+    def _prepare(self, dataset: Any, batch_size: int) -> None:
+        """Look through the rows once, for a subclass that chooses by them."""
 
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch comes next."""
@@ -84,20 +88,7 @@ class NoDuplicatesBatchSampler(DefaultBatchSampler):
     negative. A row whose text is there already waits for the next batch. Within a row texts may be equal.
     """
 
-    def __init__(
-        self,
-        dataset: Any,
-        batch_size: int,
-        drop_last: bool = False,
-        valid_label_columns: Sequence[str] | None = None,
-        generator: torch.Generator | None = None,
-        seed: int = 0,
-        *,
-        shuffle: bool = True,
-    ) -> None:
-        super().__init__(
-            dataset, batch_size, drop_last, valid_label_columns, generator, seed, shuffle=shuffle
-        )
+    def _prepare(self, dataset: Any, batch_size: int) -> None:
         skipped = {*self.valid_label_columns, *_NOT_TEXTS}
         # [:] fetches a column of an Arrow table in one piece, iterating does so row by row.
         columns = [dataset[name][:] for name in dataset.column_names if name not in skipped]
@@ -144,20 +135,7 @@ class GroupByLabelBatchSampler(DefaultBatchSampler):
     batches hold an even number of rows.
     """
 
-    def __init__(
-        self,
-        dataset: Any,
-        batch_size: int,
-        drop_last: bool = False,
-        valid_label_columns: Sequence[str] | None = None,
-        generator: torch.Generator | None = None,
-        seed: int = 0,
-        *,
-        shuffle: bool = True,
-    ) -> None:
-        super().__init__(
-            dataset, batch_size, drop_last, valid_label_columns, generator, seed, shuffle=shuffle
-        )
+    def _prepare(self, dataset: Any, batch_size: int) -> None:
         name = next((each for each in self.valid_label_columns if each in dataset.column_names), None)
         if name is None:
             raise InputError(

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from vicinal.errors import InputError
-from vicinal.evaluation.base import SentenceEvaluator, file_name, predict_pairs
-from vicinal.evaluation.checks import binary_column, check_examples, check_lengths, class_column, pair_column
+from vicinal.evaluation.checks import binary_column, check_lengths, class_column
+from vicinal.evaluation.cross_encoder.pairs import PairEvaluator
 from vicinal.evaluation.metrics import average_precision, best_accuracy, best_f1, f1_of_classes
-from vicinal.input_example import InputExample
-from vicinal.inputs import check_positive, explains_keywords
+from vicinal.inputs import explains_keywords
 
 
-class CrossEncoderClassificationEvaluator(SentenceEvaluator):
+class CrossEncoderClassificationEvaluator(PairEvaluator):
     """Classes of pairs, of two or of more.
 
     A model with one score a pair is judged on labels 0 and 1: ``accuracy`` and ``accuracy_threshold`` of the
@@ -38,6 +37,8 @@ class CrossEncoderClassificationEvaluator(SentenceEvaluator):
         InputTypeError: something that is no pair of texts or no number (its position is named).
     """
 
+    _file = "CrossEncoderClassificationEvaluator"
+
     @explains_keywords
     def __init__(
         self,
@@ -49,28 +50,9 @@ class CrossEncoderClassificationEvaluator(SentenceEvaluator):
         show_progress_bar: bool | None = None,
         write_csv: bool = True,
     ) -> None:
-        check_positive(batch_size, "batch_size")
-        self.sentence_pairs = pair_column(sentence_pairs, "sentence_pairs")
+        self._set_up(sentence_pairs, name, prompt_name, batch_size, show_progress_bar, write_csv)
         self.labels = class_column(labels, "labels")
         check_lengths(sentence_pairs=self.sentence_pairs, labels=self.labels)
-        self.name = name
-        self.prompt_name = prompt_name
-        self.batch_size = batch_size
-        self.show_progress_bar = show_progress_bar
-        self.write_csv = write_csv
-        self.csv_file = file_name("CrossEncoderClassificationEvaluator", name)
-
-    @classmethod
-    def from_input_examples(
-        cls, examples: Sequence[InputExample], **keywords: Any
-    ) -> CrossEncoderClassificationEvaluator:
-        """From pairs with a class as their label; ``keywords`` are the other arguments of the class."""
-        check_examples(examples, 2)
-        return cls(
-            [example.texts for example in examples],
-            [example.label for example in examples],  # type: ignore[misc]
-            **keywords,
-        )
 
     def __call__(
         self,
@@ -79,9 +61,7 @@ class CrossEncoderClassificationEvaluator(SentenceEvaluator):
         epoch: int = -1,
         steps: int = -1,
     ) -> dict[str, float]:
-        scores = predict_pairs(
-            model, self.sentence_pairs, self.batch_size, self.show_progress_bar, self.prompt_name
-        )
+        scores = self._predicted(model)
         place = (output_path, epoch, steps)
         return self._two(scores, place) if scores.ndim == 1 else self._several(scores, place)
 

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from vicinal.errors import InputError
-from vicinal.evaluation.base import SentenceEvaluator, file_name, predict_pairs
-from vicinal.evaluation.checks import check_examples, check_lengths, number_column, pair_column
+from vicinal.evaluation.checks import check_lengths, number_column
+from vicinal.evaluation.cross_encoder.pairs import PairEvaluator
 from vicinal.evaluation.metrics import pearson, spearman
-from vicinal.input_example import InputExample
-from vicinal.inputs import check_positive, explains_keywords
+from vicinal.inputs import explains_keywords
 
 
-class CrossEncoderCorrelationEvaluator(SentenceEvaluator):
+class CrossEncoderCorrelationEvaluator(PairEvaluator):
     """Correlation of predicted scores of pairs with gold scores.
 
     The figures are ``pearson`` and ``spearman``, the primary one.
@@ -34,6 +33,8 @@ class CrossEncoderCorrelationEvaluator(SentenceEvaluator):
         InputTypeError: something that is no pair of texts or no number (its position is named).
     """
 
+    _file = "CrossEncoderCorrelationEvaluator"
+
     @explains_keywords
     def __init__(
         self,
@@ -45,28 +46,9 @@ class CrossEncoderCorrelationEvaluator(SentenceEvaluator):
         show_progress_bar: bool | None = None,
         write_csv: bool = True,
     ) -> None:
-        check_positive(batch_size, "batch_size")
-        self.sentence_pairs = pair_column(sentence_pairs, "sentence_pairs")
+        self._set_up(sentence_pairs, name, prompt_name, batch_size, show_progress_bar, write_csv)
         self.scores = number_column(scores, "scores")
         check_lengths(sentence_pairs=self.sentence_pairs, scores=self.scores)
-        self.name = name
-        self.prompt_name = prompt_name
-        self.batch_size = batch_size
-        self.show_progress_bar = show_progress_bar
-        self.write_csv = write_csv
-        self.csv_file = file_name("CrossEncoderCorrelationEvaluator", name)
-
-    @classmethod
-    def from_input_examples(
-        cls, examples: Sequence[InputExample], **keywords: Any
-    ) -> CrossEncoderCorrelationEvaluator:
-        """From pairs with a score as their label; ``keywords`` are the other arguments of the class."""
-        check_examples(examples, 2)
-        return cls(
-            [example.texts for example in examples],
-            [example.label for example in examples],  # type: ignore[misc]
-            **keywords,
-        )
 
     def __call__(
         self,
@@ -75,9 +57,7 @@ class CrossEncoderCorrelationEvaluator(SentenceEvaluator):
         epoch: int = -1,
         steps: int = -1,
     ) -> dict[str, float]:
-        found = predict_pairs(
-            model, self.sentence_pairs, self.batch_size, self.show_progress_bar, self.prompt_name
-        )
+        found = self._predicted(model)
         if found.ndim != 1:
             raise InputError(
                 f"the model gives {found.shape[1]} scores a pair, and a correlation needs one: use "

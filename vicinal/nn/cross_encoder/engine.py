@@ -16,7 +16,7 @@ from vicinal.engine.openvino import OpenVINOEngine
 from vicinal.models.loading import read_tokenizer
 from vicinal.nn.cross_encoder.module import Classifier, save_classifier
 from vicinal.nn.engine import TorchEngine, evaluating, out_of_memory
-from vicinal.nn.live import ScratchFolder
+from vicinal.nn.live import ScratchFolder, mark_of
 from vicinal.tokens import TextTokenizer
 
 
@@ -40,16 +40,16 @@ class Renewed:
     """What predict needs, made from a module.
 
     Attributes:
-        spec: the folder ``scratch`` as a model.
+        spec: a folder made of the module, as a model; it goes away with the engine.
         texts: the tokenizer.
         engine: what computes.
-        scratch: must live as long as the engine.
+        mark: of the module when the engine was made, see :func:`vicinal.nn.live.mark_of`.
     """
 
     spec: ModelSpec
     texts: TextTokenizer
     engine: Engine
-    scratch: ScratchFolder
+    mark: tuple[Any, ...]
 
 
 def renewed(
@@ -67,6 +67,8 @@ def renewed(
     first: Any = module[0]
     assert isinstance(first, Classifier)
     scratch = ScratchFolder()
+    # The mark comes first: what another thread changes from here on shows at the next predict.
+    mark = mark_of(module, live=on_torch and TorchScorer.is_live_on(module, device, dtype))
     if on_torch:
         first.save_settings(str(scratch.path))
     else:
@@ -80,4 +82,5 @@ def renewed(
     else:
         graph = ClassifierGraph(spec.transformer)
         engine = OpenVINOEngine(graph, graph.labels, dtype)
-    return Renewed(spec, texts, engine, scratch)
+    scratch.goes_with(engine)
+    return Renewed(spec, texts, engine, mark)
