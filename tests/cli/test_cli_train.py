@@ -110,3 +110,17 @@ def test_parquet_reads_as_the_other_files_do(tmp_path: Path) -> None:
     assert found == read_rows([str(tmp_path / "pairs.jsonl")], columns, None, said.append)
     assert found[0] == {"sentence1": "a cat", "sentence2": "the fish", "score": 1.0}
     assert len(said) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"", "is empty"), (b"\xff\xfe\x00\n", "not UTF-8 at byte 0")],
+    ids=["empty", "binary"],
+)
+def test_a_file_without_text_is_named_as_such(tmp_path: Path, content: bytes, words: str) -> None:
+    from vicinal.errors import InputError
+    from vicinal.evaluation.data import read_columns
+
+    (tmp_path / "pairs.csv").write_bytes(content)
+    with pytest.raises(InputError, match=f"pairs.csv.*{words}"):
+        read_columns(tmp_path / "pairs.csv", ("sentence1", "sentence2", "score"))

@@ -241,10 +241,14 @@ def _plain_cells(file: Path, wanted: Sequence[str], columns: Sequence[int]) -> d
 def _columns_of(file: Path, wanted: Sequence[str]) -> list[str]:
     """Names of the wanted columns by the headings, or their numbers in a table without."""
     try:
-        with file.open(encoding="utf-8-sig", errors="replace") as stream:
+        with file.open(encoding="utf-8-sig") as stream:
             first = stream.readline().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: not UTF-8 at byte {error.start}: convert it, e.g. with iconv") from error
     except OSError as error:
         raise InputError(f"{file} cannot be opened: {error.strerror}") from error
+    if not first.strip():
+        raise InputError(f"{file} is empty, or its first line is: there is nothing to read columns from")
     separator = "\t" if file.suffix.lower() == ".tsv" else ";" if ";" in first and "," not in first else ","
     cells = [cell.strip('"') for cell in first.split(separator)]
     named = _by_name(cells, wanted)
