@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from vicinal.index import bounds as module
 from vicinal.index import vectors
-from vicinal.index.bounds import GROUP, Bounds, encode, mixed
+from vicinal.index.bounds import Bounds
+from vicinal.index.codes import code, mixed, padded, rounded
 from vicinal.index.segments import Rows
 from vicinal.index.vectors import Memory, largest
 
@@ -42,6 +43,14 @@ def brute(matrix, docs, query, k, out):
     return found, [scores[row] for row in found]
 
 
+def waited(bounds, blocks, n, start=Bounds._start):
+    """Codes as if the thread that makes them were done at once."""
+    start(bounds, blocks, n)
+    bounds._lock.release()
+    bounds.settle()
+    bounds._lock.acquire()
+
+
 @pytest.fixture
 def eager(monkeypatch):
     """Bounds for every size, blocks and steps as small as they get."""
@@ -50,15 +59,20 @@ def eager(monkeypatch):
     monkeypatch.setattr(vectors, "SURVIVORS_SHARE", 2.0)
     monkeypatch.setattr(module, "STEP", 64)
     monkeypatch.setattr(module, "PATIENCE", 1)
+    monkeypatch.setattr(Bounds, "_start", waited)
 
 
 @pytest.mark.parametrize("dimension", [1, 31, 32, 100, 256])
 def test_mixing_keeps_lengths_and_products(dimension):
     rows = unit(50, dimension, 1)
-    turned = mixed(rows, -(-dimension // GROUP) * GROUP)
+    turned = mixed(rows, padded(dimension))
     np.testing.assert_allclose(turned @ turned.T, rows @ rows.T, atol=1e-6)
     if dimension == 256:  # one outstanding coordinate is spread over 16
         assert np.abs(mixed(np.eye(256, dtype=np.float32), 256)).max() == 0.25
+    out = np.zeros((1, padded(dimension)), np.float32)
+    for row, full in zip(rows, turned, strict=True):
+        lost = rounded(row, out)
+        assert lost == pytest.approx(np.linalg.norm(out[0] - full), abs=1e-6) and lost < 0.02
 
 
 @pytest.mark.parametrize("scale", [1e-18, 1.0, 1e12])
@@ -66,7 +80,7 @@ def test_codes_are_as_near_as_their_radius_says(scale):
     rows = unit(3000, 96, 2, tail=0.03) * np.float32(scale)
     rows[5] = 0
     rows[6, 1:] = 0
-    codes, scales, radius, longest = encode(rows, 96)
+    codes, scales, radius, longest = code(rows, 96)
     assert codes.min() >= -7 and codes.max() <= 7
     left = np.linalg.norm(mixed(rows, 96).astype(float) - codes.astype(float) * scales, axis=1)
     assert (left <= radius).all()
@@ -81,16 +95,20 @@ def test_no_product_exceeds_its_bound_and_bounds_are_near(dimension, monkeypatch
     memory = Memory(dimension, "float32")
     memory.append(stored(matrix))
     monkeypatch.setattr(module, "PATIENCE", 1)
-    bounds = Bounds(dimension, len(memory.view(0, 0).blocks[0]))
+    bounds = Bounds(dimension)
     blocks = memory.view(0, 0).blocks
     assert bounds.upper(matrix[0], blocks, 5000) is None  # patience
-    assert bounds.upper(matrix[0], blocks, 5000) is None  # the runtime is loaded
+    assert bounds.upper(matrix[0], blocks, 5000) is None  # codes are being made
+    bounds.settle()
     for query in [*unit(20, dimension, 4), matrix[3], -matrix[3], 1000 * matrix[4], 1e-6 * matrix[5]]:
         query = query.astype(np.float32)
-        upper = bounds.upper(query, blocks, 5000)
-        assert upper is not None and bounds.coded == 5000
+        ceilings = bounds.upper(query, blocks, 5000)
+        assert ceilings is not None and bounds.coded == 5000
         exact = np.einsum("ij,j->i", matrix, query)
-        assert (exact <= upper).all()
+        assert all(
+            value >= ceilings.of(score) for value, score in zip(ceilings.values, exact.tolist(), strict=True)
+        )
+        upper = (ceilings.values.astype(float) + ceilings.more) * ceilings.scale
         assert (upper - exact).mean() < 0.2 * np.linalg.norm(query)
 
 
@@ -102,6 +120,10 @@ def test_top_is_brute_force_whatever_happened(data):
         patch.setattr(vectors, "BLOCK_BYTES", 1)
         patch.setattr(vectors, "SURVIVORS_SHARE", data.draw(st.sampled_from([0.0, 0.06, 2.0])))
         patch.setattr(module, "STEP", 64)
+        patch.setattr(module, "PATIENCE", 1)
+        patch.setattr(module, "PIECE_BYTES", data.draw(st.sampled_from([1, 8_000, 32 << 20])))
+        if data.draw(st.booleans()):  # else codes come while queries do
+            patch.setattr(Bounds, "_start", waited)
         dimension = data.draw(st.sampled_from([3, 32, 40]))
         rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
         memory, matrix, docs = Memory(dimension, "float32"), np.empty((0, dimension), np.float32), []
@@ -167,7 +189,13 @@ def test_a_kernel_that_gives_too_little_is_found_out(eager, monkeypatch):
     memory.append(stored(matrix))
     view = memory.view(0, 0)
     original = Bounds._upper
-    monkeypatch.setattr(Bounds, "_upper", lambda *given: original(*given) - np.float32(0.5))
+
+    def too_low(*given):
+        ceilings = original(*given)
+        ceilings.values[:] -= np.float32(0.5)
+        return ceilings
+
+    monkeypatch.setattr(Bounds, "_upper", too_low)
     for row in range(6):
         assert view.top(matrix[row], 1)[0].tolist() == [row]
     assert not view.bounds._trusted and view.bounds.upper(matrix[0], view.blocks, 1000) is None

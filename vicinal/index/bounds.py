@@ -1,15 +1,6 @@
-"""Upper bounds of dot products from 4-bit codes: an eighth of the bytes of the vectors has to be read.
+"""Upper bounds of all scores of a query, from codes that a thread beside the queries makes.
 
-A row ``x`` is turned by an orthogonal matrix that mixes its coordinates (so that none stands out), and
-rounded to ``x' = scale * c`` with integers ``c`` from -7 to 7. For every query ``q``, turned alike, by Cauchy
-and Schwarz,
-
-    q.x  <=  q'.x' + |q| |x - x'| + |q - q'| |x'|
-
-with ``q'`` the query rounded to 8 bits. ``|x - x'|`` is about an eighth of ``|x|`` and kept a row. OpenVINO
-multiplies 4-bit weights with 8-bit activations natively, so ``q'.x'`` for all rows comes as fast as memory
-does. Whatever has a bound below the k-th best exact score known is not among the k best: the search stays
-exact. The bound is the same as that of VA-files (Weber, Schek and Blott 1998), with turned coordinates.
+Whatever has a bound below the k-th best exact score known is not among the k best: the search stays exact.
 """
 
 from __future__ import annotations
@@ -23,36 +14,46 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vicinal.cores import available_cores
 from vicinal.engine.runtime import load_openvino
 from vicinal.errors import MissingExtraError
+from vicinal.index.codes import Piece, Stopped, make_piece, padded, rounded
 from vicinal.index.segments import Floats
 
-# OpenVINO rounds activations in groups of so many numbers; rounded alike beforehand, it changes nothing.
-GROUP = 32
-# A block of which fewer rows than this are new is not coded anew: these rows are multiplied exactly.
+# Fewer new rows than this are not coded: they are multiplied exactly.
 STEP = 4096
+# Codes of at most so many bytes are one piece, which is coded anew as a whole when it grows.
+PIECE_BYTES = 32 << 20
 # Vectors far from length 1 would overflow or vanish in float32: such are scanned in full.
 LARGE, SMALL = 1e15, 1e-15
-# So many queries go without: loading OpenVINO takes a second or two where nothing else needed it, and coding a
-# block 0.15 s, which only a process that asks often gets back.
+# So many queries go without: loading OpenVINO and coding keep a core busy for a second or more and take memory,
+# which only a process that asks often gets back.
 PATIENCE = 16
-_SLICE = 2048  # rows coded at a time, so that they stay in the cache
-_THREADS = 8  # more do not read memory faster
 
 _live: weakref.WeakSet[Bounds] = weakref.WeakSet()
+# Held while OpenVINO is loaded or compiles: a fork meanwhile would leave the child with half a library.
+_delicate = threading.RLock()
 _hooked = threading.Event()
 
 
-@dataclass
-class _Piece:
-    """The codes of the first ``n`` rows of a block."""
+@dataclass(frozen=True)
+class Ceilings:
+    """A number for each row that tells how high its score may be.
 
-    n: int
-    request: Any
-    radius: Floats
+    Attributes:
+        values: ``(n,)`` float32; comparable with one another. The next query of the same thread overwrites them.
+        scale: what they are to be multiplied by,
+        more: and what is to be added before, to exceed the scores as float32 gives them.
+    """
+
+    values: Floats
+    scale: float
+    more: float
+
+    def of(self, score: float) -> float:
+        """The value below which a row's score is less than ``score``."""
+        value = score / self.scale - self.more
+        return value - 1e-6 * abs(value)  # this quotient and the values are rounded
 
 
 class Bounds:
@@ -60,20 +61,21 @@ class Bounds:
 
     Args:
         dimension: of the vectors.
-        block_rows: rows of a full block.
     """
 
-    def __init__(self, dimension: int, block_rows: int) -> None:
+    def __init__(self, dimension: int) -> None:
         self._dimension = dimension
-        self._block_rows = block_rows
-        self._pieces: list[_Piece] = []
+        self._pieces: list[Piece] = []
         self._lock = threading.Lock()
         self._asked = 0
         self._pause = self._waiting = 0
         self._trusted = platform.machine().lower() in ("x86_64", "amd64")  # where OpenVINO has the kernel
-        self._query = np.zeros((1, -(-dimension // GROUP) * GROUP), np.float32)
+        self._query = np.zeros((1, padded(dimension)), np.float32)
+        self._most = max(STEP, 2 * PIECE_BYTES // self._query.shape[1])
         self._core: Any = None
-        self._longest = 0.0
+        self._coder: threading.Thread | None = None
+        self._closed = False
+        self._sheets = threading.local()
         _watch_forks(self)
 
     def distrust(self) -> None:
@@ -87,13 +89,14 @@ class Bounds:
     @property
     def coded(self) -> int:
         """How many rows, from the first on, have codes."""
-        return (len(self._pieces) - 1) * self._block_rows + self._pieces[-1].n if self._pieces else 0
+        pieces = self._pieces
+        return pieces[-1].end if pieces else 0
 
-    def upper(self, query: Floats, blocks: tuple[Floats, ...], n: int) -> Floats | None:
-        """A number for each row that its dot product with ``query``, computed in float32, does not exceed.
+    def upper(self, query: Floats, blocks: tuple[Floats, ...], n: int) -> Ceilings | None:
+        """How high the scores may be.
 
-        The first :data:`PATIENCE` calls do nothing, the next loads what is needed; each later one codes at most
-        one block more, and takes the exact products of rows without codes.
+        After :data:`PATIENCE` calls, those that see many rows without codes have another thread make some;
+        meanwhile, and for few rows, exact products take their place.
 
         Args:
             query: ``(d,)``.
@@ -101,156 +104,129 @@ class Bounds:
             n: how many of them.
 
         Returns:
-            ``(n,)`` float32, or None where there are no bounds (yet): look at all rows.
+            None where there are no bounds (yet): look at all rows.
         """
-        norm = float(np.linalg.norm(query.astype(np.float64)))
+        norm = float(np.sqrt(np.einsum("i,i->", query, query, dtype=np.float64)))
         if not self._trusted or not SMALL < norm < LARGE:
             return None
         with self._lock:
-            if self._waiting:
-                self._waiting -= 1
-                return None
             if self._asked < PATIENCE:
                 self._asked += 1
                 return None
-            self._extend(blocks, n)
-            return self._upper(query, norm, blocks, n) if self._trusted and self._pieces else None
+            if n - self.coded >= STEP or not self._pieces:
+                self._start(blocks, n)
+            if self._waiting:
+                self._waiting -= 1
+                return None
+            return self._upper(query, norm, blocks, n) if self._pieces else None
 
-    def _upper(self, query: Floats, norm: float, blocks: tuple[Floats, ...], n: int) -> Floats:
-        turned = mixed(query[None], self._query.shape[1])
-        groups, rounded = turned.reshape(-1, GROUP), self._query.reshape(-1, GROUP)
-        step = np.maximum(np.abs(groups).max(axis=1, keepdims=True) / np.float32(127), np.float32(1e-30))
-        np.multiply(np.rint(groups / step), step, out=rounded)
-        lost = float(np.linalg.norm(turned - self._query)) * self._longest
-        upper = np.empty(n, np.float32)
-        at = 0
+    def _upper(self, query: Floats, norm: float, blocks: tuple[Floats, ...], n: int) -> Ceilings:
+        lost = rounded(query * np.float32(1 / norm), self._query)
+        values = self._sheet(max(n, self.coded))
+        longest = 0.0
         for piece in self._pieces:
-            if at >= n:  # a view older than the codes
+            if piece.first >= n:  # a view older than the codes
                 break
-            part = upper[at : at + piece.n]
-            piece.request.infer()
-            np.multiply(piece.radius[: len(part)], np.float32(norm), out=part)
-            part += piece.request.get_output_tensor().data[0, : len(part)]
-            part += np.float32(lost)
-            at += piece.n
-        for number in range(at // self._block_rows, len(blocks)):
-            first = number * self._block_rows
-            part = upper[max(at, first) : first + self._block_rows]
-            dots(blocks[number][max(at, first) - first :][: len(part)], query, part)
-        return upper
+            piece.multiply(values)
+            longest = max(longest, piece.longest)
+        size = len(blocks[0])
+        at = min(n, self.coded)
+        while at < n:
+            part = values[at : at + size - at % size]
+            dots(blocks[at // size][at % size :][: len(part)], query, part)
+            part *= np.float32(1 / norm)
+            at += len(part)
+        return Ceilings(values[:n], norm, lost * longest)
 
-    def _extend(self, blocks: tuple[Floats, ...], n: int) -> None:
-        """Code the next block if enough of its rows are new."""
-        size = self._block_rows
-        coded = self.coded
-        number = coded // size
-        have = coded - number * size
-        there = min(size, n - number * size)
-        if there < size and there - have < STEP:
+    def _sheet(self, n: int) -> Floats:
+        """Room for ``n`` numbers, the same one for each query of a thread: fresh memory costs more than its use."""
+        sheet = getattr(self._sheets, "values", None)
+        if sheet is None or len(sheet) < n:
+            sheet = self._sheets.values = np.empty(n, np.float32)
+        return sheet
+
+    # -- coding --------------------------------------------------------------------------------------
+
+    def make(self, blocks: tuple[Floats, ...], n: int) -> None:
+        """Have codes of all rows before going on, as far as this machine can, whatever was asked so far."""
+        with self._lock:
+            self._asked = PATIENCE
+        while self._trusted and not self._closed and (n - self.coded >= STEP or not self._pieces):
+            with self._lock:
+                self._start(blocks, n)
+                coder = self._coder
+            if coder is None:
+                return
+            before = self.coded
+            coder.join()
+            if self.coded == before:
+                return
+
+    def settle(self) -> None:
+        """Wait for the thread that makes codes, if there is one."""
+        coder = self._coder
+        if coder is not None:
+            coder.join()
+
+    def close(self) -> None:
+        """Make no more codes; what is there goes on being used."""
+        self._closed = True
+
+    def _start(self, blocks: tuple[Floats, ...], n: int) -> None:
+        if self._closed or not self._trusted or (self._coder is not None and self._coder.is_alive()):
             return
+        # No daemon: such a thread would be torn off inside OpenVINO when the interpreter ends. It looks
+        # itself whether the main thread has ended.
+        coder = threading.Thread(target=self._work, args=(blocks, n), name="vicinal-codes", daemon=False)
+        try:
+            coder.start()
+        except RuntimeError:  # no thread to be had, or the interpreter is ending
+            return
+        self._coder = coder
+
+    def _work(self, blocks: tuple[Floats, ...], n: int) -> None:
         try:
             if self._core is None:
-                self._core = load_openvino().Core()
+                with _delicate:
+                    self._core = load_openvino().Core()
                 if "INT8" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
                     self.distrust()
-                return
-            codes, scales, radius, longest = encode(blocks[number][:there], self._query.shape[1])
-            piece = _Piece(there, _request(self._core, codes, scales, self._query), radius)
-        except (MissingExtraError, RuntimeError):  # no OpenVINO, or one without such a kernel, or no memory
+            while n - self.coded >= STEP or not self._pieces:
+                self._check()
+                self._extend(blocks, n)
+        except Stopped:
+            pass
+        except (MissingExtraError, RuntimeError, MemoryError):  # no OpenVINO, or no such kernel in it
+            self.distrust()
+
+    def _check(self) -> None:
+        if self._closed or not self._trusted or not threading.main_thread().is_alive():
+            raise Stopped
+
+    def _extend(self, blocks: tuple[Floats, ...], n: int) -> None:
+        """Code the rows after the last piece, together with pieces before them that are not much larger.
+
+        So each row is coded a logarithmic number of times, and there are few pieces.
+        """
+        kept = list(self._pieces)
+        first = self.coded
+        while kept and kept[-1].n < self._most and kept[-1].n <= 2 * (n - first):
+            first = kept.pop().first
+        piece = make_piece(
+            self._core, blocks, first, min(n - first, self._most), self._query, self._check, _delicate
+        )
+        if not piece.longest < LARGE:
             self.distrust()
             return
-        if not longest < LARGE:
-            self.distrust()
-            return
-        self._longest = max(self._longest, longest)
-        self._pieces[number:] = [piece]
+        with self._lock:
+            self._pieces = [*kept, piece]
 
     def _abandon(self) -> None:
         # Destroying compiled graphs in a forked child would wait for threads that were not copied.
         for piece in self._pieces:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(piece.request))
-        self._pieces, self._core = [], None
+        self._pieces, self._core, self._coder = [], None, None
         self._lock = threading.Lock()
-
-
-def mixed(rows: Floats, width: int) -> Floats:
-    """Rows times an orthogonal matrix: zeros up to ``width``, then 16 groups of coordinates added up with signs.
-
-    A Walsh-Hadamard transform over the groups: 4 additions a number, where a random rotation takes ``d``
-    and leaves rounding errors no smaller on real vectors.
-
-    Args:
-        rows: ``(n, d)``.
-        width: ``p``, at least ``d``, a multiple of 16.
-
-    Returns:
-        ``(n, p)``; lengths and dot products are as before.
-    """
-    n, d = rows.shape
-    turned = np.zeros((n, width), np.float32)
-    np.multiply(rows, np.float32(0.25), out=turned[:, :d])
-    for half in (1, 2, 4, 8):
-        pairs = turned.reshape(n, 8 // half, 2, half * (width // 16))
-        turned = np.empty_like(pairs)
-        np.add(pairs[:, :, 0], pairs[:, :, 1], out=turned[:, :, 0])
-        np.subtract(pairs[:, :, 0], pairs[:, :, 1], out=turned[:, :, 1])
-    return turned.reshape(n, width)
-
-
-def encode(rows: Floats, width: int) -> tuple[NDArray[np.int8], Floats, Floats, float]:
-    """Codes of rows.
-
-    Args:
-        rows: ``(n, d)``.
-        width: ``p``, see :func:`mixed`.
-
-    Returns:
-        ``(n, p)`` integers from -7 to 7; ``(n, 1)`` scales; ``(n,)`` distances between row and scaled
-        codes, with what float32 may round away in any of the products; the length of the longest row.
-    """
-    n, p = len(rows), width
-    codes = np.empty((n, p), np.int8)
-    scales, radius = np.empty((n, 1), np.float32), np.empty(n, np.float32)
-    slack = 8 * p * 2.0**-24  # d rounding errors of 2**-24 in each of: mixing, both products, and lengths
-    longest = 0.0
-    for at in range(0, n, _SLICE):
-        turned = mixed(rows[at : at + _SLICE], p)
-        top = np.abs(turned).max(axis=1, keepdims=True)
-        turned /= np.maximum(top, np.float32(1e-30))
-        whole = np.rint(turned * np.float32(7))
-        codes[at : at + _SLICE] = whole
-        squares = np.maximum(np.einsum("ij,ij->i", whole, whole), np.float32(1))
-        best = np.einsum("ij,ij->i", turned, whole) / squares  # the scale that leaves least
-        length = np.sqrt(np.einsum("ij,ij->i", turned, turned))
-        turned -= whole * best[:, None]
-        left = np.sqrt(np.einsum("ij,ij->i", turned, turned)) + np.float32(slack) * length
-        scales[at : at + _SLICE, 0] = best * top[:, 0]
-        radius[at : at + _SLICE] = np.maximum(left * top[:, 0], np.float32(1e-20))
-        longest = max(longest, float((length * top[:, 0]).max()))
-    return codes, scales, radius, longest
-
-
-def _request(core: Any, codes: NDArray[np.int8], scales: Floats, query: Floats) -> Any:
-    """A compiled ``query @ (codes * scales).T``, reading ``query`` anew each time."""
-    openvino = load_openvino()
-    op = openvino.opset15
-    nibbles = codes.view(np.uint8) & 15
-    packed = openvino.Tensor(openvino.Type.i4, list(codes.shape))
-    target = packed.data.reshape(-1)
-    target[:] = (nibbles[:, 0::2] | (nibbles[:, 1::2] << 4)).reshape(-1).view(target.dtype)
-    given = op.parameter(list(query.shape), openvino.Type.f32)
-    weights = op.multiply(op.convert(op.constant(packed), "f32"), op.constant(scales))
-    model = openvino.Model([op.matmul(given, weights, False, True)], [given])
-    options = {
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": "f32",
-        "INFERENCE_NUM_THREADS": min(_THREADS, available_cores()),
-        "DYNAMIC_QUANTIZATION_GROUP_SIZE": GROUP,
-        "ENABLE_CPU_PINNING": False,
-    }
-    request = core.compile_model(model, "CPU", options).create_infer_request()
-    request.set_input_tensor(0, openvino.Tensor(query, shared_memory=True))
-    return request
 
 
 def dots(rows: Floats, query: Floats, out: Floats) -> None:
@@ -268,9 +244,12 @@ def _watch_forks(bounds: Bounds) -> None:
     _live.add(bounds)
     if not _hooked.is_set() and hasattr(os, "register_at_fork"):
         _hooked.set()
-        os.register_at_fork(after_in_child=_after_fork_in_child)
+        os.register_at_fork(
+            before=_delicate.acquire, after_in_parent=_delicate.release, after_in_child=_after_fork_in_child
+        )
 
 
 def _after_fork_in_child() -> None:
+    _delicate.release()
     for bounds in list(_live):
         bounds._abandon()

@@ -300,6 +300,21 @@ class Index:
         with self._store.reader(ranking=True) as reader:
             return search(reader, request)
 
+    def warm_up(self) -> None:
+        """Load model and vectors now, and make the codes that let a dense search look at few of them.
+
+        Without it the first search loads, and codes are made by a thread beside the searches once a process
+        has asked some (see docs/index.md). For servers, before they take requests. A second or two, and about
+        5 seconds for a million vectors.
+
+        Raises:
+            InputError: the file was made with another model.
+            StoreError: the file cannot be read.
+        """
+        if self._store.facts() is not None:
+            self._encoder.queries(["warm up"], self._checked_facts())
+            self._store.prepare()
+
     def _checked_facts(self) -> ModelFacts:
         """The model's facts, after comparing them with those in the file."""
         facts = self._encoder.facts()

@@ -7,6 +7,7 @@ changed copy.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +16,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal.index.bounds import Bounds, dots
+from vicinal.index.bounds import Bounds, Ceilings, dots
 from vicinal.index.segments import Bools, Floats, Ints, Rows, Small, decode_vectors
 
 # A block is this large so that growing never copies vectors; untouched memory of it costs nothing.
@@ -100,6 +101,11 @@ class View:
             int(np.searchsorted(self.docs, doc, "left")), int(np.searchsorted(self.docs, doc, "right"))
         )
 
+    def prepare(self) -> None:
+        """Make now what would be made while queries come."""
+        if self.bounds is not None:
+            self.bounds.make(self.blocks, self.n)
+
     def top(self, query: Floats, k: int, mask: Bools | None = None) -> tuple[Ints, Floats]:
         """The best chunk of each of the ``k`` best documents, by dot product, exactly.
 
@@ -120,6 +126,8 @@ class View:
         ranking = self._ranking(query, allowed, living)
         while True:
             found, scores = ranking(take)
+            if not several:
+                return found, scores
             _, firsts = np.unique(self.docs[found], return_index=True)
             if len(firsts) >= k or take == living:
                 firsts = np.sort(firsts)[:k]
@@ -131,16 +139,17 @@ class View:
         if allowed is not None and living < GATHER_SHARE * self.n:
             rows = np.flatnonzero(allowed)
             return _ranked(rows, self._scores_of(query, rows))
-        upper = None if self.bounds is None else self.bounds.upper(query, self.blocks, self.n)
-        if upper is None:
+        ceilings = None if self.bounds is None else self.bounds.upper(query, self.blocks, self.n)
+        if ceilings is None:
             return _ranked(None, self._scores(query, allowed))
         if allowed is not None:
-            upper[~allowed] = -np.inf
+            ceilings.values[~allowed] = -np.inf
+        highest = Peaks(ceilings.values)
         scores: list[Floats] = []
 
         def ranking(take: int) -> tuple[Ints, Floats]:
             if not scores:
-                rows = self._survivors(query, upper, take)
+                rows = self._survivors(query, ceilings, highest, take)
                 if rows is not None:
                     return _ranked(rows, self._scores_of(query, rows))(take)
                 scores.append(self._scores(query, allowed))
@@ -148,18 +157,19 @@ class View:
 
         return ranking
 
-    def _survivors(self, query: Floats, upper: Floats, take: int) -> Ints | None:
+    def _survivors(self, query: Floats, ceilings: Ceilings, highest: Peaks, take: int) -> Ints | None:
         """Rows, ascending, that hold the ``take`` best; None if they would be too many to gather."""
         assert self.bounds is not None
         few = SURVIVORS_SHARE * self.n
         if take > few:
             return None
-        likely = largest(upper, take)
+        likely = highest.some(take)
         scores = self._scores_of(query, likely)
-        if not (scores <= upper[likely]).all():  # this machine's kernel does not keep its promise
-            self.bounds.distrust()
+        lowest = float(scores.min())
+        if not (ceilings.values[likely] >= [ceilings.of(score) for score in scores.tolist()]).all():
+            self.bounds.distrust()  # this machine's kernel does not keep its promise
             return None
-        rows = np.flatnonzero(upper >= scores.min())
+        rows = highest.reaching(ceilings.of(lowest))
         self.bounds.judge(useful=len(rows) < few)
         return rows if len(rows) < few else None
 
@@ -176,23 +186,24 @@ class View:
         return scores
 
     def _scores_of(self, query: Floats, rows: Ints) -> Floats:
-        """Scores of some rows, which need no order."""
+        """Scores of some rows, given in ascending order."""
         scores = np.empty(len(rows), np.float32)
-        size = len(self.blocks[0])
-        numbers = rows // size
-        for number in np.unique(numbers).tolist():
-            here = np.flatnonzero(numbers == number)
-            for at in range(0, len(here), _GATHERED):
-                some = here[at : at + _GATHERED]
-                part = np.empty(len(some), np.float32)
-                dots(self.blocks[number][rows[some] - number * size], query, part)
-                scores[some] = part
+        for at in range(0, len(rows), _GATHERED):
+            some = rows[at : at + _GATHERED]
+            dots(self.vectors(some), query, scores[at : at + len(some)])
         return scores
 
     def vectors(self, rows: Ints) -> Floats:
-        """Copies of some rows' vectors, ``(len(rows), d)``."""
-        size = len(self.blocks[0])
-        return np.stack([self.blocks[row // size][row % size] for row in rows.tolist()])
+        """Copies of some rows' vectors, ``(len(rows), d)``; rows ascending."""
+        size, width = self.blocks[0].shape
+        copies = np.empty((len(rows), width), np.float32)
+        edges = np.searchsorted(rows, np.arange(len(self.blocks) + 1) * size).tolist()
+        for number, (start, stop) in enumerate(itertools.pairwise(edges)):
+            if stop > start:
+                self.blocks[number].take(
+                    rows[start:stop] - number * size, axis=0, out=copies[start:stop], mode="clip"
+                )
+        return copies
 
 
 def _ranked(rows: Ints | None, scores: Floats) -> Ranking:
@@ -205,17 +216,54 @@ def _ranked(rows: Ints | None, scores: Floats) -> Ranking:
     return ranking
 
 
-def largest(scores: Floats, k: int) -> Ints:
-    """Indices of the ``k`` largest scores, descending; equal ones ascending by index."""
-    near = np.arange(len(scores))
-    for width in (_SPAN, 1):
-        # The k-th largest of the maxima of groups is at most the k-th largest of all.
-        groups = len(near) // width
-        if k < groups:
-            values = scores if len(near) == len(scores) else scores[near]
-            maxima = values[: groups * width].reshape(width, groups).max(axis=0)
-            near = near[values >= np.partition(maxima, -k)[-k]]
-    return near[np.argsort(-scores[near], kind="stable")[:k]]
+class Peaks:
+    """Numbers of which only the largest are looked for: the largest of every group is found first.
+
+    Args:
+        values: ``(n,)``.
+    """
+
+    def __init__(self, values: Floats) -> None:
+        self._values = values
+        self._groups = len(values) // _SPAN
+        self._whole = values[: self._groups * _SPAN].reshape(_SPAN, self._groups)
+        self._maxima = self._whole.max(axis=0)  # of every _groups-th number, which needs no shuffling
+
+    def reaching(self, least: float) -> Ints:
+        """Indices, ascending, of the values that are at least ``least``."""
+        high = np.flatnonzero(self._maxima >= least)
+        if 4 * len(high) > self._groups:
+            return np.flatnonzero(self._values >= least)
+        spots, columns = np.nonzero(self._whole[:, high] >= least)
+        found = spots * self._groups + high[columns]
+        at = self._groups * _SPAN
+        return np.concatenate([found, at + np.flatnonzero(self._values[at:] >= least)])
+
+    def some(self, k: int) -> Ints:
+        """Indices, ascending, of ``k`` large values, if not just the largest."""
+        if k < self._groups:
+            columns = np.argpartition(self._maxima, -k)[-k:]
+            if self._maxima[columns].min() > -np.inf:
+                return np.sort(self._whole[:, columns].argmax(axis=0) * self._groups + columns)
+        return np.sort(self.largest(k))
+
+    def largest(self, k: int) -> Ints:
+        """Indices of the ``k`` largest, descending; equal ones ascending by index."""
+        near = None
+        if k < self._groups:
+            # The k-th largest of the maxima is at most the k-th largest of all.
+            near = self.reaching(np.partition(self._maxima, -k)[-k])
+        values = self._values if near is None else self._values[near]
+        if k < len(values):
+            best = np.flatnonzero(values >= np.partition(values, -k)[-k])
+            near, values = best if near is None else near[best], values[best]
+        order = np.argsort(-values, kind="stable")[:k]
+        return order if near is None else near[order]
+
+
+def largest(values: Floats, k: int) -> Ints:
+    """Indices of the ``k`` largest values, descending; equal ones ascending by index."""
+    return Peaks(values).largest(k)
 
 
 @dataclass
@@ -277,11 +325,16 @@ class Memory:
             alive[low:high] = False
         self._alive = alive
 
+    def close(self) -> None:
+        """End what goes on beside; views stay usable."""
+        if self._bounds is not None:
+            self._bounds.close()
+
     def view(self, generation: int, version: int) -> View:
         """What is there now, as an immutable view."""
         n = self.n
         if self._bounds is None and 4 * n * self.dimension >= BOUNDS_FROM:
-            self._bounds = Bounds(self.dimension, len(self._blocks[0]))
+            self._bounds = Bounds(self.dimension)
         return View(
             generation=generation,
             version=version,

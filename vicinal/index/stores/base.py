@@ -165,6 +165,10 @@ class Store(Protocol):
         """Check everything."""
         ...
 
+    def prepare(self) -> None:
+        """Make ready what would otherwise be made ready by the first searches."""
+        ...
+
     def compact(self) -> None:
         """Give back the space of what was deleted."""
         ...

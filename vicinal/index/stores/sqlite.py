@@ -153,7 +153,7 @@ class SqliteStore:
         previous = self._latest
         memory = self._memory if previous and previous[0].generation == generation else None
         if memory is None:
-            self._memory, self._latest = None, None  # before the new vectors are there, not after
+            self._forget()  # before the new vectors are there, not after
         try:
             if memory is None:
                 facts = facts_of(database.state(db))
@@ -170,11 +170,23 @@ class SqliteStore:
             memory.delete(read_tombstones(db, since))
         except BaseException:
             # Half of a state must not be built upon.
-            self._memory, self._latest = None, None
+            self._forget()
             raise
         self._memory = memory
         self._latest = (memory.view(generation, version), Caches(version))
         return self._latest
+
+    def prepare(self) -> None:
+        """Load the vectors, and make codes of them."""
+        with self.reader(ranking=True) as reader:
+            view = reader.view
+        view.prepare()  # takes seconds, in which the file need not be held
+
+    def _forget(self) -> None:
+        """Let go of the vectors in memory."""
+        if self._memory is not None:
+            self._memory.close()
+        self._memory, self._latest = None, None
 
     # -- writing -------------------------------------------------------------------------------------
 
@@ -291,5 +303,5 @@ class SqliteStore:
                 self._idle.pop().close()
             if self._read_only:
                 database.tidy(self.path)
-        self._latest = self._memory = None
+        self._forget()
         self._analyzer.close()
