@@ -28,6 +28,9 @@ COST_BUDGET = 600_000
 # From this size on, stop words beside other words are not even looked up.
 STOP_WORDS_FROM = 50_000
 
+# Words of queries whose terms are remembered.
+KNOWN_WORDS = 10_000
+
 STOP_WORDS = """
 a about all also am an and any are as at be because been but by can could did do does for from had has
 have he her his how i if in into is it its just me more most my no not of on one or our out over she
@@ -71,10 +74,11 @@ class Analyzer:
 
     def __init__(self, tokenizer: str) -> None:
         self._lock = threading.Lock()
+        self._known: dict[str, tuple[str, ...]] = {}
         self._db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         self._db.execute(f"CREATE VIRTUAL TABLE word USING fts5(text, tokenize={quote(tokenizer)})")
         self._db.execute("CREATE VIRTUAL TABLE term USING fts5vocab(word, 'instance')")
-        self._stop = frozenset(term for terms in self._terms(STOP_WORDS.split()) for term in terms)
+        self._stop = frozenset(term for terms in self._cut(STOP_WORDS.split()) for term in terms)
 
     def close(self) -> None:
         """Free the private in-memory table."""
@@ -91,7 +95,19 @@ class Analyzer:
         names = tuple(known)
         return QueryWords(names, tuple(known.values()), tuple(term in self._stop for term in names))
 
-    def _terms(self, words: Sequence[str]) -> list[list[str]]:
+    def _terms(self, words: Sequence[str]) -> list[tuple[str, ...]]:
+        """The terms of each word, from memory where it was cut before."""
+        found = [self._known.get(word) for word in words]
+        new = [word for word, terms in zip(words, found, strict=True) if terms is None]
+        if not new:
+            return [terms for terms in found if terms is not None]
+        cut = dict(zip(new, map(tuple, self._cut(new)), strict=True))
+        if len(self._known) + len(cut) > KNOWN_WORDS:
+            self._known = {}  # a new one: other threads may be reading the old
+        self._known.update(cut)
+        return [cut[word] if terms is None else terms for word, terms in zip(words, found, strict=True)]
+
+    def _cut(self, words: Sequence[str]) -> list[list[str]]:
         with self._lock:
             self._db.execute("BEGIN")  # the table stays empty: taking back is quicker than deleting
             try:

@@ -31,6 +31,8 @@ from vicinal.index.stores.filtering import BATCH, matching, numbers
 from vicinal.index.stores.texts import unpack_text
 from vicinal.index.vectors import View, largest
 
+_JSON = json.JSONDecoder()
+
 
 class Caches:
     """What readers of one version may share: filter masks and document frequencies.
@@ -152,9 +154,7 @@ class SqliteReader:
 
     def documents(self, docs: Sequence[int]) -> list[Document]:
         """Documents by number, in that order."""
-        found: dict[int, Document] = {}
-        for row in self._some("doc, id, metadata, text", "doc", docs):
-            found[row[0]] = document(*row[1:])
+        found = {row[0]: document(*row[1:]) for row in self._some("doc, id, metadata, text", "doc", docs)}
         if len(found) != len(set(docs)):
             raise StoreError(DAMAGED)
         return [found[doc] for doc in docs]
@@ -187,7 +187,7 @@ class SqliteReader:
 def document(id: Any, metadata: Any, text: Any) -> Document:
     """A row of ``documents``, checked."""
     try:
-        parsed = json.loads(metadata) if metadata is not None else {}
+        parsed = _JSON.decode(metadata) if metadata is not None else {}
         text = unpack_text(text)
     except (ValueError, TypeError) as error:
         raise StoreError(f"document {id!r} cannot be read ({error}): {DAMAGED}") from None
