@@ -83,7 +83,7 @@ class Products:
         self._held = (_tensor(a), _tensor(b))
         for index, tensor in enumerate(self._held):
             self._request.set_input_tensor(index, tensor)
-        self._request.infer()
+        self._request.infer(share_outputs=True)  # else it is copied
         answer: Matrix = self._request.get_output_tensor(0).data
         return answer
 

@@ -7,6 +7,7 @@ empty stand-in that it ships for this case.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from typing import Any
 from vicinal.errors import MissingExtraError
 
 _TELEMETRY = "openvino_telemetry"
+_loaded_by: list[int] = []  # the process that loaded OpenVINO first
 
 
 @contextmanager
@@ -45,8 +47,19 @@ def load_openvino() -> ModuleType:
         raise MissingExtraError(
             f"the OpenVINO engine cannot be loaded ({error}): pip install --force-reinstall openvino"
         ) from error
+    if not _loaded_by:
+        _loaded_by.append(os.getpid())
     module: ModuleType = openvino
     return module
+
+
+def loaded_before_fork() -> bool:
+    """Whether a process that this one was forked from had loaded OpenVINO.
+
+    Its threads were not copied. What compiles anew may be given executors whose threads are gone, if the
+    parent had freed a graph before, and then waits for ever.
+    """
+    return bool(_loaded_by) and _loaded_by[0] != os.getpid()
 
 
 def native_bfloat16(core: Any) -> bool:

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from vicinal.engine.runtime import load_openvino
+from vicinal.engine.runtime import load_openvino, loaded_before_fork
 from vicinal.errors import MissingExtraError
-from vicinal.index.codes import Piece, Stopped, make_piece, padded, rounded
+from vicinal.index.codes import Piece, Stopped, make_piece, padded, turn
 from vicinal.index.segments import Floats
 
 # Fewer new rows than this are not coded: they are multiplied exactly.
@@ -121,7 +121,7 @@ class Bounds:
             return self._upper(query, norm, blocks, n) if self._pieces else None
 
     def _upper(self, query: Floats, norm: float, blocks: tuple[Floats, ...], n: int) -> Ceilings:
-        lost = rounded(query * np.float32(1 / norm), self._query)
+        lost = turn(query * np.float32(1 / norm), self._query)
         values = self._sheet(max(n, self.coded))
         longest = 0.0
         for piece in self._pieces:
@@ -173,6 +173,8 @@ class Bounds:
         self._closed = True
 
     def _start(self, blocks: tuple[Floats, ...], n: int) -> None:
+        if loaded_before_fork():
+            self.distrust()
         if self._closed or not self._trusted or (self._coder is not None and self._coder.is_alive()):
             return
         # No daemon: such a thread would be torn off inside OpenVINO when the interpreter ends. It looks

@@ -43,27 +43,30 @@ class Stopped(Exception):
     """Nobody wants the codes any more."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Piece:
-    """The codes of some consecutive rows, ready to be multiplied.
+    """The codes of some consecutive rows, ready to be multiplied by one thread at a time.
 
     Attributes:
         first: the first row.
         n: how many.
         longest: length of the longest of them.
-        request: an OpenVINO request that reads the rounded query and gives ``(1, n)``: products and radius.
+        request: an OpenVINO request that reads the turned query and gives ``(1, n)``: products and radius.
     """
 
     first: int
     n: int
     longest: float
     request: Any
+    _out: Floats | None = None
 
     def multiply(self, out: Floats) -> None:
         """Put the bounds of this piece's rows at their places among those of all rows."""
-        place = out[self.first : self.end].reshape(1, self.n)
-        self.request.set_output_tensor(0, load_openvino().Tensor(place, shared_memory=True))
-        self.request.infer()
+        if self._out is not out:
+            place = out[self.first : self.end].reshape(1, self.n)
+            self.request.set_output_tensor(0, load_openvino().Tensor(place, shared_memory=True))
+            self._out = out
+        self.request.infer(share_outputs=True)  # else they are copied
 
     @property
     def end(self) -> int:
@@ -100,28 +103,23 @@ def mixed(rows: Floats, width: int) -> Floats:
     return turned.reshape(n, width)
 
 
-def rounded(query: Floats, out: Floats) -> float:
-    """Turn a query and round it as the kernel would, so that the kernel's own rounding changes nothing.
+def turn(query: Floats, out: Floats) -> float:
+    """Turn a query as :func:`mixed` turns rows, for the kernel, which rounds it to 8 bits.
 
     Args:
-        query: ``(d,)`` of length 1.
-        out: ``(1, p)``, receives the rounded one.
+        query: ``(d,)``.
+        out: ``(1, p)``, receives the turned one.
 
     Returns:
-        ``|q - q'|``.
+        What ``|q - q'|`` is at most: half a step, a 127th of the largest number of its group, a number.
     """
     width = out.shape[1]
+    group = math.gcd(width, _GROUP)
     whole = np.zeros(width, np.float32)
     whole[: len(query)] = query
-    turned = (_SIGNS @ whole.reshape(16, width // 16)).reshape(-1, math.gcd(width, _GROUP))
-    step = np.abs(turned).max(axis=1, keepdims=True)
-    step *= np.float32(1 / 127)
-    np.maximum(step, np.float32(1e-30), out=step)
-    near = out.reshape(turned.shape)
-    np.rint(np.divide(turned, step, out=near), out=near)
-    near *= step
-    turned -= near
-    return math.sqrt(float(np.vdot(turned, turned)))
+    np.matmul(_SIGNS, whole.reshape(16, -1), out=out.reshape(16, -1))
+    top = np.abs(out).reshape(-1, group).max(axis=1)
+    return math.sqrt(group * float(np.vdot(top, top))) * (0.5 / 127) * 1.001
 
 
 def code(rows: Floats, width: int) -> tuple[NDArray[np.int8], Floats, Floats, float]:
@@ -165,7 +163,7 @@ def make_piece(
         blocks: all rows.
         first: the first row.
         n: how many.
-        query: ``(1, p)``, the array that the request reads the rounded query from each time.
+        query: ``(1, p)``, the array that the request reads the turned query from each time.
         check: called between steps of some milliseconds; what it raises ends the work.
         compiling: entered while OpenVINO compiles.
     """

@@ -32,6 +32,9 @@ BOUNDS_FROM = 16 << 20
 # The largest of so many scores stands for all of them in a first look.
 _SPAN = 64
 
+# So few numbers are sorted at once.
+_FEW = 512
+
 # How many -> so many best rows and their scores, best first; equal scores ascending by row.
 Ranking = Callable[[int], tuple[Ints, Floats]]
 
@@ -263,6 +266,8 @@ class Peaks:
 
 def largest(values: Floats, k: int) -> Ints:
     """Indices of the ``k`` largest values, descending; equal ones ascending by index."""
+    if len(values) <= _FEW:
+        return np.argsort(-values, kind="stable")[:k]
     return Peaks(values).largest(k)
 
 
