@@ -45,6 +45,11 @@ def test_chunks_cover_overlap_and_fit(texts, limit, overlap, by_letters):
         assert all(a[0] < b[0] and a[1] < b[1] for a, b in itertools.pairwise(spans))
 
 
+def test_a_chunk_begins_after_the_one_before_though_white_space_was_trimmed_off_that():
+    (spans,) = chunk_spans(["\n??。?????????é"], letters, 16, 5)
+    assert spans[0][0] == 1 and all(a[0] < b[0] for a, b in itertools.pairwise(spans))
+
+
 def test_cuts_stand_at_sentence_ends():
     text = " ".join(f"This is sentence number {i}." for i in range(40))
     (spans,) = chunk_spans([text], words, 32, 8)

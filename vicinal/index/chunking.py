@@ -112,7 +112,12 @@ def _pack(text: str, units: list[tuple[int, int, int]], budget: int, overlap: in
         # and always has room for at least one new sentence.
         back, repeated = last, 0
         room = budget - units[last][2]
-        while back - 1 > first and repeated + units[back - 1][2] <= min(overlap, room):
+        began = chunks[-1][0] if chunks else -1  # a unit of white space at its head was trimmed off
+        while (
+            back - 1 > first
+            and units[back - 1][0] > began
+            and repeated + units[back - 1][2] <= min(overlap, room)
+        ):
             back -= 1
             repeated += units[back][2]
         first = back
