@@ -4,7 +4,7 @@
 
 TEACHER is the folder or name of all-MiniLM-L6-v2. The texts are STS-B train, SICK train, StackOverflow titles
 (``--data``) and the docstrings of the running Python's standard library; made-up texts of vocabulary words
-are added for coverage. Seeds are fixed. A few minutes on two cores. Scores on STS-B dev and Cranfield, which
+are added for coverage. Seeds are fixed. Eight minutes on two cores. Scores on STS-B dev and Cranfield, which
 are not trained on, are printed at the end.
 """
 
