@@ -5,8 +5,8 @@
 
 Each library runs in a process of its own, one after the other; a time is the best of a few calls in that
 process. The vectors are real ones: all-MiniLM-L6-v2 of some 47,000 sentences from ../shared/data (encoded
-once, with the peer, and kept in .bench/search). The million is made of those with noise added, so that each
-has neighbours as near as sentences have; the clustered ones are noise around random centres.
+once and kept in .bench/search). The million is made of those with noise added, so that each has neighbours
+as near as sentences have; the clustered ones are noise around random centres.
 """
 
 from __future__ import annotations
@@ -81,10 +81,10 @@ def work(library: str, task: str, quick: bool) -> None:
 
     if task == "encode":
         from common import SHARED, minilm
-        from sentence_transformers import SentenceTransformer
+        from vicinal import SentenceTransformer
 
         texts = texts_of(SHARED)
-        model = SentenceTransformer(str(minilm()))
+        model = SentenceTransformer(str(minilm()), dtype="float32")
         np.save(FOLDER / "real.npy", model.encode(texts, batch_size=64, normalize_embeddings=True))
         print("{}")
         return
@@ -171,7 +171,7 @@ def main() -> None:
         return answer
 
     if not (FOLDER / "real.npy").exists():
-        run("peer", "encode")
+        run("vicinal", "encode")  # the package with the weights is in this environment only
     real = np.load(FOLDER / "real.npy")
     rows, mined = (100_000, 10_000) if arguments.quick else (1_000_000, 50_000)
     np.save(FOLDER / "corpus.npy", perturbed(real, rows, 0))
