@@ -81,6 +81,7 @@ def work(library: str, task: str, quick: bool) -> None:
 
     if task == "encode":
         from common import SHARED, minilm
+
         from vicinal import SentenceTransformer
 
         texts = texts_of(SHARED)
