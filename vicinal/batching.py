@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal.engine.base import Batch, Engine, RaggedEngine, TextEngine
+from vicinal.engine.base import Batch, Engine, TextEngine, is_ragged_engine
 from vicinal.errors import OutOfMemoryError
 from vicinal.inputs import caller_level
 from vicinal.tokens import Ragged
@@ -86,7 +86,7 @@ def run_all(
     Raises:
         OutOfMemoryError: a single text does not fit.
     """
-    if isinstance(engine, RaggedEngine):
+    if is_ragged_engine(engine):
         engine.run_ragged(ragged, out, progress)
         return batch_size
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from static_helpers import Bare, ragged_of
 
 from vicinal.config import DenseSpec, DropoutSpec, LayerNormSpec, NormalizeSpec, PoolingSpec
-from vicinal.engine.base import Batch, RaggedEngine
+from vicinal.engine.base import Batch, is_ragged_engine
 from vicinal.engine.ragged_sums import ragged_sums
 from vicinal.engine.static import StaticEngine
 from vicinal.engine.static_heads import head
@@ -68,7 +68,7 @@ def test_neighbours_do_not_change_a_bit() -> None:
 def test_padded_batches_give_the_same() -> None:
     table = np.random.default_rng(4).standard_normal((9, 4)).astype(np.float32)
     engine = StaticEngine(Bare(table))
-    assert isinstance(engine, RaggedEngine)
+    assert is_ragged_engine(engine)
     batch = Batch(np.array([[1, 2, 8], [3, 0, 0]], dtype=np.int32), np.array([3, 1], dtype=np.int32))
     np.testing.assert_allclose(engine.run(batch), brute(table, [[1, 2, 8], [3]]), atol=1e-6)
     ((tag, rows),) = engine.run_many([("x", batch)])
@@ -95,6 +95,18 @@ def test_pickling_leaves_the_table_behind() -> None:
     engine = StaticEngine(Bare(np.ones((400, 64), dtype=np.float32)))
     engine.run_ragged(ragged_of([[1]]), np.empty((1, 64), dtype=np.float32))
     assert pickle.loads(pickle.dumps(engine))._ready is None
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 9, 100, 512, 513, 1500])
+@pytest.mark.parametrize("width", [1, 2, 3, 64])
+def test_a_list_alone_has_the_sum_it_has_among_others(length: int, width: int) -> None:
+    rng = np.random.default_rng(length)
+    table = rng.standard_normal((50, width)).astype(np.float32)
+    ids = rng.integers(0, 50, 2 * length + 5).astype(np.int32)
+    starts, lengths = np.array([0, length, 2 * length]), np.array([length, length, 5], np.int32)
+    alone = ragged_sums(table, ids, starts[:1], lengths[:1])
+    np.testing.assert_array_equal(alone[0], ragged_sums(table, ids, starts, lengths)[0])
+    np.testing.assert_allclose(alone[0], table[ids[:length]].astype(np.float64).sum(axis=0), atol=2e-3)
 
 
 def test_ragged_sums_of_nothing() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +62,6 @@ class Engine(Protocol):
         ...
 
 
-@runtime_checkable
 class RaggedEngine(Protocol):
     """An engine that needs no padding, and so no batches: it takes all texts as they are."""
 
@@ -79,7 +78,6 @@ class RaggedEngine(Protocol):
         ...
 
 
-@runtime_checkable
 class TextEngine(Protocol):
     """An engine whose model splits texts itself, in ways that no token ids describe."""
 
@@ -99,3 +97,16 @@ class TextEngine(Protocol):
     def run_features(self, texts: Sequence[str], prompt: str = "") -> list[dict[str, Any]]:
         """What the modules made of each text: arrays by name, without padding."""
         ...
+
+
+# isinstance() of a protocol would look at every member, for 10 microseconds each time.
+
+
+def is_ragged_engine(engine: object) -> TypeGuard[RaggedEngine]:
+    """Whether an engine takes all texts as they are."""
+    return hasattr(engine, "run_ragged")
+
+
+def is_text_engine(engine: object) -> TypeGuard[TextEngine]:
+    """Whether an engine splits texts itself."""
+    return hasattr(engine, "run_texts")

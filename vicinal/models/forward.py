@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vicinal import batching
-from vicinal.engine.base import Engine, TextEngine
+from vicinal.engine.base import Engine, TextEngine, is_text_engine
 from vicinal.errors import OutOfMemoryError
 from vicinal.models.truncation import Truncations
 from vicinal.tokens import Ragged, TextTokenizer
@@ -51,7 +51,7 @@ class Forward:
         progress: Callable[[int], None] | None = None,
     ) -> None:
         """Write each text's vector to its row of ``out``; ``first`` is the number of the first text."""
-        if isinstance(self.engine, TextEngine):
+        if is_text_engine(self.engine):
             prompted, lengths = self._counted(self.engine, texts, first)
             self.batch_size = batching.run_all_texts(
                 self.engine,
@@ -77,7 +77,7 @@ class Forward:
     def tokens(self, texts: list[str], with_sentences: bool) -> list[Any]:
         """The token vectors of each text; or a dictionary of these with its ids and its own vector."""
         results: list[Any] = [None] * len(texts)
-        if isinstance(self.engine, TextEngine):
+        if is_text_engine(self.engine):
             engine = self.engine
             prompted, lengths = self._counted(engine, texts, 0)
             for rows in batching.plan(lengths, 0, self.batch_size or _BATCH_SIZE):

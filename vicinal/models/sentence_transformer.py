@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vicinal.config import PoolingSpec, with_pooling_prompt
-from vicinal.engine.base import TextEngine
+from vicinal.engine.base import is_text_engine
 from vicinal.errors import InputError, InputTypeError
 from vicinal.inputs import as_prompts, as_texts, check_choice, check_positive, explains_keywords
 from vicinal.lengths import remember
@@ -462,7 +462,7 @@ class SentenceTransformer(Renewal, Adapters, Sharing):
         if hasattr(engine, "for_task"):
             engine = engine.for_task(task)
         cut = Truncations(on_truncate, self.max_seq_length)
-        own = isinstance(engine, TextEngine)  # it finds out the prompt's length by itself
+        own = is_text_engine(engine)  # it finds out the prompt's length by itself
         return Forward(
             engine, self._texts, cut, prompt, 0 if own else self._prompt_length(prompt), batch_size
         )
