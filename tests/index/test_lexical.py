@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import sqlite3
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from vicinal.index import Index
+from vicinal.index import Index, lexical
 from vicinal.index.fusion import reciprocal_rank_fusion
-from vicinal.index.lexical import Analyzer, affordable, counts, marked_spans
+from vicinal.index.lexical import Analyzer, affordable, counts, marked_spans, match_any, quote
 from vicinal.index.stores import reading
 
 from .fakes import FakeModel
@@ -41,6 +45,44 @@ def test_marks():
     assert marked_spans("a <b> c<dd>", "a b cdd", "<", ">") == [(2, 3), (5, 7)]
     assert marked_spans("<a>", "other", "<", ">") == []
     assert marked_spans("plain", "plain", "<", ">") == []
+
+
+def marked_by_a_table(tokenizer: str, words: list[str], texts: list[str]) -> list[list[tuple[int, int]]]:
+    """What FTS5 marks in a table that holds one text, with marks that are in none of them."""
+    found = []
+    for text in texts:
+        db = sqlite3.connect(":memory:")
+        db.execute(f"CREATE VIRTUAL TABLE one USING fts5(text, tokenize={quote(tokenizer)})")
+        db.execute("INSERT INTO one VALUES (?)", (text,))
+        sql = "SELECT highlight(one, 0, char(1), char(4)) FROM one WHERE one MATCH ?"
+        rows = db.execute(sql, (match_any(words),)).fetchall()
+        found.append(marked_spans(rows[0][0], text, "\1", "\4") if rows else [])
+        db.close()
+    return found
+
+
+_WORDS = st.sampled_from(
+    ["Running", "runs", "run", "naïve", "NAIVE", "日本語", "\ue000", "\x02", "x-y", "ΣΑΣ", "🙂"]
+)
+_TEXTS = st.lists(
+    st.lists(_WORDS | st.sampled_from(["", ". ", "\n", '"', "*"]), max_size=12).map(" ".join), max_size=6
+)
+
+
+@settings(max_examples=60)
+@given(
+    tokenizer=st.sampled_from(["porter unicode61 remove_diacritics 2", "unicode61", "trigram"]),
+    words=st.lists(_WORDS, min_size=1, max_size=3),
+    texts=_TEXTS,
+    at_once=st.sampled_from([1, 20, 1 << 20]),
+)
+def test_places_are_what_fts5_marks_in_each_text_alone(tokenizer, words, texts, at_once):
+    analyzer = Analyzer(tokenizer)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lexical, "MARKED_AT_ONCE", at_once)
+        for _ in range(2):  # what the first call put in must be gone
+            assert analyzer.places(words, texts) == marked_by_a_table(tokenizer, words, texts)
+    analyzer.close()
 
 
 def test_fusion():

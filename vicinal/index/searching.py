@@ -75,10 +75,13 @@ def search(reader: Reader, request: Request) -> list[Hit]:
     found = [found[i] for i in order]
     documents = [documents[i] for i in order]
     spans = [spans[i] for i in order]
-    matches = _matches(reader, request.query, found, documents)
+    pieces = [document.text[a:b] for document, (a, b) in zip(documents, spans, strict=True)]
+    matches = reader.matches(request.query, pieces)
     return [
-        _hit(candidate, document, span, places)
-        for candidate, document, span, places in zip(found, documents, spans, matches, strict=True)
+        _hit(candidate, document, start, piece, places)
+        for candidate, document, (start, _), piece, places in zip(
+            found, documents, spans, pieces, matches, strict=True
+        )
     ]
 
 
@@ -104,17 +107,21 @@ def _passages(
 ) -> list[Span]:
     """The best chunk of each by the leg that put it higher: the dense leg's, or that with most of the words."""
     spans = [one.dense.span if one.dense is not None else None for one in found]
+    several: dict[int, list[Span]] = {}
     for i, candidate in enumerate(found):
         near, worded = candidate.dense_rank, candidate.lexical_rank
         if worded is None or (near is not None and near <= worded):
             continue
         chunks = reader.chunks(candidate.doc)
         if len(chunks) > 1:
-            text = documents[i].text
-            places = reader.matches(query, [candidate.doc], [text])[0]
-            richness = [_richness(text, chunk, places) for chunk in chunks]
-            most = max(richness)
-            chunks = [chunk for chunk, rich in zip(chunks, richness, strict=True) if rich == most]
+            several[i] = chunks
+        else:
+            spans[i] = chunks[0]
+    matches = reader.matches(query, [documents[i].text for i in several])
+    for (i, chunks), places in zip(several.items(), matches, strict=True):
+        richness = [_richness(documents[i].text, chunk, places) for chunk in chunks]
+        most = max(richness)
+        chunks = [chunk for chunk, rich in zip(chunks, richness, strict=True) if rich == most]
         if spans[i] not in chunks:  # of equals the dense leg's, else the first
             spans[i] = chunks[0]
     return [span if span is not None else (0, 0) for span in spans]
@@ -125,24 +132,17 @@ def _richness(text: str, chunk: Span, places: Sequence[Span]) -> tuple[int, int]
     return len(set(inside)), len(inside)
 
 
-def _matches(
-    reader: Reader, query: str, found: Sequence[_Candidate], documents: Sequence[Document]
-) -> list[list[Span]]:
-    return reader.matches(query, [one.doc for one in found], [document.text for document in documents])
-
-
-def _hit(candidate: _Candidate, document: Document, span: Span, places: Sequence[Span]) -> Hit:
-    start, end = span
+def _hit(candidate: _Candidate, document: Document, start: int, piece: str, places: Sequence[Span]) -> Hit:
     return Hit(
         id=document.id,
         score=candidate.score,
         text=document.text,
         metadata=document.metadata,
         passage=Passage(
-            text=document.text[start:end],
+            text=piece,
             start=start,
-            end=end,
-            matches=tuple((a, b) for a, b in places if start <= a and b <= end),
+            end=start + len(piece),
+            matches=tuple((start + a, start + b) for a, b in places),
         ),
         dense=candidate.dense.score if candidate.dense else None,
         lexical=candidate.lexical.score if candidate.lexical else None,

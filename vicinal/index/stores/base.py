@@ -97,8 +97,8 @@ class Reader(Protocol):
         """The chunks of a document."""
         ...
 
-    def matches(self, query: str, docs: Sequence[int], texts: Sequence[str]) -> list[list[Span]]:
-        """Where words of the query stand in the texts of the documents."""
+    def matches(self, query: str, texts: Sequence[str]) -> list[list[Span]]:
+        """Where words of the query stand in texts, as the lexical leg cuts and stems them."""
         ...
 
     def by_id(self, ids: Sequence[str]) -> dict[str, Document]:

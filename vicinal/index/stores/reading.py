@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import sqlite3
 from collections import OrderedDict
@@ -20,7 +19,6 @@ from vicinal.index.lexical import (
     affordable,
     bm25,
     counts,
-    marked_spans,
     match_any,
 )
 from vicinal.index.results import Document, Span
@@ -129,26 +127,13 @@ class SqliteReader:
             known = self._caches.frequencies[term] = int(row[0]) if row else 0
         return known
 
-    def matches(self, query: str, docs: Sequence[int], texts: Sequence[str]) -> list[list[Span]]:
-        """Where words of the query stand in the texts of the documents, stop words aside."""
+    def matches(self, query: str, texts: Sequence[str]) -> list[list[Span]]:
+        """Where words of the query stand in texts, stop words aside."""
+        if not texts:
+            return []
         words = self._analyzer.query(query)
         told = [words.words[i] or words.terms[i] for i in words.telling if self._frequency(words.terms[i])]
-        spans: list[list[Span]] = [[] for _ in docs]
-        if not told:
-            return spans
-        before, after = _unused("".join(texts))
-        places = {doc: i for i, doc in enumerate(docs)}
-        head = (before, after, match_any(told))
-        for at in range(0, len(docs), BATCH):
-            some = docs[at : at + BATCH]
-            marks = ",".join("?" * len(some))
-            for doc, marked in self.db.execute(
-                f"SELECT rowid, highlight(lexical, 0, ?, ?) FROM lexical WHERE lexical MATCH ? AND rowid IN ({marks})",
-                (*head, *some),
-            ):
-                if marked:
-                    spans[places[doc]] = marked_spans(marked, texts[places[doc]], before, after)
-        return spans
+        return self._analyzer.places(told, texts) if told else [[] for _ in texts]
 
     # -- documents -----------------------------------------------------------------------------------
 
@@ -194,9 +179,3 @@ def document(id: Any, metadata: Any, text: Any) -> Document:
     if not (isinstance(id, str) and isinstance(text, str) and isinstance(parsed, dict)):
         raise StoreError(f"document {id!r} has parts of a wrong type: {DAMAGED}")
     return Document(id, text, parsed)
-
-
-def _unused(text: str) -> tuple[str, str]:
-    """Two different characters that the text does not hold, and that are no letters."""
-    free = (c for c in map(chr, itertools.chain((2, 3), range(0xE000, 0xF8FF))) if c not in text)
-    return next(free), next(free)
