@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ import pytest
 from vicinal.errors import InputError, StoreError
 from vicinal.index import Index
 from vicinal.index.stores import writing
+from vicinal.index.stores.database import prepare
 
 from .fakes import FakeModel
 from .test_crash import ENVIRONMENT, ROOT
@@ -175,6 +177,22 @@ def test_processes_make_and_fill_one_file_together(path):
     with Index(path, FakeModel()) as index:
         assert index.count() == 80 and index.verify()
         assert index.info().segments < 20, "single adds are merged into larger segments"
+
+
+def test_many_make_one_file_at_the_same_time(tmp_path):
+    """Fails in most runs if SQLite's refusals are not tried again, or if the file is looked at in two steps."""
+    threads = 6
+    barrier = threading.Barrier(threads)
+
+    def make(file: int) -> None:
+        barrier.wait()
+        time.sleep(random.random() * 0.004)
+        prepare(str(tmp_path / f"{file}.db"), 30, False, {"tokenizer": "unicode61"})
+
+    with ThreadPoolExecutor(threads) as pool:
+        for file in range(60):
+            for made in [pool.submit(make, file) for _ in range(threads)]:
+                made.result()
 
 
 FORKER = """

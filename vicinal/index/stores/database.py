@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import sqlite3
+import time
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -128,7 +130,7 @@ def tidy(path: str) -> None:
                 db.execute("SELECT count(*) FROM state").fetchone()
 
 
-def prepare(path: str, timeout: float, read_only: bool, settings: dict[str, str | int]) -> bool:
+def prepare(path: str, timeout: float, read_only: bool, settings: dict[str, str | int]) -> None:
     """Make the file if it is not there, and check that it is an index if it is.
 
     Args:
@@ -136,9 +138,6 @@ def prepare(path: str, timeout: float, read_only: bool, settings: dict[str, str 
         timeout: seconds to wait for another process that makes the same file.
         read_only: whether nothing may be made.
         settings: rows of ``state`` for a new file, ``"tokenizer"`` among them.
-
-    Returns:
-        Whether the file is new.
 
     Raises:
         StoreError: it is something else, or of a newer format, or cannot be opened.
@@ -158,27 +157,39 @@ def prepare(path: str, timeout: float, read_only: bool, settings: dict[str, str 
     with store_errors(path, "opening"):
         db = connect(path, timeout, read_only)
         try:
-            if _identify(db, path):
-                return False
-            if read_only:
-                raise StoreError(f"index {path!r} is empty, and read_only=True forbids filling it")
-            _create(db, settings)
-            # Somebody else may have been quicker; then this checks what they made.
-            return not _identify(db, path) or True
+            deadline = time.monotonic() + timeout
+            while not _identify(db, path):
+                if read_only:
+                    raise StoreError(f"index {path!r} is empty, and read_only=True forbids filling it")
+                try:
+                    _create(db, settings)
+                except sqlite3.OperationalError as error:
+                    # Several processes make the file at once. SQLite's own waiting does not help: it refuses
+                    # the change to WAL at once where two would wait for one another.
+                    if "locked" not in str(error) or time.monotonic() > deadline:
+                        raise
+                    time.sleep(random.uniform(0.001, 0.02))
         finally:
             db.close()
 
 
 def _identify(db: sqlite3.Connection, path: str) -> bool:
-    application = db.execute("PRAGMA application_id").fetchone()[0]
-    version = db.execute("PRAGMA user_version").fetchone()[0]
+    """Whether it is an index, not an empty file."""
+    db.execute("BEGIN")  # one state: another process may be making the index just now
+    try:
+        application = db.execute("PRAGMA application_id").fetchone()[0]
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    finally:
+        if db.in_transaction:  # a damaged file may have ended it
+            db.execute("ROLLBACK")
     if application == APPLICATION_ID:
         if version != FORMAT:
             raise StoreError(
                 f"index {path!r} has format {version}, this Vicinal reads {FORMAT}: upgrade Vicinal"
             )
         return True
-    if application or version or db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+    if application or version or tables:
         raise StoreError(f"index {path!r} is a database of something else: give another path")
     return False
 

@@ -77,7 +77,7 @@ class SqliteStore:
                 f"tokenizer {tokenizer!r} is not known to SQLite FTS5 ({error}): "
                 "use for example 'unicode61 remove_diacritics 2' or 'trigram'"
             ) from None
-        self.is_new = database.prepare(path, timeout, read_only, settings)
+        database.prepare(path, timeout, read_only, settings)
         self._closed = False
         self._reset()
         with store_errors(path, "opening"), self._connection() as db:
