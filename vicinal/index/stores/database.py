@@ -67,9 +67,15 @@ def store_errors(path: str, doing: str) -> Iterator[None]:
 DAMAGED = "the file is damaged: Index.verify() tells where; restore a copy, or index the texts anew"
 
 
+def _is_busy(error: sqlite3.Error) -> bool:
+    """Whether another connection stood in the way."""
+    text = str(error).lower()
+    return "locked" in text or "busy" in text
+
+
 def _explain(error: sqlite3.Error) -> str:
     text = str(error).lower()
-    if "locked" in text or "busy" in text:
+    if _is_busy(error):
         return (
             "another process or thread is writing to it and did not finish in time: retry, or raise timeout="
         )
@@ -166,7 +172,7 @@ def prepare(path: str, timeout: float, read_only: bool, settings: dict[str, str 
                 except sqlite3.OperationalError as error:
                     # Several processes make the file at once. SQLite's own waiting does not help: it refuses
                     # the change to WAL at once where two would wait for one another.
-                    if "locked" not in str(error) or time.monotonic() > deadline:
+                    if not _is_busy(error) or time.monotonic() > deadline:
                         raise
                     time.sleep(random.uniform(0.001, 0.02))
         finally:
