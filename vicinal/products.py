@@ -19,6 +19,7 @@ import numpy as np
 from vicinal.arrays import Matrix
 from vicinal.cores import available_cores
 from vicinal.errors import MissingExtraError
+from vicinal.native_calls import native_call
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -83,7 +84,8 @@ class Products:
         self._held = (_tensor(a), _tensor(b))
         for index, tensor in enumerate(self._held):
             self._request.set_input_tensor(index, tensor)
-        self._request.infer(share_outputs=True)  # else it is copied
+        with native_call():
+            self._request.infer(share_outputs=True)  # else it is copied
         answer: Matrix = self._request.get_output_tensor(0).data
         return answer
 
@@ -131,7 +133,8 @@ def _compiled(width: int, precision: Precision, streams: int, _pid: int) -> Any:
     model = ov.Model([ops.matmul(x, y, False, True)], [a, b], "products")
     hint = "f32" if precision == "float32" else "bf16"
     settings = {"INFERENCE_PRECISION_HINT": hint, "NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": streams}
-    return ov.Core().compile_model(model, "CPU", settings)
+    with native_call():
+        return ov.Core().compile_model(model, "CPU", settings)
 
 
 def spread(function: Callable[[T], R], items: Sequence[T], threads: int) -> Iterator[R]:

@@ -23,6 +23,7 @@ from vicinal.cores import available_cores
 from vicinal.engine.base import Batch
 from vicinal.engine.runtime import load_openvino, native_bfloat16, native_float16
 from vicinal.errors import OutOfMemoryError
+from vicinal.native_calls import native_call
 
 Tag = TypeVar("Tag")
 
@@ -126,7 +127,7 @@ class OpenVINOEngine:
     def _get(self, form: str) -> _Compiled:
         if form == "throughput" and self.threads == 1:
             form = "latency"
-        with self._lock:
+        with native_call(), self._lock:
             if form not in self._compiled:
                 self._compiled[form] = self._compile(form)
             return self._compiled[form]
@@ -179,10 +180,20 @@ class _Compiled:
         self.input_types = {port.get_any_name(): port.get_element_type().to_dtype() for port in model.inputs}
         self._idle: deque[Any] = deque()  # append and pop are atomic
 
+    def __del__(self) -> None:
+        try:  # `suppress` may be gone when this runs
+            with native_call():
+                self._idle.clear()
+                self.model = None
+        except (AttributeError, TypeError):  # the modules are gone, or the object was never whole
+            pass
+
     def run(self, batch: Batch) -> NDArray[np.float32]:
         request = self._take()
+        feed = self._feed(batch)
         try:
-            request.infer(self._feed(batch), share_inputs=True)
+            with native_call():
+                request.infer(feed, share_inputs=True)
         except RuntimeError as error:  # the request is dropped: what it holds is not known
             raise _explained(error) from error
         result = self._result(request)
@@ -197,20 +208,22 @@ class _Compiled:
                 if len(running) > self.streams:
                     yield self._finish(running)
                 request, feed = self._take(), self._feed(batch)
-                request.start_async(feed, share_inputs=True)
+                with native_call():
+                    request.start_async(feed, share_inputs=True)
                 running.append((tag, request, feed))  # the feed stays alive while it is read
             while running:
                 yield self._finish(running)
         finally:
             for _, request, _ in running:
-                with suppress(RuntimeError):  # one failure is being reported already
+                with suppress(RuntimeError), native_call():  # one failure is being reported already
                     request.wait()
                     self._idle.append(request)
 
     def _finish(self, running: deque[tuple[Tag, Any, dict[str, Any]]]) -> tuple[Tag, NDArray[np.float32]]:
         tag, request, _ = running[0]
         try:
-            request.wait()
+            with native_call():
+                request.wait()
         except RuntimeError as error:
             running.popleft()
             raise _explained(error) from error
@@ -223,7 +236,8 @@ class _Compiled:
         try:
             return self._idle.pop()
         except IndexError:
-            return self.model.create_infer_request()
+            with native_call():
+                return self.model.create_infer_request()
 
     def _feed(self, batch: Batch) -> dict[str, Any]:
         values = {"input_ids": batch.input_ids}

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from vicinal.errors import MissingExtraError
+from vicinal.native_calls import native_call
 
 _TELEMETRY = "openvino_telemetry"
 _loaded_by: list[int] = []  # the process that loaded OpenVINO first
@@ -40,7 +41,7 @@ def load_openvino() -> ModuleType:
         MissingExtraError: it is not installed or does not load on this machine.
     """
     try:
-        with without_telemetry():
+        with native_call(), without_telemetry():
             import openvino
             import openvino.opset15
     except ImportError as error:

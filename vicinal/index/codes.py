@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from vicinal.cores import available_cores
 from vicinal.engine.runtime import load_openvino
 from vicinal.index.segments import Floats
+from vicinal.native_calls import native_call
 
 # Codes have a multiple of so many numbers a row.
 _PAD = 32
@@ -66,7 +67,15 @@ class Piece:
             place = out[self.first : self.end].reshape(1, self.n)
             self.request.set_output_tensor(0, load_openvino().Tensor(place, shared_memory=True))
             self._out = out
-        self.request.infer(share_outputs=True)  # else they are copied
+        with native_call():
+            self.request.infer(share_outputs=True)  # else they are copied
+
+    def __del__(self) -> None:
+        try:  # `suppress` may be gone when this runs
+            with native_call():
+                self.request = None
+        except (AttributeError, TypeError):  # the modules are gone, or the object was never whole
+            pass
 
     @property
     def end(self) -> int:
