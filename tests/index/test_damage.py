@@ -158,7 +158,7 @@ def test_each_kind_of_damage_is_named(original, tmp_path):
     for sql, expected in cases.items():
         path = tmp_path / "named.db"
         path.write_bytes(original[0])
-        db = database.connect(str(path), 1, False)
+        db = database.connect(str(path), 1, "rw")
         db.execute(sql)
         db.close()
         with Index(path, FakeModel(dimension=8)) as index:
@@ -170,7 +170,7 @@ def test_each_kind_of_damage_is_named(original, tmp_path):
 def test_a_damaged_segment_is_an_error_not_a_wrong_score(original, tmp_path):
     path = tmp_path / "x.db"
     path.write_bytes(original[0])
-    db = database.connect(str(path), 1, False)
+    db = database.connect(str(path), 1, "rw")
     vectors = bytearray(db.execute("SELECT vectors FROM segments WHERE first = 0").fetchone()[0])
     vectors[100] ^= 1
     db.execute("UPDATE segments SET vectors = ? WHERE first = 0", (bytes(vectors),))

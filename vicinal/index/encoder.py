@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from vicinal.errors import InputError, InputTypeError
+from vicinal.errors import InputError, InputTypeError, ModelNotFoundError
 from vicinal.index.chunking import chunk_spans
 from vicinal.index.results import Span
 from vicinal.index.segments import Floats
@@ -58,12 +58,19 @@ class Encoder:
         model: a name, a path, or a model.
         chunk_tokens: the longest chunk; None for the model's own window.
         chunk_overlap: tokens that neighbouring chunks share.
+        named_by: the index that holds the model's name, where the caller did not give it.
 
     Raises:
         InputTypeError: it is neither a name nor has what a model needs.
     """
 
-    def __init__(self, model: str | EmbeddingModel, chunk_tokens: int | None, chunk_overlap: int) -> None:
+    def __init__(
+        self,
+        model: str | EmbeddingModel,
+        chunk_tokens: int | None,
+        chunk_overlap: int,
+        named_by: str | None = None,
+    ) -> None:
         missing = [] if isinstance(model, str) else [name for name in _METHODS if not hasattr(model, name)]
         if missing:
             raise InputTypeError(
@@ -71,6 +78,7 @@ class Encoder:
                 f"got {type(model).__name__}, which has no {' and no '.join(missing)}"
             )
         self._given = model
+        self._named_by = named_by
         self._chunk_tokens = chunk_tokens
         self._chunk_overlap = chunk_overlap
         self._lock = threading.Lock()
@@ -93,7 +101,15 @@ class Encoder:
                     )
                 from vicinal import SentenceTransformer
 
-                self._model = cast(EmbeddingModel, SentenceTransformer(str(self._given)))
+                try:
+                    self._model = cast(EmbeddingModel, SentenceTransformer(str(self._given)))
+                except ModelNotFoundError as error:
+                    if self._named_by is None:
+                        raise
+                    raise ModelNotFoundError(
+                        f"index {self._named_by!r} was made with model {self._given!r}, which is not there now: "
+                        f"if it has moved, open the index with model= its new place. {error}"
+                    ) from error
             return self._model
 
     def facts(self) -> ModelFacts:

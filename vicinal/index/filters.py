@@ -17,12 +17,12 @@ A store answers single conditions (:class:`Condition`) with sets; :func:`evaluat
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from vicinal.errors import InputError, InputTypeError
+from vicinal.index.values import check_depth, check_encodable, check_number
 
 Scalar = str | int | float | bool | None
 
@@ -31,7 +31,6 @@ LOGICAL = ("$and", "$or", "$not")
 
 # The kind of a value decides what it may equal; a store keeps it beside the value.
 KIND_NULL, KIND_BOOL, KIND_NUMBER, KIND_TEXT, KIND_CONTAINER = range(5)
-INT64 = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +93,13 @@ def parse_filter(spec: Mapping[str, Any]) -> Node:
 
     Raises:
         InputTypeError: a part is not a dictionary, list or scalar where one is due.
-        InputError: an operator is unknown, or its operand cannot be meant.
+        InputError: an operator is unknown, its operand cannot be meant, or it is nested too deep.
     """
+    check_depth(spec, "filter")
+    return _parsed(spec)
+
+
+def _parsed(spec: Any) -> Node:
     if not isinstance(spec, Mapping):
         raise InputTypeError(
             f"filter must be a dictionary such as {{'year': {{'$gte': 1950}}}}, got {type(spec).__name__}"
@@ -104,6 +108,7 @@ def parse_filter(spec: Mapping[str, Any]) -> Node:
     for key, value in spec.items():
         if not isinstance(key, str):
             raise InputTypeError(f"filter: field names are strings, got {key!r} ({type(key).__name__})")
+        check_encodable(key, "filter: a field name")
         parts.append(_logical(key, value) if key.startswith("$") else _field(key, value))
     return parts[0] if len(parts) == 1 else And(tuple(parts))
 
@@ -114,10 +119,10 @@ def _logical(op: str, value: Any) -> Node:
             f"filter: unknown operator {op!r}: at this place use one of {', '.join(LOGICAL)}, or a field name"
         )
     if op == "$not":
-        return Not(parse_filter(value))
+        return Not(_parsed(value))
     if not isinstance(value, (list, tuple)) or not value:
         raise InputError(f"filter: {op} takes a non-empty list of filters, got {value!r}")
-    parts = tuple(parse_filter(part) for part in value)
+    parts = tuple(_parsed(part) for part in value)
     return And(parts) if op == "$and" else Or(parts)
 
 
@@ -159,35 +164,15 @@ def _comparison(name: str, op: Any, operand: Any) -> Node:
 def _scalar(name: str, op: str, value: Any) -> Scalar:
     if hasattr(value, "item") and not isinstance(value, (str, int, float)) and getattr(value, "ndim", 1) == 0:
         value = value.item()  # a numpy scalar
-    if value is None or isinstance(value, (str, bool)):
+    if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, int):
-        return check_number(value, f"filter: {op} for {name!r}")
-    if isinstance(value, float):
-        return check_number(value, f"filter: {op} for {name!r}")
-    raise InputTypeError(
-        f"filter: {op} for {name!r} takes a string, number, bool or None, got {type(value).__name__}"
-    )
-
-
-def check_number(value: float, what: str) -> float:
-    """Refuse the numbers that a store cannot hold.
-
-    Args:
-        value: a number.
-        what: the subject of the error's sentence.
-
-    Returns:
-        The number.
-
-    Raises:
-        InputError: it is not finite, or an integer beyond 64 bits.
-    """
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"{what}: {value!r} is no JSON number: use None or leave the field out")
-    if isinstance(value, int) and not -INT64 <= value < INT64:
-        raise InputError(f"{what}: {value!r} does not fit into 64 bits: store it as a string")
-    return value
+    where = f"filter: {op} for {name!r}"
+    if isinstance(value, str):
+        check_encodable(value, where)
+        return value
+    if isinstance(value, (int, float)):
+        return check_number(value, where)
+    raise InputTypeError(f"{where} takes a string, number, bool or None, got {type(value).__name__}")
 
 
 def flatten(metadata: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, int, Scalar]]:

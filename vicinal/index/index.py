@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, get_args
 
 from vicinal.errors import InputError, InputTypeError
 from vicinal.index import records
 from vicinal.index.encoder import DEFAULT_MODEL, EmbeddingModel, Encoder, name_of
+from vicinal.index.export import export_target, write_lines
 from vicinal.index.filters import parse_filter
 from vicinal.index.reranking import Reranker, check_reranker
 from vicinal.index.results import Document, Hit, IndexInfo, VerifyReport
@@ -20,6 +19,7 @@ from vicinal.index.segments import STORAGES
 from vicinal.index.stores.base import ModelFacts
 from vicinal.index.stores.sqlite import SqliteStore
 from vicinal.index.stores.writing import compare_models
+from vicinal.index.values import check_encodable, integer_from, seconds
 
 Mode = Literal["dense", "lexical", "hybrid"]
 
@@ -81,19 +81,17 @@ class Index:
             )
         if storage not in STORAGES:
             raise InputError(f"storage must be one of {', '.join(map(repr, STORAGES))}, got {storage!r}")
-        if timeout < 0:
-            raise InputError(f"timeout must be at least 0, got {timeout!r}")
-        if chunk_tokens is not None and chunk_tokens < 8:
-            raise InputError(f"chunk_tokens must be at least 8, got {chunk_tokens!r}")
-        if chunk_overlap < 0:
-            raise InputError(f"chunk_overlap must be at least 0, got {chunk_overlap!r}")
+        timeout = seconds(timeout, "timeout")
+        if chunk_tokens is not None:
+            chunk_tokens = integer_from(8, chunk_tokens, "chunk_tokens")
+        chunk_overlap = integer_from(0, chunk_overlap, "chunk_overlap")
         self.path = path
         # Checked before anything is made, so that a wrong type leaves no empty file behind.
         given = DEFAULT_MODEL if model is None else model
         Encoder(given, chunk_tokens, chunk_overlap)
         self._store = store = SqliteStore(
             path,
-            timeout=float(timeout),
+            timeout=timeout,
             read_only=read_only,
             model=given if isinstance(given, str) else name_of(given),
             storage=storage,
@@ -108,6 +106,7 @@ class Index:
                 name if model is None else model,
                 stored.chunk_tokens if stored else chunk_tokens,
                 store.chunk_overlap,
+                named_by=path if model is None else None,
             )
             # The same name again is compared when it is loaded; anything else at once.
             if stored and (self._encoder.loaded or (model is not None and model != name)):
@@ -281,10 +280,8 @@ class Index:
         """
         if not isinstance(query, str):
             raise InputTypeError(f"query must be a string, got {type(query).__name__}")
-        records.check_encodable(query, "query")
-        for name, value in (("top_k", top_k), ("candidates", candidates)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise InputError(f"{name} must be a positive integer, got {value!r}")
+        check_encodable(query, "query")
+        top_k, candidates = integer_from(1, top_k, "top_k"), integer_from(1, candidates, "candidates")
         if mode not in get_args(Mode):
             raise InputError(f"mode must be one of {', '.join(map(repr, get_args(Mode)))}, got {mode!r}")
         where = None if filter is None or filter == {} else parse_filter(filter)
@@ -355,24 +352,18 @@ class Index:
         The file appears under its name when it is complete.
 
         Args:
-            path: the file to write; an existing one is replaced.
+            path: the file to write; an existing one is replaced, but no database is.
 
         Returns:
             How many documents were written.
+
+        Raises:
+            InputError: no such file can be made, or a database is there (this index or another).
+            StoreError: the file could not be written, or the index not be read; an old file is as it was.
         """
-        target = Path(path)
-        partial = target.with_name(target.name + ".partial")
-        written = 0
-        try:
-            with self._store.reader() as reader, partial.open("w", encoding="utf-8") as file:
-                for one in reader.every():
-                    row = {"id": one.id, "text": one.text, "metadata": one.metadata}
-                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
-                    written += 1
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
-        return written
+        target = export_target(path, self._store.file)
+        with self._store.reader() as reader:
+            return write_lines(target, reader.every())
 
     def close(self) -> None:
         """Let go of the file; afterwards it is one file again if nobody else has it open."""

@@ -12,6 +12,7 @@ from vicinal.index.index import Index
 from vicinal.index.records import canonical_ids, canonical_metadata, canonical_texts, metadata_json
 from vicinal.index.sources import Fields, Record, Source, find_sources, read_source
 from vicinal.index.stores.verification import content_digest
+from vicinal.index.values import integer_from
 
 MOST_PROBLEMS = 1000
 
@@ -111,8 +112,7 @@ def index_files(
         InputError: an input does not exist or is of an unknown kind.
         StoreError: the index cannot be written; batches before this one are in it.
     """
-    if batch_size < 1:
-        raise InputError(f"batch_size must be at least 1, got {batch_size!r}")
+    batch_size = integer_from(1, batch_size, "batch_size")
     text_fields = (text_field,) if isinstance(text_field, str) else text_field
     fields = Fields(id_field, text_fields, metadata_fields)
     sources = find_sources(inputs)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import datetime
 import json
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from vicinal.errors import InputError, InputTypeError
-from vicinal.index.filters import check_number
 from vicinal.index.results import Span
 from vicinal.index.stores.base import NewDocument
 from vicinal.index.stores.verification import content_digest
+from vicinal.index.values import check_depth, check_encodable, check_number
 
 
 def canonical_texts(texts: str | Iterable[str]) -> list[str]:
@@ -54,7 +55,7 @@ def new_ids(ids: Iterable[str] | str | None, n: int) -> list[str]:
     if len(listed) != n:
         raise InputError(f"ids has {len(listed)} entries for {n} texts: give one for each")
     if len(set(listed)) != n:
-        twice = next(id for i, id in enumerate(listed) if id in listed[:i])
+        twice = next(id for id, count in Counter(listed).items() if count > 1)
         raise InputError(f"ids holds {twice!r} twice: every document needs an id of its own")
     return listed
 
@@ -80,6 +81,11 @@ def canonical_metadatas(metadatas: Any, n: int) -> list[dict[str, Any]]:
 
 def canonical_metadata(metadata: Any, where: str) -> dict[str, Any]:
     """One document's metadata with nothing but JSON types in it."""
+    check_depth(metadata, where)
+    return _json_object(metadata, where)
+
+
+def _json_object(metadata: Any, where: str) -> dict[str, Any]:
     if not isinstance(metadata, Mapping):
         raise InputTypeError(f"{where} must be a dictionary or None, got {type(metadata).__name__}")
     result = {}
@@ -88,7 +94,7 @@ def canonical_metadata(metadata: Any, where: str) -> dict[str, Any]:
             raise InputTypeError(f"{where}: keys are strings, got {key!r} ({type(key).__name__})")
         if not key or key.startswith("$"):
             raise InputError(f"{where}: key {key!r} is empty or begins with '$', as operators do: rename it")
-        check_encodable(key, f"{where}: key")
+        check_encodable(key, f"{where}: a key")
         result[key] = _json_value(value, f"{where}[{key!r}]")
     return result
 
@@ -102,7 +108,7 @@ def _json_value(value: Any, where: str) -> Any:
     if isinstance(value, (int, float)):
         return check_number(value, where)
     if isinstance(value, Mapping):
-        return canonical_metadata(value, where)
+        return _json_object(value, where)
     if isinstance(value, (list, tuple)):
         return [_json_value(item, f"{where}[{i}]") for i, item in enumerate(value)]
     if hasattr(value, "tolist"):  # numpy scalars and arrays
@@ -114,17 +120,6 @@ def _json_value(value: Any, where: str) -> Any:
     raise InputTypeError(
         f"{where} is a {type(value).__name__}: use str, int, float, bool, None, list or dict"
     )
-
-
-def check_encodable(text: str, where: str) -> None:
-    """Refuse a text that cannot be written as UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"{where} holds half a surrogate pair at {error.start}: "
-            "clean it with text.encode('utf-8', 'replace').decode()"
-        ) from None
 
 
 def metadata_json(metadata: Mapping[str, Any]) -> str | None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote as url_quote
 
 from vicinal.errors import StoreError
@@ -64,7 +65,8 @@ def store_errors(path: str, doing: str) -> Iterator[None]:
         raise StoreError(f"index {path!r}: {DAMAGED} (while {doing}: {error!r})") from error
 
 
-DAMAGED = "the file is damaged: Index.verify() tells where; restore a copy, or index the texts anew"
+RESTORE = "restore a copy, or index the texts anew"
+DAMAGED = f"the file is damaged: Index.verify() tells where; {RESTORE}"
 
 
 def _is_busy(error: sqlite3.Error) -> bool:
@@ -84,27 +86,28 @@ def _explain(error: sqlite3.Error) -> str:
     if "readonly" in text or "read-only" in text:
         return "it cannot be written to: check the permissions of the file and of its folder"
     if "unable to open" in text:
-        return "it cannot be opened: check that the folder exists and may be written to"
+        return "it cannot be opened: check that it was not moved, and that its folder exists and may be written to"
     if "disk i/o" in text:
         return "reading or writing failed; the file is as it was before: check space, quota and the disk"
-    signs = ("not a database", "malformed", "decode", "corrupt", "user-defined function")
+    if "not a database" in text:
+        return f"it is not an index, or its head is damaged: give another path; if it was one, {RESTORE}"
+    signs = ("malformed", "decode", "corrupt", "user-defined function")
     if any(sign in text for sign in signs):
         return DAMAGED
     return "the database refused"
 
 
-def connect(path: str, timeout: float, read_only: bool) -> sqlite3.Connection:
+def connect(path: str, timeout: float, mode: Literal["ro", "rw", "rwc"]) -> sqlite3.Connection:
     """Open one connection; :func:`prepare` has made the file.
 
     Args:
         path: the file.
         timeout: seconds to wait for another writer.
-        read_only: whether to open it so that nothing can be written.
+        mode: ``"ro"``: nothing can be written; ``"rwc"``: the file is made if it is not there.
 
     Returns:
         A connection in autocommit mode that any thread may use, one at a time.
     """
-    mode = "ro" if read_only else "rwc"
     uri = f"file:{url_quote(os.path.abspath(path))}?mode={mode}"
     db = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
     try:
@@ -159,9 +162,12 @@ def prepare(path: str, timeout: float, read_only: bool, settings: dict[str, str 
         raise StoreError(f"index {path!r}: its folder {str(file.parent)!r} does not exist: create it first")
     if file.exists() and 0 < file.stat().st_size < HEADER_BYTES:
         # SQLite would take it for empty and begin anew over what is left of a truncated file.
-        raise StoreError(f"index {path!r} holds {file.stat().st_size} bytes: {DAMAGED}")
+        raise StoreError(
+            f"index {path!r} holds {file.stat().st_size} bytes, too few for an index: give another path; "
+            f"if it was one, {RESTORE}"
+        )
     with store_errors(path, "opening"):
-        db = connect(path, timeout, read_only)
+        db = connect(path, timeout, "ro" if read_only else "rwc")
         try:
             deadline = time.monotonic() + timeout
             while not _identify(db, path):

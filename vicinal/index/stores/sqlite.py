@@ -57,6 +57,8 @@ class SqliteStore:
         chunk_overlap: int,
     ) -> None:
         self.path = path
+        # New connections open the same file wherever the process has gone meanwhile (a daemon goes to /).
+        self.file = os.path.abspath(path)
         self._timeout = timeout
         self._read_only = read_only
         settings: dict[str, str | int] = {
@@ -108,7 +110,8 @@ class SqliteStore:
         try:
             db = idle.pop()
         except IndexError:
-            db = database.connect(self.path, self._timeout, self._read_only)
+            # Never "rwc": a file that was moved away must not be begun anew, empty, in its place.
+            db = database.connect(self.file, self._timeout, "ro" if self._read_only else "rw")
         try:
             yield db
         finally:
@@ -255,7 +258,7 @@ class SqliteStore:
                 segments += 1
                 chunks += n
                 alive += n - int(np.count_nonzero(np.isin(docs, dead)))
-        files = (self.path, self.path + "-wal")
+        files = (self.file, self.file + "-wal")
         return IndexInfo(
             path=self.path,
             documents=int(rows["documents"]),
@@ -302,6 +305,6 @@ class SqliteStore:
             while self._idle:
                 self._idle.pop().close()
             if self._read_only:
-                database.tidy(self.path)
+                database.tidy(self.file)
         self._forget()
         self._analyzer.close()
