@@ -67,6 +67,7 @@ def store_errors(path: str, doing: str) -> Iterator[None]:
 
 RESTORE = "restore a copy, or index the texts anew"
 DAMAGED = f"the file is damaged: Index.verify() tells where; {RESTORE}"
+NO_INDEX = f"it is not an index, or its head is damaged: give another path; if it was one, {RESTORE}"
 
 
 def _is_busy(error: sqlite3.Error) -> bool:
@@ -90,7 +91,7 @@ def _explain(error: sqlite3.Error) -> str:
     if "disk i/o" in text:
         return "reading or writing failed; the file is as it was before: check space, quota and the disk"
     if "not a database" in text:
-        return f"it is not an index, or its head is damaged: give another path; if it was one, {RESTORE}"
+        return NO_INDEX
     signs = ("malformed", "decode", "corrupt", "user-defined function")
     if any(sign in text for sign in signs):
         return DAMAGED
@@ -162,10 +163,7 @@ def prepare(path: str, timeout: float, read_only: bool, settings: dict[str, str 
         raise StoreError(f"index {path!r}: its folder {str(file.parent)!r} does not exist: create it first")
     if file.exists() and 0 < file.stat().st_size < HEADER_BYTES:
         # SQLite would take it for empty and begin anew over what is left of a truncated file.
-        raise StoreError(
-            f"index {path!r} holds {file.stat().st_size} bytes, too few for an index: give another path; "
-            f"if it was one, {RESTORE}"
-        )
+        raise StoreError(f"index {path!r} holds {file.stat().st_size} bytes: {NO_INDEX}")
     with store_errors(path, "opening"):
         db = connect(path, timeout, "ro" if read_only else "rwc")
         try:
