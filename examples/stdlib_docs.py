@@ -8,6 +8,7 @@ Docstrings of modules written in Python are read from their source; those writte
 
 from __future__ import annotations
 
+import argparse
 import ast
 import importlib
 import inspect
@@ -140,8 +141,10 @@ def answer(index: Index, question: str) -> None:
 
 def main() -> None:
     """Build the index if it is not whole, then answer."""
+    parser = argparse.ArgumentParser(description="Search the documentation of Python's own standard library.")
+    parser.add_argument("question", nargs="*", help="in quotes, one or more; without any, three are answered")
+    asked = parser.parse_args().question
     INDEX.parent.mkdir(exist_ok=True)
-    asked = sys.argv[1:]
     with Index(INDEX) as index:
         build(index)
         for question in asked or QUESTIONS:
