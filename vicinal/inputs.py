@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import operator
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
@@ -58,7 +59,7 @@ def as_texts(sentences: object, argument: str = "sentences", first: int = 0) -> 
         InputError: a text holds what is no character.
     """
     if isinstance(sentences, str):
-        _check_unicode(sentences, argument)
+        check_unicode(sentences, argument)
         return [sentences], True
     if isinstance(sentences, (bytes, bytearray)):
         raise InputTypeError(
@@ -73,11 +74,11 @@ def as_texts(sentences: object, argument: str = "sentences", first: int = 0) -> 
         if not isinstance(text, str):
             raise InputTypeError(f"{argument}[{first + place}] is {_name(text)}, not a text{_remedy(text)}")
         if not text.isascii():
-            _check_unicode(text, f"{argument}[{first + place}]")
+            check_unicode(text, f"{argument}[{first + place}]")
     return texts, False
 
 
-def _check_unicode(text: str, name: str) -> None:
+def check_unicode(text: str, name: str) -> None:
     """Refuse half characters, which JSON such as ``"\\ud800"`` and broken decoders leave behind."""
     try:
         text.encode()
@@ -148,7 +149,19 @@ def check_positive(value: int | None, argument: str) -> None:
     """
     if value is None:
         return
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise InputTypeError(f"{argument}={value!r} is {type(value).__name__}, not an integer")
-    if int(value) < 1:
+    if as_integer(value, argument) < 1:
         raise InputError(f"{argument}={value!r} must be 1 or more")
+
+
+def as_integer(value: object, argument: str) -> int:
+    """An integer, numpy's included.
+
+    Raises:
+        InputTypeError: not an integer.
+    """
+    try:
+        if not isinstance(value, bool):
+            return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:  # some types have __index__ and refuse it: an array of floats
+        pass
+    raise InputTypeError(f"{argument}={value!r} is {type(value).__name__}, not an integer")

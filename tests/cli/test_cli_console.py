@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from vicinal.cli.console import bytes_text, counted, one_line, rate_text, scored, seconds_text, shortened
-from vicinal.cli.files import NpyWriter, check_target, npy_header, replacing
+from vicinal.cli.files import NpyWriter, npy_header
 from vicinal.errors import InputError
+from vicinal.files import check_target, replacing
 
 
 def test_numbers() -> None:

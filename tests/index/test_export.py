@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import sqlite3
-from pathlib import Path
 
 import pytest
 
@@ -44,10 +43,10 @@ def test_a_failure_half_way_leaves_the_old_file(filled, tmp_path, monkeypatch):
     target = tmp_path / "out.jsonl"
     target.write_text("old")
 
-    def full(self, other):
+    def full(source, target):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(StoreError, match=r"out\.jsonl.*No space left.*as it was"):
         filled.export(target)
     assert target.read_text() == "old" and files(tmp_path) == ["out.jsonl", "texts.db"]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vicinal.cli.console import bytes_text, counted, rate_text, say, seconds_text
-from vicinal.cli.files import NpyWriter, check_target, replacing
+from vicinal.cli.files import NpyWriter
 from vicinal.cli.options import (
     DEFAULT_MODEL,
     BatchSize,
@@ -21,6 +21,7 @@ from vicinal.cli.options import (
 )
 from vicinal.cli.texts import Encoder, count_lines, lines_of, load_model
 from vicinal.errors import InputError
+from vicinal.files import check_target, replacing
 
 
 def encode(

@@ -1,4 +1,4 @@
-"""Files that commands write: whole or not at all."""
+"""Writes vectors as ``.npy`` while they are made."""
 
 from __future__ import annotations
 
@@ -9,43 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from vicinal.errors import InputError
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 # Room for any shape, so that the header can be rewritten when the number of rows is known.
 _HEADER = 128
-
-
-def check_target(path: str, option: str) -> Path:
-    """The file to write, links followed; checked before any work is done.
-
-    Raises:
-        InputError: its folder does not exist or is closed to us, or it is a folder or a device.
-    """
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise InputError(f"{option} {path}: this is a folder; give a file in it")
-    if target.exists() and not target.is_file():
-        raise InputError(f"{option} {path}: this is not a regular file")
-    if not target.parent.is_dir():
-        raise InputError(f"{option} {path}: the folder {target.parent} does not exist")
-    if not os.access(target.parent, os.W_OK):
-        raise InputError(f"{option} {path}: no permission to write into {target.parent}")
-    return target
-
-
-@contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """A scratch file beside ``target`` that takes its place at the end; an error or Ctrl-C removes it."""
-    scratch = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
-    try:
-        yield scratch
-        os.replace(scratch, target)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 class NpyWriter:

@@ -22,10 +22,10 @@ from vicinal.cli.console import (
     write_json,
     write_rows,
 )
-from vicinal.cli.files import check_target, replacing
 from vicinal.cli.options import DEFAULT_MODEL, AsJson, DType, Field, FileFormat, ModelName, TextFile
 from vicinal.cli.texts import Encoder, filled_lines_of, load_model
 from vicinal.errors import InputError, missing_extra
+from vicinal.files import check_target, replacing
 from vicinal.readers import Line
 
 if TYPE_CHECKING:

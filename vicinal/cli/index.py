@@ -27,10 +27,10 @@ from vicinal.cli.console import (
     write_rows,
 )
 from vicinal.cli.failures import stop_if_interrupted
-from vicinal.cli.files import check_target
 from vicinal.cli.options import AsJson, IndexFile
 from vicinal.cli.texts import load_model
 from vicinal.errors import InputError, StoreError
+from vicinal.files import SQLITE_START, check_target
 
 if TYPE_CHECKING:
     from vicinal.index import Index, IndexInfo, VerifyReport
@@ -48,7 +48,6 @@ _LARGEST_BATCH = 2048
 _PROBE = (
     "The old fisherman was waiting near the harbour for the first train of a cold and bright morning. " * 4
 )
-_SQLITE = b"SQLite format 3\0"
 
 
 def index(
@@ -220,10 +219,10 @@ def check_is_index(db: str) -> None:
     if not file.exists():
         raise InputError(f"{db}: no such index; `vicinal index {db} INPUT...` makes it")
     with file.open("rb") as opened:
-        start = opened.read(len(_SQLITE))
+        start = opened.read(len(SQLITE_START))
     if not start:
         raise InputError(f"{db} is empty; `vicinal index {db} INPUT...` fills it")
-    if start != _SQLITE:
+    if start != SQLITE_START:
         raise InputError(f"{db} is no index, or its beginning is damaged")
 
 

@@ -8,9 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vicinal.errors import InputError, InputTypeError, StoreError
+from vicinal.files import SQLITE_START, check_target, replacing
 from vicinal.index.results import Document
-
-_DATABASE = b"SQLite format 3\0"
 
 
 def export_target(path: str | os.PathLike[str], index: str) -> Path:
@@ -22,21 +21,15 @@ def export_target(path: str | os.PathLike[str], index: str) -> Path:
 
     Raises:
         InputTypeError: it is no path.
-        InputError: it is a folder or a device, its folder does not exist, or a database is there: this index,
-            or another one.
+        InputError: it is a folder or a device, its folder does not exist or is closed to us, or a database is
+            there: this index, or another one.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise InputTypeError(f"path must be a path, got {type(path).__name__}")
     shown = os.fspath(path)
     if not shown or "\0" in shown:
         raise InputError(f"path {shown!r} names no file: give for example 'texts.jsonl'")
-    target, own = Path(os.path.realpath(shown)), os.path.realpath(index)
-    if target.is_dir():
-        raise InputError(f"path {shown!r} is a folder: give a file in it, such as 'texts.jsonl'")
-    if not target.parent.is_dir():
-        raise InputError(f"path {shown!r}: its folder {str(target.parent)!r} does not exist: create it first")
-    if target.exists() and not target.is_file():
-        raise InputError(f"path {shown!r} is no regular file: give another one")
+    target, own = check_target(shown, "path"), os.path.realpath(index)
     if str(target) in (own, f"{own}-wal", f"{own}-shm") or _is_database(target):
         raise InputError(
             f"path {shown!r} is a database, and exporting would put JSON lines in its place: "
@@ -58,28 +51,24 @@ def write_lines(target: Path, documents: Iterable[Document]) -> int:
     Raises:
         StoreError: the file cannot be written; one that was there is as it was.
     """
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
     written = 0
     try:
-        with partial.open("w", encoding="utf-8") as file:
+        with replacing(target) as partial, partial.open("w", encoding="utf-8") as file:
             for one in documents:
                 row = {"id": one.id, "text": one.text, "metadata": one.metadata}
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 written += 1
-        partial.replace(target)
     except OSError as error:
         raise StoreError(
             f"export to {str(target)!r}: {error.strerror or error}: "
             "a file that was there is as it was; check space and permissions"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
     return written
 
 
 def _is_database(file: Path) -> bool:
     try:
         with file.open("rb") as head:
-            return head.read(len(_DATABASE)) == _DATABASE
+            return head.read(len(SQLITE_START)) == SQLITE_START
     except OSError:  # not there, or not readable
         return False

@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from vicinal.errors import InputError, InputTypeError
-from vicinal.index.values import check_depth, check_encodable, check_number
+from vicinal.index.values import check_depth, check_number
+from vicinal.inputs import check_unicode
 
 Scalar = str | int | float | bool | None
 
@@ -108,7 +109,7 @@ def _parsed(spec: Any) -> Node:
     for key, value in spec.items():
         if not isinstance(key, str):
             raise InputTypeError(f"filter: field names are strings, got {key!r} ({type(key).__name__})")
-        check_encodable(key, "filter: a field name")
+        check_unicode(key, "filter: a field name")
         parts.append(_logical(key, value) if key.startswith("$") else _field(key, value))
     return parts[0] if len(parts) == 1 else And(tuple(parts))
 
@@ -168,7 +169,7 @@ def _scalar(name: str, op: str, value: Any) -> Scalar:
         return value
     where = f"filter: {op} for {name!r}"
     if isinstance(value, str):
-        check_encodable(value, where)
+        check_unicode(value, where)
         return value
     if isinstance(value, (int, float)):
         return check_number(value, where)

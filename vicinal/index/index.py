@@ -19,7 +19,8 @@ from vicinal.index.segments import STORAGES
 from vicinal.index.stores.base import ModelFacts
 from vicinal.index.stores.sqlite import SqliteStore
 from vicinal.index.stores.writing import compare_models
-from vicinal.index.values import check_encodable, integer_from, seconds
+from vicinal.index.values import integer_from, seconds
+from vicinal.inputs import check_unicode
 
 Mode = Literal["dense", "lexical", "hybrid"]
 
@@ -280,7 +281,7 @@ class Index:
         """
         if not isinstance(query, str):
             raise InputTypeError(f"query must be a string, got {type(query).__name__}")
-        check_encodable(query, "query")
+        check_unicode(query, "query")
         top_k, candidates = integer_from(1, top_k, "top_k"), integer_from(1, candidates, "candidates")
         if mode not in get_args(Mode):
             raise InputError(f"mode must be one of {', '.join(map(repr, get_args(Mode)))}, got {mode!r}")

@@ -13,7 +13,8 @@ from vicinal.errors import InputError, InputTypeError
 from vicinal.index.results import Span
 from vicinal.index.stores.base import NewDocument
 from vicinal.index.stores.verification import content_digest
-from vicinal.index.values import check_depth, check_encodable, check_number
+from vicinal.index.values import check_depth, check_number
+from vicinal.inputs import check_unicode
 
 
 def canonical_texts(texts: str | Iterable[str]) -> list[str]:
@@ -27,7 +28,7 @@ def canonical_texts(texts: str | Iterable[str]) -> list[str]:
     for i, text in enumerate(listed):
         if not isinstance(text, str):
             raise InputTypeError(f"texts[{i}] must be a string, got {type(text).__name__}")
-        check_encodable(text, f"texts[{i}]")
+        check_unicode(text, f"texts[{i}]")
     return listed
 
 
@@ -39,7 +40,7 @@ def canonical_ids(ids: str | Iterable[str], name: str = "ids") -> list[str]:
             raise InputTypeError(f"{name}[{i}] must be a string, got {id!r} ({type(id).__name__})")
         if not id:
             raise InputError(f"{name}[{i}] is empty: give every document an id, or no ids at all")
-        check_encodable(id, f"{name}[{i}]")
+        check_unicode(id, f"{name}[{i}]")
     return listed
 
 
@@ -94,7 +95,7 @@ def _json_object(metadata: Any, where: str) -> dict[str, Any]:
             raise InputTypeError(f"{where}: keys are strings, got {key!r} ({type(key).__name__})")
         if not key or key.startswith("$"):
             raise InputError(f"{where}: key {key!r} is empty or begins with '$', as operators do: rename it")
-        check_encodable(key, f"{where}: a key")
+        check_unicode(key, f"{where}: a key")
         result[key] = _json_value(value, f"{where}[{key!r}]")
     return result
 
@@ -103,7 +104,7 @@ def _json_value(value: Any, where: str) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        check_encodable(value, where)
+        check_unicode(value, where)
         return str(value)
     if isinstance(value, (int, float)):
         return check_number(value, where)

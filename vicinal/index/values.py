@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vicinal.errors import InputError, InputTypeError
+from vicinal.inputs import as_integer
 
 INT64 = 2**63
 # Levels of dictionaries and lists inside one another, in metadata and in filters. Reading and writing JSON
@@ -15,6 +16,7 @@ INT64 = 2**63
 DEEPEST = 100
 # SQLite counts milliseconds in 32 bits: 23 days stand for any longer wait.
 LONGEST_SECONDS = 2_000_000.0
+_SCALARS = (str, int, float, type(None))
 
 
 def check_number(value: float, what: str) -> float:
@@ -37,17 +39,6 @@ def check_number(value: float, what: str) -> float:
     return value
 
 
-def check_encodable(text: str, where: str) -> None:
-    """Refuse a text that cannot be written as UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"{where} holds half a surrogate pair at {error.start}: "
-            "clean it with text.encode('utf-8', 'replace').decode()"
-        ) from None
-
-
 def check_depth(value: Any, where: str, deepest: int = DEEPEST) -> None:
     """Refuse dictionaries and lists that lie too deep inside one another, or inside themselves.
 
@@ -65,7 +56,8 @@ def check_depth(value: Any, where: str, deepest: int = DEEPEST) -> None:
             f"{where} is nested more than {DEEPEST} levels deep, or holds itself: make it flatter"
         )
     for part in value:
-        check_depth(part, where, deepest - 1)
+        if not isinstance(part, _SCALARS):  # most are, in a long list of $in
+            check_depth(part, where, deepest - 1)
 
 
 def integer_from(least: int, value: Any, name: str) -> int:
@@ -80,11 +72,10 @@ def integer_from(least: int, value: Any, name: str) -> int:
         InputTypeError: it is no integer.
         InputError: it is too small.
     """
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise InputTypeError(f"{name} must be an integer, got {value!r} ({type(value).__name__})")
-    if value < least:
+    given = as_integer(value, name)
+    if given < least:
         raise InputError(f"{name} must be at least {least}, got {value!r}")
-    return int(value)
+    return given
 
 
 def seconds(value: Any, name: str) -> float:
