@@ -68,7 +68,7 @@ def machine(*packages: str) -> str:
                 break
     except OSError:
         pass
-    from vicinal.cores import available_cores
+    from vicinal.core.cores import available_cores
 
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
     return f"{model}, {available_cores()} cores; Python {platform.python_version()}; {versions}"

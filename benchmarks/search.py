@@ -112,7 +112,7 @@ def work(library: str, task: str, quick: bool) -> None:
         times["memory"] = peak_memory_mib() - before
         save_hits(f"{library}-search", hits)
         if library == "vicinal":
-            from vicinal.corpus import CorpusMatrix
+            from vicinal.vectors.corpus import CorpusMatrix
 
             start = time.perf_counter()
             matrix = CorpusMatrix(corpus)

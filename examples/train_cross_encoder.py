@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from vicinal import CrossEncoder
 from vicinal.cross_encoder.evaluation import CrossEncoderCorrelationEvaluator
-from vicinal.input_example import InputExample
+from vicinal.readers.input_example import InputExample
 
 
 def read_stsb(path: Path) -> list[InputExample]:

@@ -48,7 +48,7 @@ REASONS = {
     "get_backend": "the engine is chosen by itself, or by `backend=`",
     "old_fit": "`fit` takes the same arguments",
     "get_max_seq_length": "`max_seq_length`",
-    "http_get": "`vicinal download` and `vicinal.hub` fetch models",
+    "http_get": "`vicinal download` and `vicinal.hub.resolve` fetch models",
 }
 
 # A part of the path or name -> why the whole area is not here.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from vicinal.errors import InputError
-from vicinal.inputs import check_positive
-from vicinal.parallel_sentences import ParallelSentencesDataset
+from vicinal.core.inputs import check_positive
+from vicinal.errors import InputError, InputTypeError
+from vicinal.readers.examples import opened
+from vicinal.readers.input_example import InputExample
 
 __all__ = ["NoDuplicatesDataLoader", "ParallelSentencesDataset", "SentencesDataset"]
 
@@ -96,3 +99,124 @@ class NoDuplicatesDataLoader:
                 batch.append(self.train_examples[place])
         waiting.extendleft(reversed(again))
         return batch
+
+
+class ParallelSentencesDataset:
+    """Translations, each with the vector that a teacher gives the sentence in its own language.
+
+    With MSELoss a student learns to give all translations the teacher's vector of the original (Reimers and
+    Gurevych 2020, "Making Monolingual Sentence Embeddings Multilingual Using Knowledge Distillation"). It is a data
+    set for a torch ``DataLoader``; item i is ``InputExample(texts=[sentence], label=vector)``.
+
+    Args:
+        student_model: the model that is trained; kept as an attribute only.
+        teacher_model: its ``encode`` gives the labels.
+        batch_size: sentences that the teacher encodes at a time.
+        use_embedding_cache: keep all of the teacher's vectors; False keeps those of the last batch.
+    """
+
+    def __init__(
+        self, student_model: Any, teacher_model: Any, batch_size: int = 8, use_embedding_cache: bool = True
+    ) -> None:
+        check_positive(batch_size, "batch_size")
+        if isinstance(teacher_model, str) or not hasattr(teacher_model, "encode"):
+            raise InputTypeError(f"teacher_model is {type(teacher_model).__name__}; give a model")
+        self.student_model, self.teacher_model = student_model, teacher_model
+        self.batch_size, self.use_embedding_cache = int(batch_size), use_embedding_cache
+        self._sets: list[list[tuple[str, str]]] = []
+        self._weights: list[int] = []
+        self._order: list[tuple[str, str]] | None = None
+        self._vectors: dict[str, Any] = {}
+
+    def load_data(
+        self,
+        filepath: str | os.PathLike[str],
+        weight: int = 100,
+        max_sentences: int | None = None,
+        max_sentence_length: int | None = 128,
+    ) -> None:
+        """Read a file (``.gz`` too) with a sentence and its translations in each line, tabs between.
+
+        Arguments and errors as in :meth:`add_dataset`.
+        """
+        with opened(Path(filepath)) as stream:
+            rows = [line.rstrip("\r\n").split("\t") for line in stream]
+        self.add_dataset(rows, weight, max_sentences, max_sentence_length)
+
+    def add_dataset(
+        self,
+        parallel_sentences: Sequence[Sequence[str]],
+        weight: int = 100,
+        max_sentences: int | None = None,
+        max_sentence_length: int | None = 128,
+    ) -> None:
+        """Add sentences.
+
+        Args:
+            parallel_sentences: rows of a sentence and its translations.
+            weight: how often rows of these are drawn, beside the other sets' weights.
+            max_sentences: rows to take at most.
+            max_sentence_length: characters; rows with a longer sentence are left out. None takes all.
+
+        Raises:
+            InputError: no row is left.
+        """
+        check_positive(weight, "weight")
+        check_positive(max_sentences, "max_sentences")
+        pairs: dict[tuple[str, str], None] = {}
+        taken = 0
+        for row in parallel_sentences:
+            sentences = [each.strip() for each in row if each.strip()]
+            too_long = max_sentence_length is not None and any(
+                len(each) > max_sentence_length for each in sentences
+            )
+            if not sentences or too_long:
+                continue
+            pairs |= {(sentences[0], each): None for each in sentences}
+            taken += 1
+            if taken == max_sentences:
+                break
+        if not pairs:
+            raise InputError(
+                f"no row of parallel_sentences has sentences of at most {max_sentence_length} characters"
+            )
+        self._sets.append(list(pairs))
+        self._weights.append(int(weight))
+        self._order = None
+
+    def __len__(self) -> int:
+        return sum(map(len, self._sets))
+
+    def __getitem__(self, place: int) -> InputExample:
+        order = self._ordered()
+        original, sentence = order[place]
+        if original not in self._vectors:
+            self._encode(place % len(order))
+        return InputExample(texts=[sentence], label=self._vectors[original])
+
+    def _ordered(self) -> list[tuple[str, str]]:
+        """All items, the sets in turn as their weights say; a set that is used up begins again."""
+        if self._order is None:
+            given = [0] * len(self._sets)
+            self._order = []
+            for count in range(len(self)):
+                share = [weight * (count + 1) / sum(self._weights) for weight in self._weights]
+                chosen = max(range(len(given)), key=lambda number: share[number] - given[number])
+                items = self._sets[chosen]
+                self._order.append(items[given[chosen] % len(items)])
+                given[chosen] += 1
+        return self._order
+
+    def _encode(self, place: int) -> None:
+        """Ask the teacher for this item's vector, and for those of the items behind it."""
+        order = self._ordered()
+        wanted: dict[str, None] = {}
+        for original, _ in order[place:]:
+            if original not in self._vectors:
+                wanted[original] = None
+            if len(wanted) == self.batch_size:
+                break
+        vectors = self.teacher_model.encode(list(wanted), batch_size=self.batch_size, show_progress_bar=False)
+        if not self.use_embedding_cache:
+            self._vectors.clear()
+        self._vectors.update(zip(wanted, vectors, strict=True))

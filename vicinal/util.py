@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from vicinal.arrays import is_tensor
-from vicinal.mining import community_detection, paraphrase_mining, paraphrase_mining_embeddings
-from vicinal.pairwise import (
+from vicinal.core.arrays import is_tensor
+from vicinal.vectors.ann import semantic_search_faiss, semantic_search_usearch
+from vicinal.vectors.mining import community_detection, paraphrase_mining, paraphrase_mining_embeddings
+from vicinal.vectors.pairwise import (
     pairwise_angle_sim,
     pairwise_cos_sim,
     pairwise_dot_score,
     pairwise_euclidean_sim,
     pairwise_manhattan_sim,
 )
-from vicinal.quantization import quantize_embeddings, semantic_search_faiss, semantic_search_usearch
-from vicinal.search import information_retrieval, semantic_search
-from vicinal.similarity import (
+from vicinal.vectors.quantization import quantize_embeddings
+from vicinal.vectors.rows import normalize_embeddings, truncate_embeddings
+from vicinal.vectors.search import information_retrieval, semantic_search
+from vicinal.vectors.similarity import (
     SimilarityFunction,
     cos_sim,
     dot_score,
@@ -26,7 +28,6 @@ from vicinal.similarity import (
     manhattan_sim,
     pytorch_cos_sim,
 )
-from vicinal.vectors import normalize_embeddings, truncate_embeddings
 
 __all__ = [
     "SimilarityFunction",

@@ -10,8 +10,8 @@ import pytest
 
 from vicinal.cli.console import bytes_text, counted, one_line, rate_text, scored, seconds_text, shortened
 from vicinal.cli.files import NpyWriter, npy_header
+from vicinal.core.files import check_target, replacing
 from vicinal.errors import InputError
-from vicinal.files import check_target, replacing
 
 
 def test_numbers() -> None:

@@ -95,12 +95,12 @@ def test_debug_shows_the_traceback(vicinal: Shell) -> None:
 
 
 def test_the_unforeseen_is_one_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    import vicinal.hub
+    import vicinal.hub.resolve
 
     def fail(cache_folder: object = None) -> None:
         raise KeyError("what")
 
-    monkeypatch.setattr(vicinal.hub, "list_cached", fail)
+    monkeypatch.setattr(vicinal.hub.resolve, "list_cached", fail)
     done = CliRunner().invoke(app, ["models"])
     assert done.exit_code == 1
     assert done.stderr == "error: KeyError: 'what' (this was not foreseen; --debug shows where it happened)\n"

@@ -100,7 +100,7 @@ def test_what_cannot_work_is_said_before_anything_is_written(
 def test_parquet_reads_as_the_other_files_do(tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
-    from vicinal.training_run import read_rows
+    from vicinal.training.run import read_rows
 
     columns = ("sentence1", "sentence2", "score")
     parquet.write_table(pyarrow.Table.from_pylist(rows(5.0)), tmp_path / "pairs.parquet")
@@ -119,7 +119,7 @@ def test_parquet_reads_as_the_other_files_do(tmp_path: Path) -> None:
 )
 def test_a_file_without_text_is_named_as_such(tmp_path: Path, content: bytes, words: str) -> None:
     from vicinal.errors import InputError
-    from vicinal.evaluation.data import read_columns
+    from vicinal.readers.tables import read_columns
 
     (tmp_path / "pairs.csv").write_bytes(content)
     with pytest.raises(InputError, match=f"pairs.csv.*{words}"):

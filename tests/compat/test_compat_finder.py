@@ -40,7 +40,7 @@ PATHS = {
     "sentence_transformers.util:pytorch_cos_sim": "vicinal.util:pytorch_cos_sim",
     "sentence_transformers.util.similarity:cos_sim": "vicinal.util:cos_sim",
     "sentence_transformers.util.retrieval:semantic_search": "vicinal.util:semantic_search",
-    "sentence_transformers.quantization:quantize_embeddings": "vicinal.quantization:quantize_embeddings",
+    "sentence_transformers.quantization:quantize_embeddings": "vicinal.vectors.quantization:quantize_embeddings",
     "sentence_transformers.similarity_functions:SimilarityFunction": "vicinal:SimilarityFunction",
     "sentence_transformers.evaluation:SimilarityFunction": "vicinal:SimilarityFunction",
     "sentence_transformers.evaluation:TripletEvaluator": "vicinal.evaluation:TripletEvaluator",

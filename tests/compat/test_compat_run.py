@@ -151,7 +151,9 @@ if __name__ == "__main__":
 """,
     )
     done = run(script, cwd=tmp_path)
-    assert done.stdout.strip() == "[('vicinal.input_example', '6.2.0', 'vicinal.similarity')]", done.stderr
+    assert (
+        done.stdout.strip() == "[('vicinal.readers.input_example', '6.2.0', 'vicinal.vectors.similarity')]"
+    ), done.stderr
 
 
 def test_commands_that_the_script_starts(tmp_path: Path) -> None:
@@ -166,7 +168,7 @@ def test_commands_that_the_script_starts(tmp_path: Path) -> None:
     script = write(
         tmp_path, "import subprocess, sys\nsubprocess.run([sys.executable, 'child.py'], check=True)"
     )
-    assert run(script, cwd=tmp_path).stdout.split() == [VERSION, "vicinal.similarity"]
+    assert run(script, cwd=tmp_path).stdout.split() == [VERSION, "vicinal.vectors.similarity"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals differ there")

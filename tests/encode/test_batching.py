@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from vicinal.batching import pad, plan, run_all
 from vicinal.engine.base import Batch
+from vicinal.engine.batching import pad, plan, run_all
 from vicinal.errors import OutOfMemoryError
-from vicinal.tokens import Ragged
+from vicinal.tokens.text import Ragged
 
 
 def ragged_of(rows: list[list[int]], types: bool = False) -> Ragged:

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vicinal import SentenceTransformer
-from vicinal.models.card import (
+from vicinal.folder.card import render, table, write_card
+from vicinal.folder.card_records import (
     DatasetRecord,
     EvaluatorRecord,
     ModelFacts,
@@ -23,11 +24,8 @@ from vicinal.models.card import (
     changed_arguments,
     describe_dataset,
     facts_of,
-    table,
     versions,
-    write_card,
 )
-from vicinal.models.card_text import render
 
 BI = ModelFacts("me/mini", False, "bert", ("Transformer", "Pooling"), 128, 384, "cosine")
 CROSS = ModelFacts("me/scorer", True, "bert", max_length=512, labels=("LABEL_0",))

@@ -32,7 +32,6 @@ from tinyfolder import (
 )
 
 from vicinal import SentenceTransformer
-from vicinal.config import NormalizeSpec, PoolingSpec, read_model_spec
 from vicinal.errors import (
     InputError,
     ModelError,
@@ -40,6 +39,8 @@ from vicinal.errors import (
     ModelNotFoundError,
     UnsupportedModelError,
 )
+from vicinal.folder.read import read_model_spec
+from vicinal.folder.specs import NormalizeSpec, PoolingSpec
 
 TEXTS = ["the cat sat", "hello world, the dog", "", "query"]
 

@@ -526,7 +526,7 @@ def test_names_of_devices(tiny: SentenceTransformer) -> None:
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_omp_num_threads(tiny_path: Path, threads: str, run_script: Callable[..., str]) -> None:
     script = (
-        "import sys\nfrom vicinal import SentenceTransformer\nfrom vicinal.cores import available_cores\n"
+        "import sys\nfrom vicinal import SentenceTransformer\nfrom vicinal.core.cores import available_cores\n"
         "model = SentenceTransformer(sys.argv[1])\nmodel.encode(['a'] * 5000)\n"
         "print(available_cores(), model._engine.threads)"
     )

@@ -12,7 +12,7 @@ from tinyfolder import VOCAB, WIDTH, make_folder
 from tinyonnx import gather_model
 
 from vicinal import SentenceTransformer
-from vicinal.engine.runtime import load_openvino
+from vicinal.core.openvino import load_openvino
 from vicinal.errors import InputError, ModelFormatError, UnsupportedModelError
 
 TEXTS = ["the cat sat", "hello world, the dog", "", "query"]

@@ -12,8 +12,8 @@ Script = Callable[..., str]
 
 _THREAD = """
 import atexit, os, sys, threading, time
-from vicinal import native_calls
-from vicinal.native_calls import native_call
+from vicinal.core import native_calls
+from vicinal.core.native_calls import native_call
 
 def start(work):
     threading.Thread(target=work, daemon=True).start()

@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 from tinyfolder import BERT, ROOT, WIDTH, bert_weights, make_plain, write_json
 
 from vicinal import CrossEncoder, SentenceTransformer
-from vicinal.cores import available_cores
+from vicinal.core.cores import available_cores
 from vicinal.errors import InputError, InputTypeError, TruncationError, VicinalError
 from vicinal.models.pool import WorkerPool, encode_in_pool, predict_in_pool
 from vicinal.models.truncation import TruncationWarning

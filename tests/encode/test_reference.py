@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from vicinal import SentenceTransformer
-from vicinal.engine.runtime import load_openvino, native_bfloat16
+from vicinal.core.openvino import load_openvino, native_bfloat16
 
 
 @pytest.fixture(scope="module")

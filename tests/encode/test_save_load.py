@@ -24,8 +24,8 @@ from tinyfolder import (
 )
 
 from vicinal import SentenceTransformer
-from vicinal.config import read_model_spec
 from vicinal.errors import InputError
+from vicinal.folder.read import read_model_spec
 
 TEXTS = ["the cat sat", "hello world, the dog", "", "the " * 100]
 PEER = ROOT / ".bench/st/bin/python"

@@ -14,9 +14,9 @@ from tinyfolder import SPECIAL, VOCAB, make_plain, wordpiece, write_json
 from tokenizers import Tokenizer, models, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
 
-from vicinal.config import read_model_spec
 from vicinal.errors import ModelFormatError
-from vicinal.tokens import Ragged, TextTokenizer, load_tokenizer, longest_first
+from vicinal.folder.read import read_model_spec
+from vicinal.tokens.text import Ragged, TextTokenizer, load_tokenizer, longest_first
 
 # Every character but half ones, with words of the vocabulary and literal special tokens among them.
 PIECES = st.one_of(

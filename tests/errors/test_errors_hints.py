@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from tinyfolder import make_folder
 
-from vicinal import SentenceTransformer, lengths, util
-from vicinal.lengths import DotProductWarning
+from vicinal import SentenceTransformer, util
 from vicinal.models.hints import UnknownScriptWarning, lost_share
+from vicinal.vectors import dot_hint
+from vicinal.vectors.dot_hint import DotProductWarning
 
 TEXTS = ["the cat sat", "hello world", "a query", "the dog", "search on the mat"]
 
@@ -85,12 +86,12 @@ def test_what_is_no_mistake_gets_none(model: SentenceTransformer) -> None:
 
 def test_nothing_is_kept_alive(model: SentenceTransformer) -> None:
     gc.collect()
-    before = len(lengths._origins)
+    before = len(dot_hint._origins)
     vectors = model.encode(TEXTS)
-    assert len(lengths._origins) == before + 1
+    assert len(dot_hint._origins) == before + 1
     del vectors
     gc.collect()
-    assert len(lengths._origins) == before
+    assert len(dot_hint._origins) == before
 
 
 # scripts
@@ -162,7 +163,7 @@ def test_iterators_and_cross_encoders(english: SentenceTransformer, shared_dir: 
 def test_a_vocabulary_that_has_the_words() -> None:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-    from vicinal.tokens import TextTokenizer
+    from vicinal.tokens.text import TextTokenizer
 
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(strip_accents=False)

@@ -37,7 +37,7 @@ def test_a_hub_out_of_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setattr("vicinal.hub_fetch.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("vicinal.hub.fetch.time.sleep", lambda seconds: None)
     with pytest.raises(
         HubConnectionError, match=r"cannot be reached.*`vicinal download acme/tiny`.*copy the cache"
     ):

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from vicinal.cli import app
 from vicinal.errors import InputError
-from vicinal.evaluation.data import numbers, read_beir, read_columns
+from vicinal.readers.tables import numbers, read_beir, read_columns
 
 STS = ("sentence1", "sentence2", "score")
 ROWS = [

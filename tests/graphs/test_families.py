@@ -29,10 +29,10 @@ from tinytransformers import (
     vectors_of,
 )
 
-from vicinal.config import PoolingSpec
 from vicinal.engine.graphs import FAMILIES, build_body
 from vicinal.engine.graphs.mpnet import bucket
 from vicinal.errors import ModelFormatError, UnsupportedModelError
+from vicinal.folder.specs import PoolingSpec
 
 pytestmark = pytest.mark.torch
 TOLERANCE = 1e-4

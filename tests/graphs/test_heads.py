@@ -11,7 +11,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from vicinal.config import (
+from vicinal.engine.graphs.blocks import Blocks, Body
+from vicinal.engine.graphs.heads import sentence_vector, token_vectors
+from vicinal.engine.weights import Weights
+from vicinal.errors import ModelFormatError
+from vicinal.folder.specs import (
     ACTIVATIONS,
     POOLING_FLAGS,
     DenseSpec,
@@ -20,10 +24,6 @@ from vicinal.config import (
     NormalizeSpec,
     PoolingSpec,
 )
-from vicinal.engine.graphs.blocks import Blocks, Body
-from vicinal.engine.graphs.heads import sentence_vector, token_vectors
-from vicinal.engine.weights import Weights
-from vicinal.errors import ModelFormatError
 
 WIDTH = 7
 LENGTHS = (5, 1, 9, 3)

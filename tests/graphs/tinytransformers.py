@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vicinal.config import PoolingSpec, TransformerSpec, read_json
 from vicinal.engine.graphs import build_body
 from vicinal.engine.graphs.blocks import Blocks, Body
 from vicinal.engine.graphs.heads import sentence_vector
+from vicinal.folder.read import read_json
+from vicinal.folder.specs import PoolingSpec, TransformerSpec
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")

@@ -61,7 +61,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
 def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
     """The waits between attempts, in seconds; none of them is really waited for."""
     noted = Waits()
-    for module in ("vicinal.hub_fetch", "huggingface_hub.utils._http", "huggingface_hub.file_download"):
+    for module in ("vicinal.hub.fetch", "huggingface_hub.utils._http", "huggingface_hub.file_download"):
         monkeypatch.setattr(f"{module}.time", noted)
     return noted
 

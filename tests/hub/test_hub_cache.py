@@ -11,7 +11,7 @@ from fakehub import FakeHub
 from tinymodel import NAME, NEEDED, model_files
 
 from vicinal.errors import ModelNotFoundError
-from vicinal.hub import clear_cached, default_cache_folder, download, list_cached
+from vicinal.hub.resolve import clear_cached, default_cache_folder, download, list_cached
 
 
 def test_what_is_cached(hub: FakeHub, cache: Path) -> None:

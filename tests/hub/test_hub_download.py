@@ -17,8 +17,8 @@ from tinymodel import NAME, NEEDED, files_in, model_files, weights
 
 import vicinal
 from vicinal.errors import HubError, ModelFormatError, ModelNotFoundError
-from vicinal.hub import download, resolve_model
-from vicinal.hub_files import find_problems
+from vicinal.hub.files import find_problems
+from vicinal.hub.resolve import download, resolve_model
 
 SECRET = "hf_abcdefghijklmnopqrstuvwxyz"
 
@@ -59,7 +59,7 @@ def test_a_cached_model_loads_with_sockets_blocked(
 def test_a_cached_model_loads_without_importing_huggingface_hub(hub: FakeHub, cache: Path) -> None:
     first = resolve_model(NAME, cache_folder=str(cache))
     code = (
-        "import sys; from vicinal.hub import resolve_model;"
+        "import sys; from vicinal.hub.resolve import resolve_model;"
         f"print(resolve_model({NAME!r}));"
         "assert 'huggingface_hub' not in sys.modules and 'numpy' not in sys.modules"
     )
@@ -82,7 +82,7 @@ def test_the_cache_is_huggingface_hubs_own(hub: FakeHub, cache: Path) -> None:
 
 def test_nothing_that_identifies_is_sent(hub: FakeHub, cache: Path) -> None:
     # In a process of its own: huggingface_hub's telemetry goes to the endpoint it saw at its import.
-    code = f"from vicinal.hub import resolve_model; resolve_model({NAME!r})"
+    code = f"from vicinal.hub.resolve import resolve_model; resolve_model({NAME!r})"
     environment = {**os.environ, "HF_HUB_CACHE": str(cache), "AI_AGENT": "someone"}
     for variable in ("HF_HUB_DISABLE_TELEMETRY", "DISABLE_TELEMETRY", "DO_NOT_TRACK"):
         environment.pop(variable, None)
@@ -207,7 +207,7 @@ def test_the_argument_goes_before_the_environment(
 
 
 def test_the_endpoint_is_read_in_a_process_of_its_own(hub: FakeHub, cache: Path) -> None:
-    code = f"from vicinal.hub import resolve_model; print(resolve_model({NAME!r}))"
+    code = f"from vicinal.hub.resolve import resolve_model; print(resolve_model({NAME!r}))"
     environment = {**os.environ, "SENTENCE_TRANSFORMERS_HOME": str(cache), "HF_ENDPOINT": hub.url + "/"}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], env=environment, capture_output=True, text=True

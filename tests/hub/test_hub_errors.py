@@ -22,7 +22,7 @@ from vicinal.errors import (
     ModelFormatError,
     ModelNotFoundError,
 )
-from vicinal.hub import Retries, download, resolve_model
+from vicinal.hub.resolve import Retries, download, resolve_model
 
 SECRET = "hf_abcdefghijklmnopqrstuvwxyz"
 API = f"/api/models/{NAME}/"
@@ -228,7 +228,7 @@ def test_offline_mode(
 def test_offline_mode_in_a_process_of_its_own(hub: FakeHub, cache: Path) -> None:
     folder = resolve_model(NAME, cache_folder=str(cache))
     code = (
-        "from vicinal.hub import resolve_model\n"
+        "from vicinal.hub.resolve import resolve_model\n"
         f"print(resolve_model({NAME!r}))\n"
         "try: resolve_model('acme/other')\n"
         "except FileNotFoundError as e: print('offline mode is on' in str(e))"

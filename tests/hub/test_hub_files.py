@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tinymodel import NEEDED, model_files, weights
 
 from vicinal.errors import HubError
-from vicinal.hub_files import files_needed, find_problems, is_inside, safetensors_damage
+from vicinal.hub.files import files_needed, find_problems, is_inside, safetensors_damage
 
 CASES = {
     "safetensors before everything": (list(model_files()), sorted(NEEDED)),

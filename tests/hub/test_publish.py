@@ -23,9 +23,9 @@ from vicinal.errors import (
     InputTypeError,
     ModelNotFoundError,
 )
-from vicinal.hub import Retries
-from vicinal.models.publishing import push_to_hub, save_to_hub
-from vicinal.models.static_folder import write_static
+from vicinal.folder.static import write_static
+from vicinal.hub.publish import push_to_hub, save_to_hub
+from vicinal.hub.resolve import Retries
 
 TOKEN = "hf_abcdefghijklmnopqrstuvwxyz"
 TEXTS = ["the cat sat", "a dog", "hello"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from vicinal.errors import InputError, InputTypeError, ModelNotFoundError, StoreError
-from vicinal.hub import resolve_model
+from vicinal.hub.resolve import resolve_model
 from vicinal.index import Index, ingest
 from vicinal.index.values import DEEPEST
 

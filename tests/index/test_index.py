@@ -114,7 +114,7 @@ def test_another_model_while_the_file_is_still_empty(path):
 
 
 def test_a_name_is_loaded_only_when_vectors_are_needed(path, monkeypatch):
-    import vicinal
+    from vicinal.models import sentence_transformer
 
     loaded = []
 
@@ -122,7 +122,7 @@ def test_a_name_is_loaded_only_when_vectors_are_needed(path, monkeypatch):
         loaded.append(name)
         return FakeModel(name=name)
 
-    monkeypatch.setattr(vicinal, "SentenceTransformer", load, raising=False)
+    monkeypatch.setattr(sentence_transformer, "SentenceTransformer", load)
     with Index(path, "some-model") as index:
         assert index.count() == 0 and index.search("x") == []
         assert loaded == []

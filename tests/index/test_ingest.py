@@ -7,7 +7,7 @@ import pytest
 from vicinal.errors import InputError
 from vicinal.index import Index
 from vicinal.index.ingest import index_files
-from vicinal.index.sources import Fields, find_sources, read_source
+from vicinal.readers.records import Fields, find_sources, read_source
 
 from .fakes import FakeModel
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from vicinal.cross_encoder import CrossEncoder, losses
 from vicinal.cross_encoder.evaluation import CrossEncoderCorrelationEvaluator
 from vicinal.errors import InputError, InputTypeError
-from vicinal.input_example import InputExample
+from vicinal.readers.input_example import InputExample
 
 pytest.importorskip("transformers")
 

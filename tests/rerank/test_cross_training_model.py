@@ -213,7 +213,7 @@ def test_saved_and_loaded_again(model: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("family", ["bert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta"])
 def test_packed_pairs_have_the_same_scores_and_gradients(family: str) -> None:
-    from vicinal.nn.cross_encoder.packed import packed_scores, packs_pairs
+    from vicinal.nn.modules.packed_pairs import packed_scores, packs_pairs
 
     torch.manual_seed(0)
     sizes = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
@@ -307,7 +307,7 @@ def test_without_torch(base: Path, saved: Path) -> None:
     assert head.endswith("pip install 'vicinal[train]'")
     assert (
         losses
-        == "MissingExtraError losses.MSELoss needs 'torch', which is not installed: pip install 'vicinal[train]'"
+        == "MissingExtraError cross_encoder.losses.MSELoss needs 'torch', which is not installed: pip install 'vicinal[train]'"
     )
     assert module.startswith("MissingExtraError CrossEncoder.module needs 'torch'")
     assert scores == "(1,) False"

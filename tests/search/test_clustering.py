@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vicinal.clustering import central_rows, cluster, flat_map, keywords, save_map
 from vicinal.errors import InputError, MissingExtraError
+from vicinal.vectors.clustering import central_rows, cluster, flat_map, keywords, save_map
 
 pytest.importorskip("sklearn")
 

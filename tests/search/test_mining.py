@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from search_strategies import CONTAINERS, brute, contained, matrices, meaning
 
-from vicinal import best_pairs, mining, pairs, products, util
+from vicinal import util
 from vicinal.errors import InputError, InputTypeError
+from vicinal.vectors import all_pairs as pairs
+from vicinal.vectors import best_pairs, mining, products
 
 torch = pytest.importorskip("torch")
 

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from search_strategies import CONTAINERS, brute, contained, matrices, meaning
 
-from vicinal import products, search, util
-from vicinal.corpus import CorpusMatrix
+from vicinal import util
 from vicinal.errors import InputError, InputTypeError
-from vicinal.topk import TopK, floor_of_best
+from vicinal.vectors import products, search
+from vicinal.vectors.corpus import CorpusMatrix
+from vicinal.vectors.topk import TopK, floor_of_best
 
 torch = pytest.importorskip("torch")
 

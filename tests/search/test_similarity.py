@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from search_strategies import CONTAINERS, brute, contained, holds_tensor, matrices, meaning, unit
 
-from vicinal import similarity, util
+from vicinal import util
 from vicinal.errors import InputError, InputTypeError
+from vicinal.vectors import similarity
 
 torch = pytest.importorskip("torch")
 

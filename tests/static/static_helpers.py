@@ -15,9 +15,9 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 
-from vicinal.config import ModelSpec, StaticEmbeddingSpec
 from vicinal.engine.static import StaticTable
-from vicinal.tokens import Ragged
+from vicinal.folder.specs import ModelSpec, StaticEmbeddingSpec
+from vicinal.tokens.text import Ragged
 
 WORDS = ["the", "a", "cat", "dog", "sat", "ran", "mat", "home", "red", "blue", "big", "old", "new", "year"]
 PIECES = ["##s", "##ing", "##er", "x", "##x", "y", "##y", "1", "##1", ".", ",", "!", "?", "'", "-", "_"]

@@ -13,7 +13,7 @@ import pytest
 
 import vicinal
 from vicinal import SentenceTransformer
-from vicinal.hub import resolve_model
+from vicinal.hub.resolve import resolve_model
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDER = Path(vicinal.__file__).parent / "data" / "vicinal-mini"

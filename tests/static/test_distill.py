@@ -10,11 +10,11 @@ import pytest
 from static_helpers import VOCABULARY, WORDS, tokenizer
 
 from vicinal import SentenceTransformer
+from vicinal.distillation.coverage import coverage_texts
+from vicinal.distillation.distill import distill, principal_axes, token_shares, token_vectors, weighted_rows
+from vicinal.distillation.training import Lesson, Settings, _step, agreement, averages, train, unit
 from vicinal.errors import InputError
-from vicinal.models.coverage import coverage_texts
-from vicinal.models.static import distill, principal_axes, token_shares, token_vectors, weighted_rows
-from vicinal.models.static_training import Lesson, Settings, _step, agreement, averages, train, unit
-from vicinal.static_tokens import StaticTokenizer
+from vicinal.tokens.static import StaticTokenizer
 
 
 def sentences(count: int, seed: int = 0) -> list[str]:

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from static_helpers import Bare, ragged_of
 
-from vicinal.config import DenseSpec, DropoutSpec, LayerNormSpec, NormalizeSpec, PoolingSpec
 from vicinal.engine.base import Batch, is_ragged_engine
 from vicinal.engine.ragged_sums import ragged_sums
 from vicinal.engine.static import StaticEngine
 from vicinal.engine.static_heads import head
 from vicinal.errors import ModelFormatError, UnsupportedModelError
+from vicinal.folder.specs import DenseSpec, DropoutSpec, LayerNormSpec, NormalizeSpec, PoolingSpec
 
 
 def brute(table: Any, lists: list[list[int]]) -> Any:

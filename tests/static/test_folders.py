@@ -15,9 +15,9 @@ from static_helpers import NORMALIZE, STATIC, VOCABULARY, rows, tokenizer, write
 
 from vicinal import SentenceTransformer
 from vicinal.errors import InputError, ModelFormatError, UnsupportedModelError
-from vicinal.models.static_folder import row_tensors, write_static
+from vicinal.folder.specs import UNLIMITED
+from vicinal.folder.static import row_tensors, write_static
 from vicinal.models.truncation import TruncationWarning
-from vicinal.static_tokens import UNLIMITED
 
 TEXTS = ["The cat sat.", "", "zzz", "a dog", "the the the zzz", "日本", "big red dogs running home"]
 NEW = "sentence_transformers.sentence_transformer.modules.static_embedding.StaticEmbedding"

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from static_helpers import VOCABULARY, WORDS, tokenizer
 from tokenizers import Tokenizer
 
-from vicinal.config import StaticEmbeddingSpec
 from vicinal.errors import ModelFormatError
-from vicinal.static_tokens import UNLIMITED, StaticTokenizer, load_static_tokenizer
-from vicinal.words import WordMemory
+from vicinal.folder.specs import UNLIMITED, StaticEmbeddingSpec
+from vicinal.tokens.static import StaticTokenizer, load_static_tokenizer
+from vicinal.tokens.words import WordMemory
 
 ascii_texts = st.text(st.characters(max_codepoint=127), max_size=40)
 words = st.lists(st.sampled_from([*WORDS, "CAT", "[UNK]", "[sep]", "xx", "don't", "é", "日", "\t", "\x0b"]))
@@ -94,7 +94,7 @@ def test_many_texts_in_several_chunks() -> None:
 
 
 def test_a_full_memory_is_emptied(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vicinal.words._MOST_WORDS", 3)
+    monkeypatch.setattr("vicinal.tokens.words._MOST_WORDS", 3)
     split = StaticTokenizer(tokenizer())
     for _ in range(3):
         assert split(["the cat sat", "a dog ran home"]).lengths.tolist() == [3, 4]

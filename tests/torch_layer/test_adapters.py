@@ -14,7 +14,7 @@ pytest.importorskip("transformers")
 
 from vicinal import SentenceTransformer, models  # noqa: E402
 from vicinal.errors import InputError, MissingExtraError  # noqa: E402
-from vicinal.nn.engine import TorchEngine  # noqa: E402
+from vicinal.nn.engine.tokens import TorchEngine  # noqa: E402
 
 pytestmark = pytest.mark.torch
 TEXTS = ["the cat sat on the mat", "a dog"]

@@ -11,9 +11,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from vicinal import SentenceTransformer, models  # noqa: E402
-from vicinal.config import POOLING_FLAGS  # noqa: E402
 from vicinal.errors import InputError, OutOfMemoryError  # noqa: E402
-from vicinal.nn.engine import TorchEngine  # noqa: E402
+from vicinal.folder.specs import POOLING_FLAGS  # noqa: E402
+from vicinal.nn.engine.tokens import TorchEngine  # noqa: E402
 
 pytestmark = pytest.mark.torch
 TEXTS = ["the cat sat on the mat.", "a dog", "", "hello world, search the passage!", "mat"]

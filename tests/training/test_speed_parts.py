@@ -12,9 +12,9 @@ pytest.importorskip("transformers")
 
 from vicinal import SentenceTransformer  # noqa: E402
 from vicinal.errors import InputError, InputTypeError  # noqa: E402
-from vicinal.nn.autocast import autocast, bf16_by_default  # noqa: E402
-from vicinal.nn.packing import pack, packed_vectors, packs  # noqa: E402
-from vicinal.nn.schedules import schedule  # noqa: E402
+from vicinal.nn.fit.schedules import schedule  # noqa: E402
+from vicinal.nn.modules.packing import pack, packed_vectors, packs  # noqa: E402
+from vicinal.nn.training.autocast import autocast, bf16_by_default  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

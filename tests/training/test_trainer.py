@@ -19,8 +19,8 @@ from tinybert import WIDTH, pairs, sentences, write_tiny  # noqa: E402
 
 from vicinal import SentenceTransformer, losses  # noqa: E402
 from vicinal.errors import InputError, InputTypeError, ModelFormatError  # noqa: E402
-from vicinal.nn.arguments import SentenceTransformerTrainingArguments as Arguments  # noqa: E402
-from vicinal.nn.trainer import SentenceTransformerTrainer as Trainer  # noqa: E402
+from vicinal.nn.training.arguments import SentenceTransformerTrainingArguments as Arguments  # noqa: E402
+from vicinal.nn.training.trainer import SentenceTransformerTrainer as Trainer  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -483,7 +483,7 @@ def test_prompts_stand_before_the_texts(still: Path, tmp_path: Path) -> None:
 
 
 def test_input_examples(still: Path, tmp_path: Path) -> None:
-    from vicinal.input_example import InputExample
+    from vicinal.readers.input_example import InputExample
 
     model = SentenceTransformer(str(still))
     rows = [InputExample(texts=["cat", "dog"], label=0.5) for _ in range(4)]
@@ -633,15 +633,13 @@ def test_arguments_of_this_machine(tmp_path: Path) -> None:
         json.loads(args.to_json_string())
 
 
-def test_old_places_hold_the_same_names() -> None:
+def test_public_places_hold_the_same_names() -> None:
     import vicinal
-    from vicinal import data_collator, sampler, trainer, training, training_args
+    from vicinal import training
 
-    for module in (trainer, training_args, sampler, data_collator):
-        assert module.BatchSamplers is training.BatchSamplers
-        assert "DefaultBatchSampler" in dir(module)
-        with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
-            module.Nothing  # noqa: B018
+    assert "DefaultBatchSampler" in dir(training)
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        training.Nothing  # noqa: B018
     assert vicinal.SentenceTransformerTrainer is Trainer
     assert vicinal.SentenceTransformerTrainingArguments is Arguments
     for name in training.__all__:

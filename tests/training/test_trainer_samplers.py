@@ -14,8 +14,8 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from vicinal.errors import InputError  # noqa: E402
-from vicinal.nn.rows import Rows  # noqa: E402
-from vicinal.nn.samplers import (  # noqa: E402
+from vicinal.nn.training.rows import Rows  # noqa: E402
+from vicinal.nn.training.samplers import (  # noqa: E402
     DefaultBatchSampler,
     GroupByLabelBatchSampler,
     NoDuplicatesBatchSampler,

@@ -41,7 +41,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from vicinal import __version__
+        from vicinal.core.version import __version__
 
         typer.echo(f"vicinal {__version__}")
         raise typer.Exit

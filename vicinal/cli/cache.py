@@ -24,7 +24,7 @@ from vicinal.cli.options import DEFAULT_MODEL, AsJson
 from vicinal.errors import InputError, VicinalError
 
 if TYPE_CHECKING:
-    from vicinal.hub import CachedModel
+    from vicinal.hub.resolve import CachedModel
 
 app = typer.Typer(help="List the cached models, or clear one.", rich_markup_mode=None)
 
@@ -61,7 +61,7 @@ def models(
     Each with its dimensions, the most tokens of a text that it reads, and its size on disk; with --bench
     also the texts (or, of a reranker, the pairs) that it gets through in a second on this machine.
     """
-    from vicinal.hub import default_cache_folder, list_cached
+    from vicinal.hub.resolve import default_cache_folder, list_cached
 
     cached = list_cached()
     facts = [_facts_of(model, bench) for model in cached]
@@ -102,7 +102,7 @@ def _facts_of(model: CachedModel, bench: bool) -> _Facts:
 
 
 def _is_reranker(model: CachedModel) -> bool:
-    from vicinal.hub_cache import architectures
+    from vicinal.hub.cache import architectures
 
     named = architectures(model.path)
     return bool(named) and all(name.endswith("ForSequenceClassification") for name in named)
@@ -177,8 +177,8 @@ def download(
     It goes into the cache, and its folder is printed. For private models, the token is that of HF_TOKEN or
     `hf auth login`.
     """
-    from vicinal.hub import download as fetch
-    from vicinal.hub_cache import size_of
+    from vicinal.hub.cache import size_of
+    from vicinal.hub.resolve import download as fetch
 
     start = time.perf_counter()
     folder = fetch(name, revision=revision)
@@ -197,7 +197,7 @@ def _cache(context: typer.Context) -> None:
 @app.command("list")
 def list_models(as_json: AsJson = False) -> None:
     """List the models: size, last use, revisions."""
-    from vicinal.hub import default_cache_folder, list_cached
+    from vicinal.hub.resolve import default_cache_folder, list_cached
 
     cached = list_cached()
     if as_json:
@@ -244,7 +244,7 @@ def list_models(as_json: AsJson = False) -> None:
 
 
 def _short(revision: str) -> str:
-    from vicinal.hub_cache import is_commit
+    from vicinal.hub.cache import is_commit
 
     return revision[:8] if is_commit(revision) else revision
 
@@ -257,8 +257,8 @@ def clear(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Remove a model with all its revisions."""
-    from vicinal.hub import clear_cached, default_cache_folder
-    from vicinal.hub_cache import hub_names, repo_folder, size_of
+    from vicinal.hub.cache import hub_names, repo_folder, size_of
+    from vicinal.hub.resolve import clear_cached, default_cache_folder
 
     root = default_cache_folder()
     repo = next((repo for repo in hub_names(name) if repo_folder(root, repo).is_dir()), None)

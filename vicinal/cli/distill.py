@@ -45,10 +45,10 @@ def distill(
     averages of them agree with the teacher's vectors of the texts. Without, they are only weighted by
     frequency: done in seconds, and clearly worse.
     """
-    from vicinal.inputs import check_choice
-    from vicinal.models.static import distill as make
-    from vicinal.models.static_folder import PRECISIONS
-    from vicinal.models.static_training import Settings
+    from vicinal.core.inputs import check_choice
+    from vicinal.distillation.distill import distill as make
+    from vicinal.distillation.training import Settings
+    from vicinal.folder.static import PRECISIONS
 
     check_choice(precision, PRECISIONS, "--precision")
     target = Path(os.path.realpath(out))

@@ -20,8 +20,8 @@ from vicinal.cli.options import (
     TextFile,
 )
 from vicinal.cli.texts import Encoder, count_lines, lines_of, load_model
+from vicinal.core.files import check_target, replacing
 from vicinal.errors import InputError
-from vicinal.files import check_target, replacing
 
 
 def encode(

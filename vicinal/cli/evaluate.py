@@ -167,8 +167,8 @@ def _show(figures: dict[str, float], primary: str | None) -> None:
 
 
 def _is_cross_encoder(name: str) -> bool:
+    from vicinal.engine.opening import read_spec, refuse_cross_encoder
     from vicinal.errors import ModelFormatError
-    from vicinal.models.loading import read_spec, refuse_cross_encoder
 
     spec = read_spec(
         name, cache_folder=None, revision=None, local_files_only=False, token=None, config_kwargs=None
@@ -222,7 +222,7 @@ def _of_table(
 ) -> tuple[SentenceEvaluator, str]:
     from vicinal import evaluation as bi
     from vicinal.evaluation import cross_encoder
-    from vicinal.evaluation.data import numbers, read_columns
+    from vicinal.readers.tables import numbers, read_columns
 
     names = _COLUMNS[task]
     found = read_columns(data, names, given)
@@ -255,7 +255,7 @@ def _of_retrieval(
     data: str, split: str | None, similarity: str | None, options: dict[str, Any]
 ) -> tuple[SentenceEvaluator, str]:
     from vicinal.evaluation import InformationRetrievalEvaluator
-    from vicinal.evaluation.data import read_beir
+    from vicinal.readers.tables import read_beir
 
     found = read_beir(data, split)
     try:
@@ -277,7 +277,7 @@ def _of_samples(
 ) -> tuple[SentenceEvaluator, str]:
     from vicinal.evaluation import RerankingEvaluator, SimilarityFunction
     from vicinal.evaluation.cross_encoder import CrossEncoderRerankingEvaluator
-    from vicinal.evaluation.data import read_samples
+    from vicinal.readers.tables import read_samples
 
     samples = read_samples(data)
     what = counted(len(samples), "query", "queries")

@@ -24,15 +24,15 @@ from vicinal.cli.console import (
 )
 from vicinal.cli.options import DEFAULT_MODEL, AsJson, DType, Field, FileFormat, ModelName, TextFile
 from vicinal.cli.texts import Encoder, filled_lines_of, load_model
+from vicinal.core.files import check_target, replacing
 from vicinal.errors import InputError, missing_extra
-from vicinal.files import check_target, replacing
-from vicinal.readers import Line
+from vicinal.readers.texts import Line
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from vicinal.clustering import Method
+    from vicinal.vectors.clustering import Method
 
 # Pairs that a terminal gets unless --top says otherwise.
 _SCREENFUL = 20
@@ -193,7 +193,7 @@ def cluster(
     if clusters is not None and clusters > len(lines):
         raise InputError(f"-k {clusters}: there are only {counted(len(lines), 'text')} in {file}")
     rows = Encoder(load_model(model, dtype)).all(lines)
-    from vicinal import clustering
+    from vicinal.vectors import clustering
 
     start = time.perf_counter()
     numbers = clustering.cluster(
@@ -240,7 +240,7 @@ def _check_method(method: str, clusters: int | None, threshold: float | None) ->
 def _describe(
     lines: list[Line], rows: NDArray[np.float32], numbers: NDArray[np.int64], texts: int, words: int
 ) -> list[_Group]:
-    from vicinal import clustering
+    from vicinal.vectors import clustering
 
     found = clustering.keywords([line.text for line in lines], numbers, words)
     central = clustering.central_rows(rows, numbers, texts)

@@ -29,8 +29,8 @@ from vicinal.cli.console import (
 from vicinal.cli.failures import stop_if_interrupted
 from vicinal.cli.options import AsJson, IndexFile
 from vicinal.cli.texts import load_model
+from vicinal.core.files import SQLITE_START, check_target
 from vicinal.errors import InputError, StoreError
-from vicinal.files import SQLITE_START, check_target
 
 if TYPE_CHECKING:
     from vicinal.index import Index, IndexInfo, VerifyReport
@@ -112,7 +112,7 @@ def index(
     interruption it goes on where it was.
     """
     from vicinal.index.ingest import index_files
-    from vicinal.index.sources import SUFFIXES, find_sources
+    from vicinal.readers.records import SUFFIXES, find_sources
 
     if Path(db).suffix.lower() in SUFFIXES:
         raise InputError(f"{db}: the index comes first, then the texts: vicinal index texts.db {db}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from vicinal.cli.console import counted, say
 from vicinal.cli.failures import stop_if_interrupted
 from vicinal.errors import InputError
-from vicinal.readers import Line, as_format, read_texts
+from vicinal.readers.texts import Line, as_format, read_texts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,7 +113,7 @@ class Encoder:
 
     def blocks(self, lines: Iterable[Line], total: int | None) -> Iterator[NDArray[np.float32]]:
         """Yield ``(n, dim)`` blocks in order, under a progress bar on stderr."""
-        from vicinal.progress import progress_bar
+        from vicinal.core.progress import progress_bar
 
         source = iter(lines)
         with progress_bar(total, None, "Encoding") as progress:

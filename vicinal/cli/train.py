@@ -130,7 +130,7 @@ def train(
     Writes the trained model, training_log.csv and training_curves.png to --output. With --eval the score
     before and after is printed, and the best model seen is the one that is kept.
     """
-    from vicinal.training_run import Plan, run_training
+    from vicinal.training.run import Plan, run_training
 
     target = Path(output)
     if target.exists() and not target.is_dir():

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from vicinal.tokens import Ragged
+    from vicinal.tokens.text import Ragged
 
 Tag = TypeVar("Tag")
 

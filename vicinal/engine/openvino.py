@@ -19,11 +19,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal.cores import available_cores
+from vicinal.core.cores import available_cores
+from vicinal.core.native_calls import native_call
+from vicinal.core.openvino import load_openvino, native_bfloat16, native_float16
 from vicinal.engine.base import Batch
-from vicinal.engine.runtime import load_openvino, native_bfloat16, native_float16
 from vicinal.errors import OutOfMemoryError
-from vicinal.native_calls import native_call
 
 Tag = TypeVar("Tag")
 

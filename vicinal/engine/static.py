@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal.config import ModelSpec, ModuleSpec, StaticEmbeddingSpec, width_after
 from vicinal.engine.base import Batch
 from vicinal.engine.ragged_sums import BLOCK, block_sums
 from vicinal.engine.static_heads import Head, head
 from vicinal.engine.weights import Weights
 from vicinal.errors import ModelFormatError
-from vicinal.tokens import Ragged
+from vicinal.folder.specs import ModelSpec, ModuleSpec, StaticEmbeddingSpec, width_after
+from vicinal.tokens.text import Ragged
 
 Tag = TypeVar("Tag")
 

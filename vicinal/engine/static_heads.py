@@ -9,9 +9,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal.config import DenseSpec, DropoutSpec, LayerNormSpec, ModuleSpec, NormalizeSpec
 from vicinal.engine.weights import Weights
 from vicinal.errors import ModelFormatError, UnsupportedModelError
+from vicinal.folder.specs import DenseSpec, DropoutSpec, LayerNormSpec, ModuleSpec, NormalizeSpec
 
 Rows: TypeAlias = NDArray[np.float32]
 Head: TypeAlias = Callable[[Rows], Rows]

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vicinal.core.torch import require_torch
 from vicinal.errors import ModelFormatError, UnsupportedModelError
 
 _DTYPES: dict[str, Any] = {
@@ -129,8 +130,6 @@ class Weights:
         if index.is_file():
             return cls(_readers(_shards(index)), folder)
         if (folder / "pytorch_model.bin").is_file():
-            from vicinal.nn.checkpoint import read_checkpoint  # the core's one way to torch
-
             arrays = read_checkpoint(folder / "pytorch_model.bin")
             return cls({_modern(name): partial(np.asarray, array) for name, array in arrays.items()}, folder)
         raise ModelFormatError(f"{folder}: no weights ({stem}.safetensors, its shards or pytorch_model.bin)")
@@ -207,3 +206,26 @@ def _shards(index: Path) -> list[Path]:
         if not (index.parent / name).is_file():
             raise ModelFormatError(f"{index.parent}: the shard {name} is missing; download the model again")
     return [index.parent / name for name in names]
+
+
+def read_checkpoint(path: Path) -> dict[str, NDArray[Any]]:
+    """Read ``pytorch_model.bin`` as float32 arrays; nothing but tensors is ever unpickled.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+        ModelFormatError: the file is damaged, or holds more than tensors.
+    """
+    torch = require_torch(f"{path.name}, the only weights of {path.parent},")
+    try:
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle raises anything
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ModelFormatError(
+            f"{path}: cannot be read as weights ({reason}); download the model again, in safetensors if it is there"
+        ) from error
+    if not isinstance(tensors, dict) or not all(isinstance(each, torch.Tensor) for each in tensors.values()):
+        raise ModelFormatError(f"{path}: holds no tensors by name; a state_dict is expected")
+    return {
+        name: (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+        for name, tensor in tensors.items()
+    }

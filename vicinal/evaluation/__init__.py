@@ -16,7 +16,7 @@ from vicinal.evaluation.reranking import RerankingEvaluator
 from vicinal.evaluation.sequential import SequentialEvaluator
 from vicinal.evaluation.translation import TranslationEvaluator
 from vicinal.evaluation.triplet import TripletEvaluator
-from vicinal.similarity import SimilarityFunction
+from vicinal.vectors.similarity import SimilarityFunction
 
 BaseEvaluator = SentenceEvaluator
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal.arrays import as_array
+from vicinal.core.arrays import as_array
 from vicinal.evaluation.csv import append_row
 
 _log = logging.getLogger(__name__)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from vicinal.core.inputs import check_positive, explains_keywords
 from vicinal.evaluation.base import SentenceEvaluator, embed_columns, file_name, model_similarity
 from vicinal.evaluation.checks import (
     binary_column,
@@ -15,9 +16,8 @@ from vicinal.evaluation.checks import (
     text_column,
 )
 from vicinal.evaluation.metrics import average_precision, best_accuracy, best_f1, matthews
-from vicinal.input_example import InputExample
-from vicinal.inputs import check_positive, explains_keywords
-from vicinal.similarity import SimilarityFunction
+from vicinal.readers.input_example import InputExample
+from vicinal.vectors.similarity import SimilarityFunction
 
 _DISTANCES = ("euclidean", "manhattan")
 _COLUMNS = ("accuracy", "accuracy_threshold", "f1", "precision", "recall", "f1_threshold", "ap", "mcc")

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vicinal.core.inputs import as_texts
 from vicinal.errors import InputError, InputTypeError
-from vicinal.inputs import as_texts
-from vicinal.similarity import SimilarityFunction
+from vicinal.vectors.similarity import SimilarityFunction
 
 
 def text_column(texts: Iterable[str], name: str) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from vicinal.core.inputs import check_choice, check_positive, explains_keywords
 from vicinal.evaluation.base import SentenceEvaluator, embed_columns, file_name, model_similarity
 from vicinal.evaluation.checks import (
     check_examples,
@@ -18,9 +19,8 @@ from vicinal.evaluation.checks import (
     text_column,
 )
 from vicinal.evaluation.metrics import pearson, spearman
-from vicinal.input_example import InputExample
-from vicinal.inputs import check_choice, check_positive, explains_keywords
-from vicinal.similarity import SimilarityFunction
+from vicinal.readers.input_example import InputExample
+from vicinal.vectors.similarity import SimilarityFunction
 
 Precision = Literal["float32", "int8", "uint8", "binary", "ubinary"]
 

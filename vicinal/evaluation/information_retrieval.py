@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vicinal.core.inputs import check_positive, explains_keywords
 from vicinal.errors import InputError, InputTypeError
 from vicinal.evaluation import metrics
 from vicinal.evaluation.base import SentenceEvaluator, embed_columns, file_name, mean, model_similarity
 from vicinal.evaluation.checks import cutoffs, text_column
-from vicinal.inputs import check_positive, explains_keywords
-from vicinal.search import semantic_search
-from vicinal.similarity import SimilarityCallable, SimilarityFunction
+from vicinal.vectors.search import semantic_search
+from vicinal.vectors.similarity import SimilarityCallable, SimilarityFunction
 
 Relevant = Collection[str] | Mapping[str, float]
 # corpus number, score

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal.arrays import check_same_width
+from vicinal.core.arrays import check_same_width
+from vicinal.core.inputs import check_positive, explains_keywords
 from vicinal.errors import InputTypeError
 from vicinal.evaluation.base import SentenceEvaluator, embed_columns, file_name
 from vicinal.evaluation.checks import check_lengths, text_column
-from vicinal.inputs import check_positive, explains_keywords
 
 
 class MSEEvaluator(SentenceEvaluator):

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from vicinal.core.inputs import check_positive, explains_keywords
 from vicinal.errors import InputError, InputTypeError
 from vicinal.evaluation.base import SentenceEvaluator, file_name
 from vicinal.evaluation.checks import text_column
 from vicinal.evaluation.metrics import best_f1
-from vicinal.inputs import check_positive, explains_keywords
-from vicinal.mining import paraphrase_mining
+from vicinal.vectors.mining import paraphrase_mining
 
 
 class ParaphraseMiningEvaluator(SentenceEvaluator):

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from vicinal.arrays import as_array
+from vicinal.core.arrays import as_array
+from vicinal.core.inputs import as_texts, check_positive, explains_keywords
 from vicinal.errors import InputError
 from vicinal.evaluation.base import SentenceEvaluator, embed_columns, file_name, mean
 from vicinal.evaluation.checks import samples_of, texts_of
 from vicinal.evaluation.metrics import average_precision, expected_ndcg, expected_reciprocal_rank
-from vicinal.inputs import as_texts, check_positive, explains_keywords
-from vicinal.similarity import SimilarityCallable, cos_sim
+from vicinal.vectors.similarity import SimilarityCallable, cos_sim
 
 
 class RerankingEvaluator(SentenceEvaluator):

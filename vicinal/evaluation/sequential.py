@@ -7,9 +7,9 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from vicinal.core.inputs import explains_keywords
 from vicinal.errors import InputError, InputTypeError
 from vicinal.evaluation.base import SentenceEvaluator
-from vicinal.inputs import explains_keywords
 
 _log = logging.getLogger(__name__)
 

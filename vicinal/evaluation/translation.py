@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from vicinal.core.inputs import check_positive, explains_keywords
 from vicinal.evaluation.base import SentenceEvaluator, embed_columns, file_name, mean
 from vicinal.evaluation.checks import check_lengths, text_column
-from vicinal.inputs import check_positive, explains_keywords
-from vicinal.search import semantic_search
+from vicinal.vectors.search import semantic_search
 
 
 class TranslationEvaluator(SentenceEvaluator):

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from vicinal.core.inputs import check_positive, explains_keywords
 from vicinal.errors import InputError
 from vicinal.evaluation.base import SentenceEvaluator, embed_columns, file_name, mean, model_similarity
 from vicinal.evaluation.checks import check_examples, check_lengths, similarity_names, text_column
-from vicinal.input_example import InputExample
-from vicinal.inputs import check_positive, explains_keywords
-from vicinal.similarity import SimilarityFunction
+from vicinal.readers.input_example import InputExample
+from vicinal.vectors.similarity import SimilarityFunction
 
 
 class TripletEvaluator(SentenceEvaluator):

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from vicinal.engine.runtime import load_openvino, loaded_before_fork
+from vicinal.core.openvino import load_openvino, loaded_before_fork
 from vicinal.errors import MissingExtraError
 from vicinal.index.codes import Piece, Stopped, make_piece, padded, turn
 from vicinal.index.segments import Floats

@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal.cores import available_cores
-from vicinal.engine.runtime import load_openvino
+from vicinal.core.cores import available_cores
+from vicinal.core.native_calls import native_call
+from vicinal.core.openvino import load_openvino
 from vicinal.index.segments import Floats
-from vicinal.native_calls import native_call
 
 # Codes have a multiple of so many numbers a row.
 _PAD = 32

@@ -99,7 +99,7 @@ class Encoder:
                         f"the index was filled with a model object, {self._given}, whose name is not known: "
                         "open it with Index(path, model=that_object)"
                     )
-                from vicinal import SentenceTransformer
+                from vicinal.models.sentence_transformer import SentenceTransformer
 
                 try:
                     self._model = cast(EmbeddingModel, SentenceTransformer(str(self._given)))

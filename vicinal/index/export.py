@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from vicinal.core.files import SQLITE_START, check_target, replacing
 from vicinal.errors import InputError, InputTypeError, StoreError
-from vicinal.files import SQLITE_START, check_target, replacing
 from vicinal.index.results import Document
 
 

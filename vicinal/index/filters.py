@@ -21,9 +21,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from vicinal.core.inputs import check_unicode
 from vicinal.errors import InputError, InputTypeError
 from vicinal.index.values import check_depth, check_number
-from vicinal.inputs import check_unicode
 
 Scalar = str | int | float | bool | None
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Literal, get_args
 
+from vicinal.core.inputs import check_unicode
 from vicinal.errors import InputError, InputTypeError
 from vicinal.index import records
 from vicinal.index.encoder import DEFAULT_MODEL, EmbeddingModel, Encoder, name_of
@@ -20,7 +21,6 @@ from vicinal.index.stores.base import ModelFacts
 from vicinal.index.stores.sqlite import SqliteStore
 from vicinal.index.stores.writing import compare_models
 from vicinal.index.values import integer_from, seconds
-from vicinal.inputs import check_unicode
 
 Mode = Literal["dense", "lexical", "hybrid"]
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from vicinal.errors import InputError, InputTypeError
 from vicinal.index.index import Index
 from vicinal.index.records import canonical_ids, canonical_metadata, canonical_texts, metadata_json
-from vicinal.index.sources import Fields, Record, Source, find_sources, read_source
 from vicinal.index.stores.verification import content_digest
 from vicinal.index.values import integer_from
+from vicinal.readers.records import Fields, Record, Source, find_sources, read_source
 
 MOST_PROBLEMS = 1000
 
@@ -98,7 +98,7 @@ def index_files(
 
     Args:
         index: the index.
-        inputs: files and folders, see :func:`vicinal.index.sources.find_sources`.
+        inputs: files and folders, see :func:`vicinal.readers.records.find_sources`.
         id_field: the field with the id; None finds it.
         text_field: the field or fields with the text; None finds it.
         metadata_fields: the fields to keep; None keeps all others.

@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from vicinal.core.inputs import check_unicode
 from vicinal.errors import InputError, InputTypeError
 from vicinal.index.results import Span
 from vicinal.index.stores.base import NewDocument
 from vicinal.index.stores.verification import content_digest
 from vicinal.index.values import check_depth, check_number
-from vicinal.inputs import check_unicode
 
 
 def canonical_texts(texts: str | Iterable[str]) -> list[str]:

@@ -7,8 +7,8 @@ import numbers
 from collections.abc import Mapping
 from typing import Any
 
+from vicinal.core.inputs import as_integer
 from vicinal.errors import InputError, InputTypeError
-from vicinal.inputs import as_integer
 
 INT64 = 2**63
 # Levels of dictionaries and lists inside one another, in metadata and in filters. Reading and writing JSON

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal.arrays import is_tensor, loaded_torch
+from vicinal.core.arrays import is_tensor, loaded_torch
 from vicinal.errors import InputError, InputTypeError, UnsupportedModelError
 
 Scores: TypeAlias = NDArray[np.float32]

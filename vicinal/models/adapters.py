@@ -27,7 +27,7 @@ class Adapters:
             adapter_name: default ``"default"``.
         """
         network = self._network("add_adapter()")
-        from vicinal.nn.adapters import add_adapter
+        from vicinal.nn.modules.adapters import add_adapter
 
         add_adapter(network, adapter_config, adapter_name)
         if self.name_or_path and not os.path.isdir(self.name_or_path):
@@ -57,7 +57,7 @@ class Adapters:
             token: for a private one.
             revision: branch, tag or commit on the hub.
         """
-        from vicinal.nn.adapters import load_adapter
+        from vicinal.nn.modules.adapters import load_adapter
 
         load_adapter(
             self._network("load_adapter()"),
@@ -117,10 +117,10 @@ class Adapters:
         getattr(network, "activation_checkpointing_disable", network.gradient_checkpointing_disable)()
 
     def _network(self, purpose: str) -> Any:
-        from vicinal.nn.tensors import require_torch
+        from vicinal.core.torch import require_torch
 
         require_torch(purpose)
-        from vicinal.nn.modules.encoder import require_peft
+        from vicinal.nn.modules.pretrained import require_peft
 
         require_peft(purpose)
         return self._transformer(purpose)

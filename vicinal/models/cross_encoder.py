@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal import batching
-from vicinal.config import ModelSpec
+from vicinal.core.inputs import as_texts, caller_level, check_choice, check_positive, explains_keywords
+from vicinal.core.progress import progress_bar
+from vicinal.engine import batching
 from vicinal.engine.base import Engine
 from vicinal.engine.graphs.classifier_source import ClassifierGraph
 from vicinal.engine.graphs.classifiers import HEADS, has_head
+from vicinal.engine.opening import position_limit, read_options, read_spec, read_tokenizer
 from vicinal.errors import InputError, InputTypeError, ModelFormatError, UnsupportedModelError
-from vicinal.inputs import as_texts, caller_level, check_choice, check_positive, explains_keywords
+from vicinal.folder.specs import ModelSpec
 from vicinal.models.activations import Activation, folder_activation, given_activation, softmax, written_name
 from vicinal.models.device import read_device
-from vicinal.models.loading import position_limit, read_options, read_spec, read_tokenizer
-from vicinal.models.pairs_of_texts import as_pairs
+from vicinal.models.pairs import as_pairs
 from vicinal.models.sharing import Sharing, check_safe
 from vicinal.models.torch_side import TorchSide
 from vicinal.models.truncation import Truncations
-from vicinal.progress import progress_bar
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -220,11 +220,11 @@ class CrossEncoder(TorchSide, Sharing):
             )
 
     def _build_module(self) -> Any:
-        from vicinal.nn.tensors import require_torch
+        from vicinal.core.torch import require_torch
 
         require_torch("CrossEncoder.module")
-        from vicinal.nn.cross_encoder.module import classifier_module
-        from vicinal.nn.live import marks
+        from vicinal.nn.engine.live import marks
+        from vicinal.nn.modules.classifier import classifier_module
 
         module, new = classifier_module(
             self._transformer,
@@ -244,8 +244,8 @@ class CrossEncoder(TorchSide, Sharing):
         """Make engine and tokenizer those of the module, if there is one and it changed since."""
         if self._module is None and not self._on_torch:
             return
-        from vicinal.nn.cross_encoder.engine import renewed
-        from vicinal.nn.live import marks
+        from vicinal.nn.engine.live import marks
+        from vicinal.nn.engine.pairs import renewed
 
         with self._renewal:
             module = self.module
@@ -348,11 +348,11 @@ class CrossEncoder(TorchSide, Sharing):
         Warns:
             UserWarning: the score fell; ``warmup_steps`` exceeds the run.
         """
-        from vicinal.nn.tensors import require_torch
+        from vicinal.core.torch import require_torch
 
         require_torch("CrossEncoder.fit")
-        from vicinal.nn.cross_encoder.fit import fit, loss_of
-        from vicinal.nn.fit import Settings
+        from vicinal.nn.fit.cross_encoder import fit, loss_of
+        from vicinal.nn.fit.loop import Settings
 
         activation = activation_fct if activation_fct is not None else activation_fn
         settings = Settings(
@@ -441,7 +441,7 @@ class CrossEncoder(TorchSide, Sharing):
         self._refresh()
         activation = self.activation_fn if activation_fn is None else given_activation(activation_fn)
         if convert_to_tensor:
-            from vicinal.nn.tensors import require_torch
+            from vicinal.core.torch import require_torch
 
             require_torch("convert_to_tensor=True")
         self.hints.script(seconds, self._texts)
@@ -455,7 +455,7 @@ class CrossEncoder(TorchSide, Sharing):
         cut.report()
         result: Any = scores[0] if single else scores
         if convert_to_tensor:
-            from vicinal.nn.tensors import as_tensor
+            from vicinal.core.torch import as_tensor
 
             return as_tensor(np.asarray(result))
         return result if convert_to_numpy or single else list(result)
@@ -617,7 +617,8 @@ class CrossEncoder(TorchSide, Sharing):
             InputError: ``path`` is a file.
         """
         check_safe(safe_serialization)
-        from vicinal.models.card import facts_of, write_card
+        from vicinal.folder.card import write_card
+        from vicinal.folder.card_records import facts_of
         from vicinal.models.saving import save_cross_encoder
 
         target = Path(path)
@@ -640,7 +641,7 @@ class CrossEncoder(TorchSide, Sharing):
         write_card(target, facts, self.training_record, original=original)
 
     def _save_module(self, target: Path) -> None:
-        from vicinal.nn.cross_encoder.module import save_classifier
+        from vicinal.nn.modules.classifier import save_classifier
 
         name = written_name(self.activation_fn)
         if name is None:

@@ -51,7 +51,7 @@ def read_device(device: Any) -> Device:
         )
     if kind == "cpu":
         return Device("cpu")
-    from vicinal.nn.tensors import require_torch
+    from vicinal.core.torch import require_torch
 
     torch = require_torch(f"device={name!r}")
     backend = torch.backends.mps if kind == "mps" else getattr(torch, kind, None)
@@ -69,6 +69,6 @@ def _has_cuda() -> bool:
     """Whether torch can use an NVIDIA GPU; torch is only asked where a driver is."""
     if not any(os.path.exists(path) for path in ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg")):
         return False
-    from vicinal.nn.tensors import cuda_is_available
+    from vicinal.core.torch import cuda_is_available
 
     return cuda_is_available()

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal import batching
-from vicinal.config import StaticEmbeddingSpec, TransformerSpec
+from vicinal.core.inputs import as_texts
+from vicinal.engine import batching
 from vicinal.errors import InputTypeError
-from vicinal.inputs import as_texts
+from vicinal.folder.specs import StaticEmbeddingSpec, TransformerSpec
 
 
 def tokenize(model: Any, texts: str | Iterable[Any], task: str | None = None) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def _given(features: dict[str, NDArray[Any]]) -> dict[str, Any]:
     arrays = {name: each.astype(np.int64) for name, each in features.items()}
     if "torch" not in sys.modules:
         return arrays
-    from vicinal.nn.tensors import as_tensor
+    from vicinal.core.torch import as_tensor
 
     return {name: as_tensor(each) for name, each in arrays.items()}
 

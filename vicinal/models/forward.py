@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal import batching
+from vicinal.engine import batching
 from vicinal.engine.base import Engine, TextEngine, is_text_engine
 from vicinal.errors import OutOfMemoryError
 from vicinal.models.truncation import Truncations
-from vicinal.tokens import Ragged, TextTokenizer
+from vicinal.tokens.text import Ragged, TextTokenizer
 
 # Padded tokens a batch. The widest activation of a small model (4 x 384 numbers a token) then stays
 # about within the caches that a core has for itself; measured best of 256 to 8192 on two cores.

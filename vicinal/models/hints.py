@@ -7,8 +7,8 @@ import unicodedata
 import warnings
 from collections.abc import Sequence
 
-from vicinal.inputs import caller_level
-from vicinal.tokens import TextTokenizer
+from vicinal.core.inputs import caller_level
+from vicinal.tokens.text import TextTokenizer
 
 # Texts, characters of each, and calls that are looked at: a hint must cost next to nothing.
 _TEXTS, _CHARACTERS, _CALLS = 16, 200, 16
@@ -31,7 +31,7 @@ class Hints:
     """Remembers what was said.
 
     Attributes:
-        lengths: whether the hint about dot products (:mod:`vicinal.lengths`) is still to be given.
+        lengths: whether the hint about dot products (:mod:`vicinal.vectors.dot_hint`) is still to be given.
         script_looks: calls in which the texts' script is still looked at.
     """
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from vicinal.core.inputs import as_texts
+from vicinal.core.progress import progress_bar
 from vicinal.errors import InputError, InputTypeError
-from vicinal.inputs import as_texts
 from vicinal.models.workers import WorkerPool
-from vicinal.progress import progress_bar
 
 __all__ = ["WorkerPool", "encode_in_pool", "predict_in_pool"]
 
@@ -74,7 +74,7 @@ def encode_in_pool(
         return found[0] if single else found
     rows = np.concatenate(results)
     if precision != "float32":
-        from vicinal.quantization import quantize_embeddings
+        from vicinal.vectors.quantization import quantize_embeddings
 
         rows = quantize_embeddings(rows, precision=precision)  # type: ignore[arg-type]
     value: Any = rows[0] if single else rows
@@ -108,7 +108,7 @@ def predict_in_pool(
 
     Other arguments, result and errors as in ``CrossEncoder.predict``.
     """
-    from vicinal.models.pairs_of_texts import as_pairs
+    from vicinal.models.pairs import as_pairs
 
     firsts, seconds, single = as_pairs(pairs)
     shared = {
@@ -164,7 +164,7 @@ def _gather(
 
 
 def _as_tensor(found: Any) -> Any:
-    from vicinal.nn.tensors import as_tensor
+    from vicinal.core.torch import as_tensor
 
     if isinstance(found, dict):
         return {key: as_tensor(each) for key, each in found.items()}

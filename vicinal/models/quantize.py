@@ -6,45 +6,44 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from vicinal import batching
+from vicinal.core.openvino import load_openvino, without_telemetry
+from vicinal.engine import batching
 from vicinal.engine.graphs.source import INT8_FILE, SentenceGraph
-from vicinal.engine.runtime import load_openvino, without_telemetry
 from vicinal.errors import InputError, missing_extra
-
-if TYPE_CHECKING:
-    from vicinal.models.sentence_transformer import SentenceTransformer
+from vicinal.tokens.text import TextTokenizer
 
 
-def quantize_model(model: SentenceTransformer, texts: list[str], path: Path, samples: int) -> Path:
-    """Write a folder with the int8 graph of ``model``; see ``SentenceTransformer.quantize``.
+def quantize_graph(graph: SentenceGraph, texts: list[str], tokenizer: TextTokenizer, samples: int) -> Any:
+    """An int8 version of a graph, up to its hidden states; see ``SentenceTransformer.quantize``.
 
-    The transformer is quantised up to its hidden states; pooling and what follows is attached in float
-    when the folder is loaded, as with any ready graph, and the float weights are left out.
+    Args:
+        graph: the float graph.
+        texts: what the ranges of activations are measured on.
+        tokenizer: of the graph's model.
+        samples: how many of the texts to use.
+
+    Returns:
+        An ``openvino.Model``.
+
+    Raises:
+        InputError: no texts.
+        MissingExtraError: nncf is not installed.
     """
     if not texts:
         raise InputError("calibration_texts is empty: give 100 or more texts like those that will be encoded")
-    if not isinstance(model._graph, SentenceGraph):
-        raise InputError(
-            f"{model._spec.folder} is a static model, which has no graph to quantise: it is an average of rows"
-        )
-    if model._graph.quantized:
-        raise InputError(f"{model._spec.folder} is quantised already; start from the float model")
     try:
         with without_telemetry():
             import nncf
     except ImportError as error:
         raise missing_extra("nncf", "quantize()", "quantize") from error
-
-    openvino = load_openvino()
-    graph = SentenceGraph(model._spec, model._graph.file)
-    body = graph("body")
+    body = SentenceGraph(graph.spec, graph.file)("body")
     # Spread over the whole list, so that a sorted file gives all lengths.
     step = max(len(texts) // samples, 1)
-    feeds = list(_feeds(model, body, texts[::step][:samples]))
+    feeds = list(_feeds(body, texts[::step][:samples], tokenizer))
     with _quiet("nncf"), without_telemetry():
         quantized = nncf.quantize(
             body,
@@ -54,25 +53,28 @@ def quantize_model(model: SentenceTransformer, texts: list[str], path: Path, sam
             subset_size=len(feeds),
         )
     quantized.outputs[0].get_tensor().set_names({"last_hidden_state"})
-    model.save(path)
-    for file in (
-        *path.glob("*.safetensors"),
-        *path.glob("*.safetensors.index.json"),
-        *path.glob("pytorch_model.bin"),
-    ):
-        file.unlink()
-    target = path / INT8_FILE
+    return quantized
+
+
+def replace_weights(folder: Path, quantized: Any) -> None:
+    """Put an int8 graph in the place of a saved model's float weights.
+
+    Pooling and what follows is attached in float when the folder is loaded, as with any ready graph.
+    """
+    for pattern in ("*.safetensors", "*.safetensors.index.json", "pytorch_model.bin"):
+        for file in folder.glob(pattern):
+            file.unlink()
+    target = folder / INT8_FILE
     target.parent.mkdir(exist_ok=True)
-    openvino.save_model(quantized, str(target), compress_to_fp16=False)
-    return path
+    load_openvino().save_model(quantized, str(target), compress_to_fp16=False)
 
 
-def _feeds(model: SentenceTransformer, body: Any, texts: list[str]) -> Iterator[dict[str, Any]]:
+def _feeds(body: Any, texts: list[str], tokenizer: TextTokenizer) -> Iterator[dict[str, Any]]:
     """One unpadded text a step, so that padding does not widen the measured ranges."""
-    ragged = model._texts(texts)
+    ragged = tokenizer(texts)
     names = {port.get_any_name(): port.get_element_type().to_dtype() for port in body.inputs}
     for row in range(len(ragged)):
-        batch = batching.pad(ragged, np.array([row]), model._texts.pad_id)
+        batch = batching.pad(ragged, np.array([row]), tokenizer.pad_id)
         values: dict[str, Any] = {
             "input_ids": batch.input_ids,
             "attention_mask": batch.attention_mask,

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from vicinal.config import ModelSpec, TransformerSpec
 from vicinal.engine.base import Engine
 from vicinal.engine.graphs.source import SentenceGraph
+from vicinal.engine.opening import Options, open_engine
 from vicinal.engine.static import StaticTable
-from vicinal.models.loading import Options, open_engine
+from vicinal.folder.specs import ModelSpec, TransformerSpec
 from vicinal.models.torch_side import TorchSide
-from vicinal.tokens import TextTokenizer
+from vicinal.tokens.text import TextTokenizer
 
 
 class Renewal(TorchSide):
@@ -47,7 +47,7 @@ class Renewal(TorchSide):
         self._engine = open_engine(graph, dtype)
 
     def _take_modules(self, modules: Sequence[Any]) -> ModelSpec:
-        from vicinal.nn.tensors import require_torch
+        from vicinal.core.torch import require_torch
 
         require_torch("modules=")
         from vicinal.nn.build import sequence_of
@@ -57,11 +57,11 @@ class Renewal(TorchSide):
         return self._spec
 
     def _build_module(self) -> Any:
-        from vicinal.nn.tensors import require_torch
+        from vicinal.core.torch import require_torch
 
         require_torch("model.module")
         from vicinal.nn.build import build_module
-        from vicinal.nn.live import marks
+        from vicinal.nn.engine.live import marks
 
         module = build_module(
             self._spec,
@@ -79,7 +79,7 @@ class Renewal(TorchSide):
         """Make engine and tokenizer those of the module, if there is one and it changed since."""
         if self._module is None:
             return
-        from vicinal.nn.live import marks
+        from vicinal.nn.engine.live import marks
 
         with self._renewal:
             if self._mark is None or self._mark != marks(self._module, self._engine):
@@ -90,7 +90,7 @@ class Renewal(TorchSide):
 
     def _renew(self) -> None:
         """Set up everything anew from what the module holds now."""
-        from vicinal.nn.live import Renewed, renewed
+        from vicinal.nn.engine.live import Renewed, renewed
 
         found: Renewed = renewed(self._module, self._options, self._device, self._tokenizer_settings)
         before = self._spec

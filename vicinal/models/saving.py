@@ -10,23 +10,24 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import vicinal
-from vicinal.config import (
+from vicinal.core.version import __version__
+from vicinal.engine.graphs.source import SentenceGraph
+from vicinal.engine.static import StaticTable
+from vicinal.errors import InputError
+from vicinal.folder.card import write_card
+from vicinal.folder.card_records import ModelFacts, TrainingRecord, facts_of
+from vicinal.folder.read import read_json
+from vicinal.folder.specs import (
+    UNLIMITED,
     DenseSpec,
     LayerNormSpec,
     ModelSpec,
     PoolingSpec,
     StaticEmbeddingSpec,
     hidden_size,
-    read_json,
 )
-from vicinal.config_write import module_folders, write_configs, write_json
-from vicinal.engine.graphs.source import SentenceGraph
-from vicinal.engine.static import StaticTable
-from vicinal.errors import InputError
-from vicinal.models.card import ModelFacts, TrainingRecord, facts_of, write_card
-from vicinal.models.static_folder import tokenizer_of, write_static
-from vicinal.static_tokens import UNLIMITED
+from vicinal.folder.static import tokenizer_of, write_static
+from vicinal.folder.write import module_folders, write_configs, write_json
 
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model.bin")
 _TOKENIZER = (
@@ -150,7 +151,7 @@ def _extra(
 ) -> dict[str, Any]:
     """The content of ``config_sentence_transformers.json``."""
     extra: dict[str, Any] = {
-        "__version__": {"vicinal": vicinal.__version__},
+        "__version__": {"vicinal": __version__},
         "model_type": "SentenceTransformer",
         "prompts": dict(prompts),
         "default_prompt_name": default_prompt_name,

@@ -13,16 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal.config import PoolingSpec, with_pooling_prompt
+from vicinal.core.inputs import as_prompts, as_texts, check_choice, check_positive, explains_keywords
+from vicinal.core.progress import progress_bar
 from vicinal.engine.base import is_text_engine
-from vicinal.errors import InputError, InputTypeError
-from vicinal.inputs import as_prompts, as_texts, check_choice, check_positive, explains_keywords
-from vicinal.lengths import remember
-from vicinal.models.adapters import Adapters
-from vicinal.models.device import read_device
-from vicinal.models.features import tokenize
-from vicinal.models.forward import Forward
-from vicinal.models.loading import (
+from vicinal.engine.opening import (
     choose_source,
     needs_torch,
     position_limit,
@@ -31,18 +25,24 @@ from vicinal.models.loading import (
     read_texts,
     refuse_cross_encoder,
 )
+from vicinal.errors import InputError, InputTypeError
+from vicinal.folder.specs import PoolingSpec, with_pooling_prompt
+from vicinal.models.adapters import Adapters
+from vicinal.models.device import read_device
+from vicinal.models.features import tokenize
+from vicinal.models.forward import Forward
+from vicinal.models.outputs import Precision, as_tensors, converted, normalize, quantized
 from vicinal.models.renewal import Renewal
-from vicinal.models.results import Precision, as_tensors, converted, normalize, quantized
 from vicinal.models.sharing import Sharing, check_safe
 from vicinal.models.truncation import Truncations
-from vicinal.progress import progress_bar
-from vicinal.tokens import TextTokenizer
+from vicinal.tokens.text import TextTokenizer
+from vicinal.vectors.dot_hint import remember
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from vicinal.models.workers import WorkerPool
-    from vicinal.similarity import SimilarityFunction
+    from vicinal.vectors.similarity import SimilarityFunction
 
 Output = Literal["sentence_embedding", "token_embeddings"]
 OnTruncate = Literal["warn", "error", "ignore"]
@@ -258,7 +258,7 @@ class SentenceTransformer(Renewal, Adapters, Sharing):
                 f"precision={precision!r} is for sentence vectors only; leave it out, or output_value={output_value!r}"
             )
         if convert_to_tensor:
-            from vicinal.nn.tensors import require_torch
+            from vicinal.core.torch import require_torch
 
             require_torch("convert_to_tensor=True")
         text = self._prompt(prompt, prompt_name)
@@ -524,7 +524,7 @@ class SentenceTransformer(Renewal, Adapters, Sharing):
 
     @similarity_fn_name.setter
     def similarity_fn_name(self, value: str | SimilarityFunction | None) -> None:
-        from vicinal.similarity import SimilarityFunction
+        from vicinal.vectors.similarity import SimilarityFunction
 
         if value is not None and not isinstance(value, SimilarityFunction):
             check_choice(value, [*SimilarityFunction.possible_values(), "dot_product"], "similarity_fn_name")
@@ -533,13 +533,13 @@ class SentenceTransformer(Renewal, Adapters, Sharing):
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
         """``(n, m)`` similarities of all pairs; numpy in, numpy out; torch in, torch out."""
-        from vicinal.similarity import SimilarityFunction
+        from vicinal.vectors.similarity import SimilarityFunction
 
         return SimilarityFunction.to_similarity_fn(self.similarity_fn_name)(embeddings1, embeddings2)
 
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
         """``(n,)`` similarities of each row with its counterpart."""
-        from vicinal.similarity import SimilarityFunction
+        from vicinal.vectors.similarity import SimilarityFunction
 
         return SimilarityFunction.to_similarity_pairwise_fn(self.similarity_fn_name)(embeddings1, embeddings2)
 
@@ -642,7 +642,7 @@ class SentenceTransformer(Renewal, Adapters, Sharing):
 
         self._refresh()
         if self._graph is None:  # the modules themselves run, and nothing says whether they changed
-            from vicinal.nn.live import content_digest
+            from vicinal.nn.engine.live import content_digest
 
             return content_digest(self.module)
         if self._fingerprint is None:
@@ -721,11 +721,11 @@ class SentenceTransformer(Renewal, Adapters, Sharing):
         Warns:
             UserWarning: the evaluator's score fell; or ``warmup_steps`` exceeds the run.
         """
-        from vicinal.nn.tensors import require_torch
+        from vicinal.core.torch import require_torch
 
         require_torch("fit")
-        from vicinal.nn.fit import Settings
-        from vicinal.nn.fit_sentences import fit
+        from vicinal.nn.fit.loop import Settings
+        from vicinal.nn.fit.sentence_transformer import fit
 
         settings = Settings(
             epochs=epochs,
@@ -826,7 +826,16 @@ class SentenceTransformer(Renewal, Adapters, Sharing):
             MissingExtraError: nncf is not installed.
             InputError: there are no texts, or the model is quantised already.
         """
-        from vicinal.models.quantize import quantize_model
+        from vicinal.engine.graphs.source import SentenceGraph
+        from vicinal.models.quantize import quantize_graph, replace_weights
 
         texts, _ = as_texts(calibration_texts, "calibration_texts")
-        return quantize_model(self, texts, Path(path), samples)
+        if not isinstance(self._graph, SentenceGraph):
+            reason = "runs on torch" if self._graph is None else "is a static model, an average of rows"
+            raise InputError(f"{self._spec.folder} {reason}: there is no graph to quantise")
+        if self._graph.quantized:
+            raise InputError(f"{self._spec.folder} is quantised already; start from the float model")
+        quantized = quantize_graph(self._graph, texts, self._texts, samples)
+        self.save(path)
+        replace_weights(Path(path), quantized)
+        return Path(path)

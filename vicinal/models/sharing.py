@@ -41,12 +41,12 @@ class Sharing:
         revision: str | None = None,
         create_pr: bool = False,
     ) -> str:
-        """Save the model to a repository of the hub; see :func:`vicinal.models.publishing.push_to_hub`.
+        """Save the model to a repository of the hub; see :func:`vicinal.hub.publish.push_to_hub`.
 
         Returns:
             The address of the commit.
         """
-        from vicinal.models.publishing import push_to_hub
+        from vicinal.hub.publish import push_to_hub
 
         if not safe_serialization:
             raise InputError(
@@ -68,7 +68,7 @@ class Sharing:
 
     def save_to_hub(self, repo_id: str, organization: str | None = None, **options: Any) -> str:
         """The old name of :meth:`push_to_hub`, whose other arguments it takes."""
-        from vicinal.models.publishing import save_to_hub
+        from vicinal.hub.publish import save_to_hub
 
         return save_to_hub(self, repo_id, organization, **options)
 

@@ -14,9 +14,8 @@ from vicinal.models.device import Device, read_device
 from vicinal.models.hints import Hints
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from vicinal.models.card import TrainingRecord
+    from vicinal.core.torch import Tensor, nn
+    from vicinal.folder.card_records import TrainingRecord
 
 Self = TypeVar("Self", bound="TorchSide")
 
@@ -201,7 +200,7 @@ class TorchSide:
                 f"features is {type(features).__name__}, not a dictionary; tokenize(texts) makes one, and "
                 "encode(texts) takes texts"
             )
-        from vicinal.nn.tensors import to_device
+        from vicinal.core.torch import to_device
 
         for module in self.module:
             features = module(to_device(features, str(self._device)), **kwargs)

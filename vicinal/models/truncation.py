@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import warnings
 
+from vicinal.core.inputs import caller_level
 from vicinal.errors import TruncationError
-from vicinal.inputs import caller_level
-from vicinal.tokens import Ragged
+from vicinal.tokens.text import Ragged
 
 
 class TruncationWarning(UserWarning):

@@ -23,9 +23,9 @@ from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any
 
-from vicinal.cores import available_cores
+from vicinal.core.cores import available_cores
+from vicinal.core.inputs import caller_level, check_positive
 from vicinal.errors import InputError, TruncationError, VicinalError
-from vicinal.inputs import caller_level, check_positive
 
 # Chunks that a worker has at hand: one in work, one waiting, so that it need not wait for this process.
 _AHEAD = 2

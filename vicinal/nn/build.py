@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from vicinal.config import (
+from vicinal.errors import InputTypeError
+from vicinal.folder.specs import (
     CustomSpec,
     DenseSpec,
     DropoutSpec,
@@ -24,18 +22,14 @@ from vicinal.config import (
     TransformerSpec,
     hidden_size,
 )
-from vicinal.config_write import write_json
-from vicinal.errors import InputTypeError, UnsupportedModelError
-from vicinal.nn.modules.base import load_any, read_state, save_any
+from vicinal.folder.write import write_json
+from vicinal.nn.modules.base import read_state, save_any
 from vicinal.nn.modules.dense import Dense, activation_of
 from vicinal.nn.modules.heads import Dropout, LayerNorm, Normalize
 from vicinal.nn.modules.pooling import Pooling
-from vicinal.nn.modules.router import Router
+from vicinal.nn.modules.registry import open_custom, type_name
 from vicinal.nn.modules.static_embedding import StaticEmbedding
 from vicinal.nn.modules.transformer import Transformer
-
-# Where the field's classes lie; folders name them under all of these.
-_FIELD = ("sentence_transformers", "vicinal")
 
 
 def build_module(
@@ -58,16 +52,16 @@ def build_module(
         UnsupportedModelError: a class cannot be found, or may not be imported.
     """
     classes = tuple(module_classes)
-    modules: list[nn.Module] = []
+    built: list[nn.Module] = []
     for module in spec.modules:
         if isinstance(module, TransformerSpec):
             options = dict(model_kwargs or {})
-            modules.append(Transformer.from_spec(module, trust_remote_code=trust_remote_code, **options))
+            built.append(Transformer.from_spec(module, trust_remote_code=trust_remote_code, **options))
         elif isinstance(module, CustomSpec):
-            modules.append(open_custom(module, classes, trust_remote_code))
+            built.append(open_custom(module, classes, trust_remote_code))
         else:
-            modules.append(_built(module, spec))
-    return nn.Sequential(*modules).eval()
+            built.append(_built(module, spec))
+    return nn.Sequential(*built).eval()
 
 
 def _built(module: ModuleSpec, spec: ModelSpec) -> nn.Module:
@@ -95,67 +89,6 @@ def _built(module: ModuleSpec, spec: ModelSpec) -> nn.Module:
         return norm
     assert isinstance(module, DropoutSpec)
     return Dropout(module.rate)
-
-
-def open_custom(
-    spec: CustomSpec, module_classes: Iterable[type[nn.Module]], trust_remote_code: bool
-) -> nn.Module:
-    """A module that no graph can be built of, from its folder.
-
-    Raises:
-        UnsupportedModelError: its class cannot be found, or may not be imported.
-    """
-    classes = tuple(module_classes)
-    cls = _find_class(spec, {each.__name__: each for each in classes}, trust_remote_code)
-    if issubclass(cls, Router):
-        return load_any(cls, spec.folder, module_classes=classes, trust_remote_code=trust_remote_code)
-    return load_any(cls, spec.folder)
-
-
-def _find_class(
-    spec: CustomSpec, known: Mapping[str, type[nn.Module]], trust_remote_code: bool
-) -> type[nn.Module]:
-    package, _, name = spec.type_name.rpartition(".")
-    if name in known:
-        return known[name]
-    if package.split(".")[0] in _FIELD:
-        from vicinal import models
-
-        if name in models.MODULES:
-            cls: type[nn.Module] = getattr(models, name)
-            return cls
-    loaded = sys.modules.get(package)
-    found = getattr(loaded, name, None)
-    if isinstance(found, type):
-        return found
-    if not trust_remote_code:
-        raise UnsupportedModelError(
-            f"{spec.folder}: its class {spec.type_name!r} is not one of Vicinal's. Import the file that defines "
-            "it first, or pass module_classes=[...], or trust_remote_code=True, which runs code that the "
-            "folder names"
-        )
-    found = getattr(_import(package, spec.folder), name, None)
-    if not isinstance(found, type):
-        raise UnsupportedModelError(f"{spec.folder}: no class {name!r} in the module {package!r}")
-    return found
-
-
-def _import(package: str, folder: Path) -> Any:
-    """A file of the model folder where there is one of that name, else a module on the path."""
-    for home in (folder, folder.parent):
-        file = home / f"{package.rpartition('.')[2]}.py"
-        if file.is_file():
-            spec = importlib.util.spec_from_file_location(package, file)
-            assert spec is not None and spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-            return module
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        raise UnsupportedModelError(
-            f"{folder}: the module {package!r} cannot be imported ({error})"
-        ) from error
 
 
 def sequence_of(modules: Sequence[Any]) -> nn.Sequential:
@@ -194,16 +127,6 @@ def write_modules(module: nn.Sequential, folder: Path, *, transformer_weights: b
             save_any(each, folder / path)
         entries.append({"idx": place, "name": str(place), "path": path, "type": type_name(each)})
     write_json(folder / "modules.json", entries)
-
-
-def type_name(module: nn.Module) -> str:
-    """How ``modules.json`` names a class: the field's classes by the name that all readers know."""
-    from vicinal import models
-
-    cls = type(module)
-    if cls.__name__ in models.MODULES and cls.__module__.startswith("vicinal."):
-        return f"sentence_transformers.models.{cls.__name__}"
-    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def dimension_of(module: nn.Sequential) -> int:

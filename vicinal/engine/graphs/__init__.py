@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vicinal.config import TransformerSpec
 from vicinal.engine.graphs import (
     albert,
     bert,
@@ -20,6 +19,7 @@ from vicinal.engine.graphs import (
 from vicinal.engine.graphs.blocks import Blocks, Body
 from vicinal.engine.weights import Weights
 from vicinal.errors import ModelFormatError, UnsupportedModelError
+from vicinal.folder.specs import TransformerSpec
 
 # (blocks, config.json, whether to add the input token_type_ids) -> the graph up to the hidden states
 Builder = Callable[[Blocks, Mapping[str, Any], bool], Body]
@@ -89,7 +89,7 @@ def check_weights(spec: TransformerSpec) -> None:
     """
     family = family_of(spec)
     if Weights.needs_torch(spec.folder):
-        from vicinal.nn.tensors import require_torch
+        from vicinal.core.torch import require_torch
 
         require_torch(f"pytorch_model.bin, the only weights of {spec.folder},")
     else:

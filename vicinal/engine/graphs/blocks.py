@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal.engine.runtime import load_openvino
+from vicinal.core.openvino import load_openvino
 from vicinal.engine.weights import Weights
 from vicinal.errors import UnsupportedModelError
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from vicinal.config import TransformerSpec
 from vicinal.engine.graphs import build_body
 from vicinal.engine.graphs.classifiers import head_labels, logits
+from vicinal.folder.specs import TransformerSpec
 
 
 @dataclass(frozen=True)

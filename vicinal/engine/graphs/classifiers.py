@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vicinal.config import PoolingSpec, TransformerSpec
 from vicinal.engine.graphs.blocks import Blocks, Body, Node
 from vicinal.engine.graphs.heads import pooling
 from vicinal.engine.weights import Weights
 from vicinal.errors import ModelFormatError, UnsupportedModelError
+from vicinal.folder.specs import PoolingSpec, TransformerSpec
 
 # (blocks, body, spec) -> what the last linear layer reads, (B, width)
 Features = Callable[[Blocks, Body, TransformerSpec], Node]

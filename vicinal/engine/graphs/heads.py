@@ -11,17 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vicinal.config import (
-    DenseSpec,
-    DropoutSpec,
-    LayerNormSpec,
-    ModuleSpec,
-    NormalizeSpec,
-    PoolingSpec,
-)
 from vicinal.engine.graphs.blocks import Blocks, Body, Node
 from vicinal.engine.weights import Weights
 from vicinal.errors import ModelFormatError
+from vicinal.folder.specs import DenseSpec, DropoutSpec, LayerNormSpec, ModuleSpec, NormalizeSpec, PoolingSpec
 
 
 def sentence_vector(blocks: Blocks, body: Body, modules: Sequence[ModuleSpec]) -> tuple[Node, int]:

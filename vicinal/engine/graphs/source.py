@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vicinal.config import ModelSpec, embedding_dimension
+from vicinal.core.openvino import load_openvino
 from vicinal.engine.graphs import FAMILIES, build_body, check_weights
 from vicinal.engine.graphs.blocks import Blocks, Body
 from vicinal.engine.graphs.heads import sentence_vector, token_vectors
-from vicinal.engine.runtime import load_openvino
 from vicinal.engine.weights import Weights
 from vicinal.errors import InputError, ModelFormatError
+from vicinal.folder.specs import ModelSpec, embedding_dimension
 
 DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
 # What quantize() writes, and what other tools call theirs.

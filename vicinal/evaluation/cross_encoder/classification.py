@@ -6,11 +6,11 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from vicinal.core.inputs import explains_keywords
 from vicinal.errors import InputError
 from vicinal.evaluation.checks import binary_column, check_lengths, class_column
 from vicinal.evaluation.cross_encoder.pairs import PairEvaluator
 from vicinal.evaluation.metrics import average_precision, best_accuracy, best_f1, f1_of_classes
-from vicinal.inputs import explains_keywords
 
 
 class CrossEncoderClassificationEvaluator(PairEvaluator):

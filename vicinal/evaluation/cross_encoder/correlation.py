@@ -6,11 +6,11 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from vicinal.core.inputs import explains_keywords
 from vicinal.errors import InputError
 from vicinal.evaluation.checks import check_lengths, number_column
 from vicinal.evaluation.cross_encoder.pairs import PairEvaluator
 from vicinal.evaluation.metrics import pearson, spearman
-from vicinal.inputs import explains_keywords
 
 
 class CrossEncoderCorrelationEvaluator(PairEvaluator):

@@ -7,10 +7,10 @@ from typing import Any, ClassVar, TypeVar
 
 from numpy.typing import NDArray
 
+from vicinal.core.inputs import check_positive
 from vicinal.evaluation.base import SentenceEvaluator, file_name, predict_pairs
 from vicinal.evaluation.checks import check_examples, pair_column
-from vicinal.input_example import InputExample
-from vicinal.inputs import check_positive
+from vicinal.readers.input_example import InputExample
 
 Self = TypeVar("Self", bound="PairEvaluator")
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from vicinal.core.inputs import as_texts, check_positive, explains_keywords
 from vicinal.errors import InputError
 from vicinal.evaluation.base import SentenceEvaluator, file_name, predict_pairs
 from vicinal.evaluation.checks import samples_of, texts_of
 from vicinal.evaluation.reranking import named_figures, ranking_figures
-from vicinal.inputs import as_texts, check_positive, explains_keywords
 
 
 @dataclass(frozen=True)

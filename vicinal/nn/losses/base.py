@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vicinal.arrays import as_array
+from vicinal.core.arrays import as_array
 from vicinal.errors import InputError, InputTypeError
 from vicinal.nn.losses.embed import Features, embed_columns
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 from tqdm import tqdm
 
+from vicinal.core.inputs import check_positive
 from vicinal.errors import InputError
-from vicinal.inputs import check_positive
 from vicinal.nn.losses.distances import Similarity
 from vicinal.nn.losses.embed import Features
 from vicinal.nn.losses.ranking import Direction, Hardness, MultipleNegativesRankingLoss, Partition

@@ -1,6 +1,6 @@
 """Similarities and distances of tensors, as losses need them: differentiable, and without a check of values.
 
-:mod:`vicinal.similarity` refuses a NaN; a loss must let it pass, as a gradient scaler (float16) expects now and
+:mod:`vicinal.vectors.similarity` refuses a NaN; a loss must let it pass, as a gradient scaler (float16) expects now and
 then, and a check would make the processor wait for the accelerator at each step.
 """
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize, pairwise_distance
 
-from vicinal import pairwise, similarity
+from vicinal.vectors import pairwise, similarity
 
 Similarity: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import kl_div, mse_loss
 
+from vicinal.core.inputs import check_positive
 from vicinal.errors import InputError
-from vicinal.inputs import check_positive
 from vicinal.nn.losses.base import Loss, function_name, needs_callable
 from vicinal.nn.losses.distances import Similarity, pairwise_dot_score, plain
 

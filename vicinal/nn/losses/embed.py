@@ -112,6 +112,6 @@ def _padding(model: Any, columns: list[Features]) -> tuple[bool, int]:
             # A padded row of any kind is empty at the one end and full at the other.
             left = bool(mask[row, 0] == 0) and bool(mask[row, -1] != 0)
             return left, int(ids[row, column])
-    # As transformers call it, and as vicinal.tokens does.
+    # As transformers call it, and as vicinal.tokens.text does.
     pad_id = getattr(tokenizer, "pad_token_id", getattr(tokenizer, "pad_id", None))
     return getattr(tokenizer, "padding_side", "right") == "left", pad_id if isinstance(pad_id, int) else 0

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from vicinal.core.inputs import check_positive
 from vicinal.errors import InputError, InputTypeError
-from vicinal.inputs import check_positive
 from vicinal.nn.losses.base import Loss
 from vicinal.nn.losses.embed import Features
 

@@ -8,8 +8,8 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from vicinal.core.inputs import check_choice
 from vicinal.errors import InputError, InputTypeError
-from vicinal.inputs import check_choice
 from vicinal.nn.losses.base import Loss, function_name, needs_callable
 from vicinal.nn.losses.distances import Similarity, cos_sim, plain
 

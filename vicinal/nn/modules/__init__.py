@@ -1,3 +1,5 @@
-"""The modules that a model is put together from. A features dictionary goes in and comes out."""
+"""The modules that models are made of; public as :mod:`vicinal.models`."""
 
-from __future__ import annotations
+from vicinal.core.lazy import attach as _attach
+
+__getattr__, __dir__, __all__ = _attach(__name__, __spec__)

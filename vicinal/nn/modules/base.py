@@ -11,9 +11,9 @@ from typing import Any, ClassVar, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from vicinal.config import read_json
-from vicinal.config_write import write_bytes, write_json
 from vicinal.errors import ModelFormatError, UnsupportedModelError
+from vicinal.folder.read import read_json
+from vicinal.folder.write import write_bytes, write_json
 
 # input_ids, attention_mask, token_embeddings, sentence_embedding, prompt_length, ...
 Features: TypeAlias = dict[str, Any]
@@ -159,7 +159,7 @@ def find_state(folder: Path) -> dict[str, Tensor] | None:
             raise ModelFormatError(f"{folder / WEIGHTS_FILE}: damaged ({error})") from error
         return found
     if (folder / _OLD_WEIGHTS_FILE).is_file():
-        from vicinal.nn.checkpoint import read_checkpoint
+        from vicinal.engine.weights import read_checkpoint
 
         arrays = read_checkpoint(folder / _OLD_WEIGHTS_FILE)
         return {name: torch.from_numpy(array) for name, array in arrays.items()}

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vicinal.config import ACTIVATIONS
+from vicinal.core.inputs import check_positive
 from vicinal.errors import InputError
-from vicinal.inputs import check_positive
+from vicinal.folder.specs import ACTIVATIONS
 from vicinal.nn.modules.base import Features, Module, read_state
 
 

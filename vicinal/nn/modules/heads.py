@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from vicinal.inputs import check_positive
+from vicinal.core.inputs import check_positive
 from vicinal.nn.modules.base import Features, Module
 
 

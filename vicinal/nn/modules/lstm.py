@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from vicinal.core.inputs import check_positive
 from vicinal.errors import InputTypeError
-from vicinal.inputs import check_positive
 from vicinal.nn.modules.base import Features, Module
 
 

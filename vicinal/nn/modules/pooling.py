@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vicinal.config import POOLING_FLAGS
+from vicinal.core.inputs import check_choice, check_positive
 from vicinal.errors import InputError, InputTypeError
-from vicinal.inputs import check_choice, check_positive
+from vicinal.folder.specs import POOLING_FLAGS
 from vicinal.nn.modules.base import Features, Module
 
 _SPELLINGS = {"mean_sqrt_len_tokens": "mean_sqrt_len"}

@@ -9,10 +9,12 @@ from typing import Any
 
 from torch import nn
 
-from vicinal.config import CustomSpec, read_json
-from vicinal.config_write import write_json
 from vicinal.errors import InputError, ModelFormatError
+from vicinal.folder.read import read_json
+from vicinal.folder.specs import CustomSpec
+from vicinal.folder.write import write_json
 from vicinal.nn.modules.base import Features, InputModule, save_any
+from vicinal.nn.modules.registry import open_custom, type_name
 
 _FILES = ("router_config.json", "config.json")
 
@@ -182,8 +184,6 @@ class Router(InputModule):
 
     def save(self, output_path: str, *args: Any, safe_serialization: bool = True, **kwargs: Any) -> None:
         """Write each module to a folder of its own, and which belongs where."""
-        from vicinal.nn.build import type_name
-
         types: dict[str, str] = {}
         structure: dict[str, list[str]] = {}
         for route, modules in self.sub_modules.items():
@@ -206,8 +206,6 @@ class Router(InputModule):
         **kwargs: Any,
     ) -> Router:
         """Read a module back from its folder, that of an ``Asym`` too."""
-        from vicinal.nn.build import open_custom
-
         home = Path(folder)
         file = next((home / name for name in _FILES if (home / name).is_file()), home / _FILES[0])
         settings = read_json(file)

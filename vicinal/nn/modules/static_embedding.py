@@ -13,11 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vicinal.config import StaticEmbeddingSpec
+from vicinal.core.inputs import check_positive
 from vicinal.errors import InputError, InputTypeError
-from vicinal.inputs import check_positive
+from vicinal.folder.specs import UNLIMITED, StaticEmbeddingSpec
 from vicinal.nn.modules.base import Features, InputModule
-from vicinal.static_tokens import UNLIMITED
 
 
 class StaticEmbedding(InputModule):
@@ -71,7 +70,7 @@ class StaticEmbedding(InputModule):
         """The module of a static model's folder."""
         from vicinal.engine.static import read_rows
         from vicinal.engine.weights import Weights
-        from vicinal.static_tokens import load_static_tokenizer
+        from vicinal.tokens.static import load_static_tokenizer
 
         texts = load_static_tokenizer(spec)
         limit = texts.max_length if texts.max_length < UNLIMITED else None
@@ -87,7 +86,7 @@ class StaticEmbedding(InputModule):
     @classmethod
     def from_model2vec(cls, model_id_or_path: str | os.PathLike[str]) -> StaticEmbedding:
         """The table of a model2vec folder or hub name."""
-        from vicinal.hub import resolve_model
+        from vicinal.hub.resolve import resolve_model
 
         return cls.from_spec(StaticEmbeddingSpec(resolve_model(model_id_or_path), drop_unknown=True))
 
@@ -127,7 +126,7 @@ class StaticEmbedding(InputModule):
     preprocess = tokenize
 
     def _unknown_id(self) -> int | None:
-        from vicinal.static_tokens import unknown_id
+        from vicinal.tokens.static import unknown_id
 
         return unknown_id(self.tokenizer) if self.drop_unknown else None
 
@@ -142,7 +141,7 @@ class StaticEmbedding(InputModule):
 
     def save(self, output_path: str, *args: Any, safe_serialization: bool = True, **kwargs: Any) -> None:
         """Write table, tokenizer and configuration."""
-        from vicinal.models.static_folder import write_static
+        from vicinal.folder.static import write_static
 
         write_static(
             Path(output_path),

@@ -13,14 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vicinal.config import TransformerSpec
-from vicinal.config_write import write_json
+from vicinal.core.inputs import check_positive
 from vicinal.errors import InputError, InputTypeError
-from vicinal.inputs import check_positive
-from vicinal.nn.adapters import adapter_state, merged_copy
+from vicinal.folder.specs import TransformerSpec
+from vicinal.folder.write import write_json
+from vicinal.nn.modules.adapters import adapter_state, merged_copy
 from vicinal.nn.modules.base import Features, InputModule
-from vicinal.nn.modules.encoder import auto_classes, load_config, load_encoder, quiet, resolve
-from vicinal.nn.packing import packed_vectors, packs
+from vicinal.nn.modules.packing import packed_vectors, packs
+from vicinal.nn.modules.pretrained import auto_classes, load_config, load_encoder, quiet, resolve
 
 _SETTINGS = "sentence_bert_config.json"
 # What transformers writes where a tokenizer states no limit is int(1e30).
@@ -124,7 +124,7 @@ class Transformer(InputModule):
     @property
     def position_limit(self) -> int | None:
         """Tokens that the architecture has positions for; None if it sets no limit."""
-        from vicinal.models.loading import position_limit
+        from vicinal.engine.opening import position_limit
 
         return position_limit(TransformerSpec(Path(), self.config.to_dict()))
 
@@ -158,7 +158,7 @@ class Transformer(InputModule):
 
     def get_embedding_dimension(self) -> int:
         """Width of the token vectors."""
-        from vicinal.config import hidden_size
+        from vicinal.folder.specs import hidden_size
 
         return hidden_size(self.config.to_dict(), Path(str(self.config.name_or_path)))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from vicinal.core.inputs import check_positive
 from vicinal.errors import InputError, InputTypeError
-from vicinal.inputs import check_positive
 from vicinal.nn.modules.base import Features, Module
 
 

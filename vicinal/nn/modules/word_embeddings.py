@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vicinal.core.inputs import check_positive
 from vicinal.errors import InputError, InputTypeError, ModelFormatError, UnsupportedModelError
-from vicinal.inputs import check_positive
 from vicinal.nn.modules import word_tokenizers
 from vicinal.nn.modules.base import Features, InputModule, read_state
 from vicinal.nn.modules.word_tokenizers import (

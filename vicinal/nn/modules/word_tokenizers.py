@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from vicinal.config import read_json
-from vicinal.config_write import write_bytes
+from vicinal.folder.read import read_json
+from vicinal.folder.write import write_bytes
 
 
 class WordTokenizer(ABC):

@@ -1,0 +1,1 @@
+"""What every part stands on: arrays, inputs, cores, progress, and the gates to torch and OpenVINO."""

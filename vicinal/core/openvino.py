@@ -1,0 +1,73 @@
+"""The one place that imports OpenVINO, and does so quietly.
+
+Importing ``openvino`` pulls in ``openvino_telemetry``, which can report usage over the network. Vicinal
+never wants it: while the import runs, the telemetry package is hidden, and openvino falls back to the
+empty stand-in that it ships for this case.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+from vicinal.core.native_calls import native_call
+from vicinal.errors import MissingExtraError
+
+_TELEMETRY = "openvino_telemetry"
+_loaded_by: list[int] = []  # the process that loaded OpenVINO first
+
+
+@contextmanager
+def without_telemetry() -> Iterator[None]:
+    """Hide the telemetry package from everything imported inside the block."""
+    if _TELEMETRY in sys.modules:  # somebody else's choice, made before us
+        yield
+        return
+    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # makes `import` raise ImportError
+    try:
+        yield
+    finally:
+        sys.modules.pop(_TELEMETRY, None)
+
+
+def load_openvino() -> ModuleType:
+    """Import OpenVINO without its telemetry.
+
+    Raises:
+        MissingExtraError: it is not installed or does not load on this machine.
+    """
+    try:
+        with native_call(), without_telemetry():
+            import openvino
+            import openvino.opset15
+    except ImportError as error:
+        raise MissingExtraError(
+            f"the OpenVINO engine cannot be loaded ({error}): pip install --force-reinstall openvino"
+        ) from error
+    if not _loaded_by:
+        _loaded_by.append(os.getpid())
+    module: ModuleType = openvino
+    return module
+
+
+def loaded_before_fork() -> bool:
+    """Whether a process that this one was forked from had loaded OpenVINO.
+
+    Its threads were not copied. What compiles anew may be given executors whose threads are gone, if the
+    parent had freed a graph before, and then waits for ever.
+    """
+    return bool(_loaded_by) and _loaded_by[0] != os.getpid()
+
+
+def native_bfloat16(core: Any) -> bool:
+    """Whether this processor multiplies bfloat16 matrices in hardware."""
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def native_float16(core: Any) -> bool:
+    """Whether this processor multiplies float16 matrices in hardware."""
+    return "FP16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

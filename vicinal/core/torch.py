@@ -1,0 +1,58 @@
+"""The one way to torch from outside ``vicinal.nn``: imported when it is needed, with a remedy where it is absent."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from vicinal.errors import missing_extra
+
+if TYPE_CHECKING:  # for signatures elsewhere
+    from torch import Tensor as Tensor
+    from torch import nn as nn
+
+
+def require_torch(purpose: str) -> ModuleType:
+    """Import torch.
+
+    Args:
+        purpose: what needs it, for the error.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise missing_extra("torch", purpose, "train") from error
+    module: ModuleType = torch
+    return module
+
+
+def as_tensor(array: NDArray[Any]) -> Any:
+    """A tensor that shares the array's memory."""
+    return require_torch("convert_to_tensor=True").from_numpy(array)
+
+
+def cuda_is_available() -> bool:
+    """Whether torch is installed and can use an NVIDIA GPU."""
+    try:
+        import torch
+    except ImportError:
+        return False
+    return bool(torch.cuda.is_available())
+
+
+def to_device(features: dict[str, Any], device: str) -> dict[str, Any]:
+    """The same dictionary with its arrays as tensors, all of them on ``device``."""
+    import numpy as np
+    import torch
+
+    for key, value in features.items():
+        if isinstance(value, np.ndarray):
+            value = torch.from_numpy(value)
+        if isinstance(value, torch.Tensor):
+            features[key] = value.to(device)
+    return features

@@ -1,0 +1,1 @@
+from vicinal.nn.losses.cross_encoder import *

@@ -1,0 +1,3 @@
+from vicinal.nn.training.cross_encoder import CrossEncoderDataCollator as CrossEncoderDataCollator
+from vicinal.nn.training.cross_encoder import CrossEncoderTrainer as CrossEncoderTrainer
+from vicinal.nn.training.cross_encoder import CrossEncoderTrainingArguments as CrossEncoderTrainingArguments

@@ -1,0 +1,1 @@
+from vicinal.nn.training.cross_encoder import CrossEncoderTrainingArguments as CrossEncoderTrainingArguments

@@ -1,0 +1,1 @@
+"""Static models made from transformers."""

@@ -1,0 +1,216 @@
+"""From a name to something that computes: folder, tokenizer and engine, for both kinds of model."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from vicinal.core.inputs import check_choice
+from vicinal.engine.base import Engine
+from vicinal.engine.graphs import FAMILIES
+from vicinal.engine.graphs.source import DTYPES, SentenceGraph, choose_graph, has_graph_file
+from vicinal.engine.static import StaticEngine, StaticTable
+from vicinal.errors import InputError, InputTypeError, ModelFormatError
+from vicinal.folder.read import read_model_spec
+from vicinal.folder.specs import CustomSpec, ModelSpec, StaticEmbeddingSpec, TransformerSpec
+from vicinal.hub.resolve import resolve_model
+from vicinal.tokens.static import load_static_tokenizer
+from vicinal.tokens.text import TextTokenizer, load_tokenizer
+
+_BACKENDS = ("auto", "openvino", "onnx", "torch")
+_MODEL_KEYS = ("dtype", "torch_dtype", "file_name", "attn_implementation", "trust_remote_code")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a model is run, apart from what it is.
+
+    Attributes:
+        dtype: one of ``DTYPES``.
+        backend: ``"auto"``, ``"openvino"``, ``"onnx"`` or ``"torch"``.
+        file_name: a graph file of the folder to run, None to choose.
+        torch_options: what ``AutoModel.from_pretrained`` gets.
+    """
+
+    dtype: str
+    backend: str
+    file_name: str | None = None
+    torch_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_options(*, dtype: Any, backend: str, model_kwargs: Mapping[str, Any] | None) -> Options:
+    """Check what the caller asked for.
+
+    Raises:
+        InputError: an unknown dtype or backend, or an unknown key in ``model_kwargs``.
+    """
+    model_kwargs = model_kwargs or {}
+    unknown = sorted(set(model_kwargs) - set(_MODEL_KEYS))
+    if unknown:
+        raise InputError(f"model_kwargs: {unknown[0]!r} has no meaning here; known: {', '.join(_MODEL_KEYS)}")
+    inner = model_kwargs.get("dtype", model_kwargs.get("torch_dtype"))
+    if dtype == "auto" and inner is not None:
+        dtype = inner
+    dtype = str(dtype).removeprefix("torch.")
+    dtype = {
+        "half": "float16",
+        "fp16": "float16",
+        "bf16": "bfloat16",
+        "float": "float32",
+        "fp32": "float32",
+    }.get(dtype, dtype)
+    check_choice(dtype, DTYPES, "dtype")
+    check_choice(backend, _BACKENDS, "backend")
+    torch_options = {key: model_kwargs[key] for key in ("attn_implementation",) if model_kwargs.get(key)}
+    return Options(dtype, backend, model_kwargs.get("file_name"), torch_options)
+
+
+def needs_torch(spec: ModelSpec, options: Options, device: str) -> bool:
+    """Whether torch runs the model, and not OpenVINO or numpy.
+
+    Raises:
+        InputError: ``backend`` and the model, or ``backend`` and the device, contradict each other.
+    """
+    if spec.needs_torch or options.backend == "torch":
+        if options.backend not in ("auto", "torch"):
+            raise InputError(
+                f"backend={options.backend!r}: {spec.folder} has modules that only torch runs; use backend='auto'"
+            )
+        return True
+    if isinstance(spec.source, StaticEmbeddingSpec):
+        return False  # numpy averages rows faster than any device fetches them
+    if device != "cpu":
+        if options.backend != "auto":
+            raise InputError(
+                f"backend={options.backend!r} runs on the processor; with device={device!r} leave it out"
+            )
+        return True
+    known = spec.source.model_type in FAMILIES if isinstance(spec.source, TransformerSpec) else False
+    if known or options.backend != "auto" or has_graph_file(spec.transformer.folder):
+        return False
+    return importlib.util.find_spec("torch") is not None
+
+
+def check_device(device: Any) -> None:
+    """Accept what means the processor.
+
+    Raises:
+        InputError: any other device.
+    """
+    if device is None or str(device) in ("cpu", "cpu:0"):
+        return
+    raise InputError(f"device={str(device)!r}: the OpenVINO engine runs on the processor; use device='cpu'")
+
+
+def read_spec(
+    name_or_path: str | os.PathLike[str],
+    *,
+    cache_folder: str | os.PathLike[str] | None,
+    revision: str | None,
+    local_files_only: bool,
+    token: bool | str | None,
+    config_kwargs: Mapping[str, Any] | None,
+) -> ModelSpec:
+    """Find the folder, downloading it if need be, and read it."""
+    if not isinstance(name_or_path, (str, os.PathLike)):
+        raise InputTypeError(
+            f"model_name_or_path is {type(name_or_path).__name__}; give a model folder or a hub name"
+        )
+    folder = resolve_model(
+        name_or_path,
+        cache_folder=None if cache_folder is None else str(cache_folder),
+        revision=revision,
+        local_files_only=local_files_only,
+        token=token,
+    )
+    return read_model_spec(folder, config_kwargs)
+
+
+def refuse_cross_encoder(spec: ModelSpec) -> None:
+    """A cross-encoder's folder gives no vectors, though its transformer could be pooled.
+
+    Raises:
+        ModelFormatError: ``spec`` is one, by its own word or by its classification head.
+    """
+    if not isinstance(spec.source, TransformerSpec):
+        return
+    architectures = spec.transformer.config.get("architectures") or [""]
+    plain = not (spec.folder / "modules.json").is_file()
+    if spec.model_type == "CrossEncoder" or (
+        plain and str(architectures[0]).endswith("ForSequenceClassification")
+    ):
+        raise ModelFormatError(
+            f"{spec.folder} is a cross-encoder: it scores pairs and gives no vectors. Load it with "
+            "CrossEncoder(...) and use predict() or rank()"
+        )
+
+
+def read_tokenizer(spec: TransformerSpec, settings: Mapping[str, Any] | None) -> TextTokenizer:
+    """The tokenizer of a folder, limited to the positions that its architecture has."""
+    return load_tokenizer(spec, position_limit=position_limit(spec), settings=dict(settings or {}))
+
+
+def read_texts(spec: ModelSpec, settings: Mapping[str, Any] | None) -> TextTokenizer:
+    """The tokenizer of a sentence model, whatever its first module is."""
+    source = spec.source
+    if isinstance(source, StaticEmbeddingSpec):
+        if settings and settings.get("model_max_length"):
+            source = replace(source, max_seq_length=int(settings["model_max_length"]))
+        return load_static_tokenizer(source)
+    return read_tokenizer(spec.transformer, settings)
+
+
+def choose_source(spec: ModelSpec, options: Options) -> SentenceGraph | StaticTable:
+    """What computes the vectors: a graph, or a table of a static model.
+
+    Raises:
+        InputError: the folder does not hold what was asked for.
+    """
+    if not isinstance(spec.source, StaticEmbeddingSpec):
+        return choose_graph(spec, options.dtype, options.file_name, prefer_file=options.backend == "onnx")
+    if options.file_name is not None or options.backend == "onnx" or options.dtype == "int8":
+        asked = f"file_name={options.file_name!r}" if options.file_name else f"backend={options.backend!r}"
+        asked = "dtype='int8'" if options.dtype == "int8" else asked
+        raise InputError(
+            f"{spec.folder}: {asked} is for transformers; a static model is a table of numbers, averaged in "
+            "float32: leave it out"
+        )
+    return StaticTable(spec)
+
+
+def open_engine(source: SentenceGraph | StaticTable, dtype: str) -> Engine:
+    """The engine for a graph or a table. A static one computes in float32, whatever ``dtype`` is."""
+    if isinstance(source, StaticTable):
+        return StaticEngine(source)
+    from vicinal.engine.openvino import OpenVINOEngine
+
+    return OpenVINOEngine(source, source.dimension, "auto" if dtype == "int8" else dtype)
+
+
+def position_limit(spec: TransformerSpec | StaticEmbeddingSpec | CustomSpec) -> int | None:
+    """Tokens that the architecture has positions for; None if it sets no limit."""
+    if not isinstance(spec, TransformerSpec):
+        return None
+    positions = spec.config.get("max_position_embeddings", spec.config.get("n_positions"))
+    if not positions:
+        return None
+    family = FAMILIES.get(spec.model_type)
+    return int(positions) - (family.position_offset if family else 0)
+
+
+__all__ = [
+    "Options",
+    "check_device",
+    "choose_graph",
+    "choose_source",
+    "needs_torch",
+    "open_engine",
+    "position_limit",
+    "read_options",
+    "read_spec",
+    "read_texts",
+    "read_tokenizer",
+]

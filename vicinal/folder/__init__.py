@@ -1,0 +1,1 @@
+"""The on-disk format of a model folder: read, written, and its card."""

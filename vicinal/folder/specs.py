@@ -1,0 +1,208 @@
+"""What a model folder says, as frozen dataclasses: everything but this package sees these and no file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from vicinal.errors import ModelFormatError
+
+#: ``max_seq_length`` of a model that has no limit.
+UNLIMITED = 10_000_000
+
+# The legacy flag of each mode, in the order in which flagged modes lie in a concatenated vector.
+POOLING_FLAGS: dict[str, str] = {
+    "cls": "pooling_mode_cls_token",
+    "max": "pooling_mode_max_tokens",
+    "mean": "pooling_mode_mean_tokens",
+    "mean_sqrt_len": "pooling_mode_mean_sqrt_len_tokens",
+    "weightedmean": "pooling_mode_weightedmean_tokens",
+    "lasttoken": "pooling_mode_lasttoken",
+}
+
+ACTIVATIONS = ("Identity", "Tanh", "ReLU", "GELU", "Sigmoid", "SiLU", "Softmax")
+
+
+@dataclass(frozen=True)
+class TransformerSpec:
+    """A transformer in ``folder``: its ``config.json`` and how texts are prepared for it."""
+
+    folder: Path
+    config: Mapping[str, Any] = field(repr=False)
+    max_seq_length: int | None = None
+    do_lower_case: bool = False
+
+    @property
+    def model_type(self) -> str:
+        """Name of the architecture family, as transformers spells it (``"bert"``, ``"qwen3"``, ...)."""
+        return str(self.config.get("model_type", "")).lower()
+
+
+@dataclass(frozen=True)
+class StaticEmbeddingSpec:
+    """One vector a token, averaged; ``tokenizer.json`` and ``model.safetensors`` lie in ``folder``.
+
+    Attributes:
+        drop_unknown: leave unknown tokens out of the average, as model2vec does and sentence-transformers
+            does not.
+        max_seq_length: tokens that count, None for the limit that ``tokenizer.json`` states, if any.
+    """
+
+    folder: Path
+    drop_unknown: bool = False
+    max_seq_length: int | None = None
+
+
+@dataclass(frozen=True)
+class PoolingSpec:
+    """Token vectors become one vector; the vectors of several modes are concatenated in their order."""
+
+    modes: tuple[str, ...]
+    dimension: int | None = None
+    include_prompt: bool = True
+
+
+@dataclass(frozen=True)
+class DenseSpec:
+    """``activation(x W^T + b)``, plus ``x`` itself where ``residual``; weights lie in ``folder``."""
+
+    folder: Path
+    in_features: int
+    out_features: int
+    bias: bool = True
+    activation: str = "Tanh"
+    residual: bool = False
+    on_tokens: bool = False
+
+
+@dataclass(frozen=True)
+class NormalizeSpec:
+    """Scale to length 1 (Euclidean)."""
+
+    on_tokens: bool = False
+
+
+@dataclass(frozen=True)
+class LayerNormSpec:
+    """Layer normalisation of the sentence vector; weights lie in ``folder``."""
+
+    folder: Path
+    dimension: int
+
+
+@dataclass(frozen=True)
+class DropoutSpec:
+    """Does nothing outside training; kept so that saving gives back what was loaded."""
+
+    rate: float = 0.2
+
+
+@dataclass(frozen=True)
+class CustomSpec:
+    """A module that only PyTorch runs: one of the field's rarer ones, or somebody's own.
+
+    Attributes:
+        folder: where its configuration and weights lie.
+        type_name: its class, as ``modules.json`` names it.
+    """
+
+    folder: Path
+    type_name: str
+
+
+ModuleSpec: TypeAlias = (
+    TransformerSpec
+    | CustomSpec
+    | StaticEmbeddingSpec
+    | PoolingSpec
+    | DenseSpec
+    | NormalizeSpec
+    | LayerNormSpec
+    | DropoutSpec
+)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A whole model folder."""
+
+    folder: Path
+    modules: tuple[ModuleSpec, ...]
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    default_prompt_name: str | None = None
+    similarity_fn_name: str | None = None
+    truncate_dim: int | None = None
+    model_type: str | None = None
+    activation_fn: str | None = None
+
+    @property
+    def source(self) -> TransformerSpec | StaticEmbeddingSpec | CustomSpec:
+        """The first module, which reads the text."""
+        first = self.modules[0]
+        return first if isinstance(first, (StaticEmbeddingSpec, CustomSpec)) else self.transformer
+
+    @property
+    def needs_torch(self) -> bool:
+        """Whether a module is one that only PyTorch runs."""
+        return any(isinstance(module, CustomSpec) for module in self.modules)
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether the folder holds an adapter for another model's weights, and none of its own."""
+        return is_adapter(self.source.folder)
+
+    @property
+    def transformer(self) -> TransformerSpec:
+        """The first module, where it must be a transformer."""
+        first = self.modules[0]
+        if not isinstance(first, TransformerSpec):
+            raise ModelFormatError(
+                f"{self.folder}: the first module is {type(first).__name__}, not a Transformer"
+            )
+        return first
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter of peft in the place of weights."""
+    return (folder / "adapter_config.json").is_file() and not any(
+        (folder / name).is_file()
+        for name in ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+    )
+
+
+def with_pooling_prompt(spec: ModelSpec, include_prompt: bool) -> ModelSpec:
+    """The same model, with prompts pooled or left out."""
+    modules = tuple(
+        replace(module, include_prompt=include_prompt) if isinstance(module, PoolingSpec) else module
+        for module in spec.modules
+    )
+    return replace(spec, modules=modules)
+
+
+def hidden_size(config: Mapping[str, Any], folder: Path) -> int:
+    """Width of the token vectors, under the name that the architecture gives it.
+
+    Raises:
+        ModelFormatError: config.json does not say.
+    """
+    for key in ("hidden_size", "dim", "n_embd", "d_model"):
+        if isinstance(config.get(key), int):
+            return int(config[key])
+    raise ModelFormatError(f"{folder}/config.json: the key 'hidden_size' is missing")
+
+
+def embedding_dimension(spec: ModelSpec) -> int:
+    """Length of the sentence vectors that the modules of ``spec`` give, before any truncation."""
+    return width_after(spec.modules[1:], hidden_size(spec.transformer.config, spec.transformer.folder))
+
+
+def width_after(modules: Sequence[ModuleSpec], width: int) -> int:
+    """Length of the vectors that ``modules`` make of vectors of ``width``."""
+    for module in modules:
+        if isinstance(module, PoolingSpec):
+            width *= len(module.modes)
+        elif isinstance(module, DenseSpec):
+            width = module.out_features
+    return width

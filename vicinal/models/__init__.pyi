@@ -1,0 +1,1 @@
+from vicinal.nn.modules import *

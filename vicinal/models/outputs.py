@@ -1,0 +1,49 @@
+"""Finished vectors become what the caller asked for."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Precision = Literal["float32", "int8", "uint8", "binary", "ubinary"]
+
+
+def normalize(rows: NDArray[np.float32]) -> None:
+    """Scale rows to length 1, in place; a zero row stays zero."""
+    norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    rows /= np.maximum(norms, 1e-12)[:, None]
+
+
+def as_tensors(found: Any) -> Any:
+    """Arrays, also those of a dictionary, as torch tensors."""
+    from vicinal.core.torch import as_tensor
+
+    return (
+        {key: as_tensor(each) for key, each in found.items()} if isinstance(found, dict) else as_tensor(found)
+    )
+
+
+def quantized(rows: NDArray[np.float32], precision: Precision) -> NDArray[Any]:
+    """The rows in a smaller type."""
+    if precision == "float32":
+        return rows
+    if not len(rows):  # nothing to measure; the type and width of a filled result all the same
+        packed = precision in ("binary", "ubinary")
+        width = -(-rows.shape[1] // 8) if packed else rows.shape[1]
+        return np.empty((0, width), dtype=np.int8 if precision in ("int8", "binary") else np.uint8)
+    from vicinal.vectors.quantization import quantize_embeddings
+
+    result: NDArray[Any] = quantize_embeddings(rows, precision=precision)
+    return result
+
+
+def converted(rows: NDArray[Any], single: bool, to_numpy: bool, to_tensor: bool) -> Any:
+    """An array, a tensor or a list of rows; of a single text its row alone."""
+    value: Any = rows[0] if single else rows
+    if to_tensor:
+        from vicinal.core.torch import as_tensor
+
+        return as_tensor(value)
+    return value if to_numpy or single else list(rows)

@@ -1,1 +1,0 @@
-"""Cross-encoders in torch: the module, its engine, losses and training."""

@@ -1,0 +1,1 @@
+"""Forward passes through torch, behind the one interface of engines."""

@@ -1,0 +1,87 @@
+"""What computes a cross-encoder's scores: torch itself, or OpenVINO from the module's present weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vicinal.engine.base import Batch, Engine
+from vicinal.engine.graphs.classifier_source import ClassifierGraph
+from vicinal.engine.opening import read_tokenizer
+from vicinal.engine.openvino import OpenVINOEngine
+from vicinal.folder.read import read_model_spec
+from vicinal.folder.specs import ModelSpec
+from vicinal.nn.engine.live import ScratchFolder, mark_of
+from vicinal.nn.engine.tokens import TorchEngine, evaluating, out_of_memory
+from vicinal.nn.modules.classifier import Classifier, save_classifier
+from vicinal.tokens.text import TextTokenizer
+
+
+class TorchScorer(TorchEngine):
+    """Runs a :class:`Classifier`; in half precision, on a copy of the weights, on an accelerator."""
+
+    def _vectors(self, batch: Batch) -> Tensor:
+        with out_of_memory(len(batch.lengths)), torch.inference_mode(), evaluating(self.module):
+            features = self._inputs(batch)
+            if batch.token_type_ids is not None:
+                features["token_type_ids"] = self._to_device(batch.token_type_ids)
+            first = self.module[0] if self._half is None else self._half
+            for each in (first, *list(self.module)[1:]):
+                features = each(features)
+            scores: Tensor = features["scores"]
+            return scores.float()
+
+
+@dataclass(frozen=True)
+class Renewed:
+    """What predict needs, made from a module.
+
+    Attributes:
+        spec: a folder made of the module, as a model; it goes away with the engine.
+        texts: the tokenizer.
+        engine: what computes.
+        mark: of the module when the engine was made, see :func:`vicinal.nn.engine.live.mark_of`.
+    """
+
+    spec: ModelSpec
+    texts: TextTokenizer
+    engine: Engine
+    mark: tuple[Any, ...]
+
+
+def renewed(
+    module: nn.Sequential, dtype: str, device: str, on_torch: bool, tokenizer_settings: Mapping[str, Any]
+) -> Renewed:
+    """Make engine and tokenizer from what a module holds now.
+
+    Args:
+        module: a ``Sequential`` of a :class:`Classifier`.
+        dtype: what to compute in.
+        device: where the module lies.
+        on_torch: whether torch computes.
+        tokenizer_settings: what the caller wants changed in ``tokenizer_config.json``.
+    """
+    first: Any = module[0]
+    assert isinstance(first, Classifier)
+    scratch = ScratchFolder()
+    # The mark comes first: what another thread changes from here on shows at the next predict.
+    mark = mark_of(module, live=on_torch and TorchScorer.is_live_on(module, device, dtype))
+    if on_torch:
+        first.save_settings(str(scratch.path))
+    else:
+        save_classifier(first, scratch.path, None)
+    spec = read_model_spec(scratch.path)
+    settings = {key: value for key, value in tokenizer_settings.items() if "length" not in key}
+    texts = read_tokenizer(spec.transformer, settings)
+    engine: Engine
+    if on_torch:
+        engine = TorchScorer(module, first.num_labels, device, dtype)
+    else:
+        graph = ClassifierGraph(spec.transformer)
+        engine = OpenVINOEngine(graph, graph.labels, dtype)
+    scratch.goes_with(engine)
+    return Renewed(spec, texts, engine, mark)

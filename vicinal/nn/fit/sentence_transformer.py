@@ -1,0 +1,233 @@
+"""``SentenceTransformer.fit``: examples become features and labels, losses become objectives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vicinal.core.torch import to_device
+from vicinal.errors import InputError, InputTypeError
+from vicinal.folder.card_records import TrainingRecord
+from vicinal.nn.fit.loop import Learner, Objective, Settings, run
+from vicinal.nn.fit.record import fit_record, note_score
+from vicinal.nn.losses.base import Loss
+
+
+def fit(model: Any, train_objectives: Iterable[tuple[Any, Any]], evaluator: Any, settings: Settings) -> None:
+    """Train a SentenceTransformer; its method ``fit`` explains the arguments."""
+    pairs = read_objectives(model, train_objectives)
+    modules: dict[str, nn.Module] = {"model": model.module}
+    for number, (loader, loss) in enumerate(pairs):
+        check_examples(loader, loss, f"train_objectives[{number}]")
+        modules[f"loss_{number}"] = loss.to(str(model.device))
+    record = fit_record(model, pairs, settings)
+    measure, better = measured(model, evaluator, record)
+    # The card's title: while it is written, the folder has another name.
+    title = None if settings.output_path is None else Path(settings.output_path).name
+    with examples_as_they_are([loader for loader, _ in pairs]):
+        learner = Learner(
+            [Objective(loader, step_function(model, loss)) for loader, loss in pairs],
+            modules,
+            str(model.device),
+            lambda folder: model.save(folder, model_name=title),
+            measure,
+            better,
+        )
+        before, model.training_record = model.training_record, record
+        try:
+            run(learner, settings)
+        except BaseException:
+            if model.training_record is record and not record.after:
+                model.training_record = before
+            raise
+
+
+def read_objectives(model: Any, train_objectives: Any) -> list[tuple[Any, nn.Module]]:
+    """The pairs of a loader and a loss.
+
+    Raises:
+        InputTypeError: something else.
+        InputError: a loss was made for another model.
+    """
+    if isinstance(train_objectives, Mapping) or not isinstance(train_objectives, Iterable):
+        raise InputTypeError(
+            f"train_objectives is {type(train_objectives).__name__}: give a list, [(DataLoader(...), loss)]"
+        )
+    found: list[tuple[Any, nn.Module]] = []
+    objectives = list(train_objectives)
+    if len(objectives) == 2 and isinstance(objectives[1], nn.Module):
+        raise InputTypeError("train_objectives is one pair: put it into a list, [(loader, loss)]")
+    for number, each in enumerate(objectives):
+        name = f"train_objectives[{number}]"
+        if not isinstance(each, Sequence) or len(each) != 2:
+            raise InputTypeError(f"{name} is {type(each).__name__}: give a pair of a DataLoader and a loss")
+        loader, loss = each
+        if not isinstance(loss, nn.Module):
+            raise InputTypeError(
+                f"{name}[1] is {type(loss).__name__}: give a loss, such as losses.CosineSimilarityLoss(model)"
+            )
+        if getattr(loss, "model", model) not in (model, model.module):
+            raise InputError(
+                f"{name}: its {type(loss).__name__} was made for another model; make it with this one"
+            )
+        found.append((loader, loss))
+    return found
+
+
+def check_examples(loader: Any, loss: nn.Module, name: str) -> None:
+    """Refuse, before the first step, examples that the loss cannot mean; only lists are looked through.
+
+    Raises:
+        InputTypeError: an example without texts, or labels that are not numbers.
+        InputError: a wrong number of texts, or an impossible label; the example is named.
+    """
+    dataset = getattr(loader, "dataset", None)
+    if not isinstance(dataset, (list, tuple)):
+        return
+    name = f"{name}[0].dataset"
+    if not dataset:
+        raise InputError(f"{name} is empty: give it some examples")
+    columns = len(texts_of(dataset[0], f"{name}[0]"))
+    for place, example in enumerate(dataset):
+        count = len(texts_of(example, f"{name}[{place}]"))
+        if count != columns:
+            raise InputError(
+                f"{name}[{place}] has {count} texts, but {name}[0] has {columns}: all need the same number"
+            )
+    if not isinstance(loss, Loss):
+        return
+    loss.check_columns(columns)
+    if loss.labels != "none":
+        labels = [label_of(example) for example in dataset]
+        for place, label in enumerate(labels):
+            if label is None or isinstance(label, (str, bytes)):
+                raise InputTypeError(f"{name}[{place}].label is {label!r}, not a number or a list of numbers")
+        loss.check_labels(_tensor_of(labels, name), columns, f"{name} labels")
+
+
+def texts_of(example: Any, name: str) -> Sequence[str]:
+    """The texts of an example.
+
+    Raises:
+        InputTypeError: it has none.
+        InputError: the list of them is empty.
+    """
+    texts = getattr(example, "texts", None)
+    if texts is None:
+        raise InputTypeError(f"{name} is {type(example).__name__}: give InputExample(texts=[...], label=...)")
+    if not len(texts):
+        raise InputError(f"{name} has no texts")
+    found: Sequence[str] = texts
+    return found
+
+
+def label_of(example: Any) -> Any:
+    """The label of an example; 0 where it has none, as InputExample says it."""
+    return getattr(example, "label", 0)
+
+
+def collated(
+    tokenize: Callable[[list[str]], dict[str, Any]], examples: Sequence[Any]
+) -> tuple[list[dict[str, Any]], Tensor]:
+    """Features of each column of texts, and the labels: (n,), or (n, k) where a label is a list.
+
+    Args:
+        tokenize: of the model's first module.
+        examples: n of them, with as many texts each.
+    """
+    rows = [texts_of(example, f"example {place} of the batch") for place, example in enumerate(examples)]
+    if len({len(row) for row in rows}) > 1:
+        raise InputError(
+            f"a batch holds examples with {sorted({len(row) for row in rows})} texts: all need the same number"
+        )
+    features = [tokenize(list(column)) for column in zip(*rows, strict=True)]
+    return features, _tensor_of([label_of(example) for example in examples], "the batch")
+
+
+def _tensor_of(labels: list[Any], name: str) -> Tensor:
+    try:
+        if labels and isinstance(labels[0], Tensor):
+            return torch.stack(labels)
+        if labels and hasattr(labels[0], "shape"):
+            import numpy as np
+
+            return torch.from_numpy(np.stack(labels))
+        return torch.tensor(labels)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputTypeError(
+            f"{name}: the labels are not numbers, or lists of one length ({error})"
+        ) from error
+
+
+def step_function(model: Any, loss: nn.Module) -> Callable[[Sequence[Any]], Tensor]:
+    """Examples -> the loss."""
+    device = str(model.device)
+
+    def step(examples: Sequence[Any]) -> Tensor:
+        features, labels = collated(model.module[0].tokenize, examples)
+        found: Tensor = loss([to_device(each, device) for each in features], labels.to(device))
+        return found
+
+    return step
+
+
+def measured(
+    model: Any, evaluator: Any, record: TrainingRecord | None = None
+) -> tuple[Callable[[str | None, int, int], float] | None, Callable[[float, float], bool]]:
+    """An evaluator as one number, which ``record`` is told, and which of two is the better."""
+    if evaluator is None:
+        return None, lambda new, old: new > old
+    if not callable(evaluator):
+        raise InputTypeError(
+            f"evaluator is {type(evaluator).__name__}; give a SentenceEvaluator, or a function of the model"
+        )
+
+    def measure(folder: str | None, epoch: int, steps: int) -> float:
+        score = primary(evaluator, evaluator(model, output_path=folder, epoch=epoch, steps=steps))
+        if record is not None:
+            note_score(record, getattr(evaluator, "primary_metric", None) or "score", score, epoch, steps)
+        return score
+
+    if getattr(evaluator, "greater_is_better", True):
+        return measure, lambda new, old: new > old
+    return measure, lambda new, old: new < old
+
+
+def primary(evaluator: Any, found: Any) -> float:
+    """The figure that decides: the evaluator's own, else the first; old evaluators give only one.
+
+    Raises:
+        InputTypeError: it gave no number.
+    """
+    if isinstance(found, Mapping) and found:
+        key = getattr(evaluator, "primary_metric", None)
+        found = found[key] if key in found else next(iter(found.values()))
+    try:
+        return float(found)
+    except (TypeError, ValueError) as error:
+        raise InputTypeError(
+            f"{type(evaluator).__name__} gave {type(found).__name__}: an evaluator gives a number, or figures by name"
+        ) from error
+
+
+@contextmanager
+def examples_as_they_are(loaders: Iterable[Any]) -> Iterator[None]:
+    """Within the block the loaders give lists of examples, whatever they do with them otherwise."""
+    before = [(each, each.collate_fn) for each in loaders if hasattr(each, "collate_fn")]
+    for loader, _ in before:
+        loader.collate_fn = as_they_are
+    try:
+        yield
+    finally:
+        for loader, known in before:
+            loader.collate_fn = known
+
+
+def as_they_are(examples: list[Any]) -> list[Any]:
+    """A loader's collate function that leaves the examples alone."""
+    return examples

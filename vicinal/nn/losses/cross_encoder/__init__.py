@@ -1,0 +1,5 @@
+"""The losses of cross-encoders; public as :mod:`vicinal.cross_encoder.losses`."""
+
+from vicinal.core.lazy import attach as _attach
+
+__getattr__, __dir__, __all__ = _attach(__name__, __spec__)

@@ -1,0 +1,1 @@
+"""The trainers, on top of transformers' own."""

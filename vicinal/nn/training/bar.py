@@ -1,0 +1,101 @@
+"""A trainer with one progress bar for a whole run, in place of a line of figures every few steps."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from transformers import TrainerCallback
+from transformers.trainer_callback import PrinterCallback
+
+
+class BarCallback(TrainerCallback):
+    """Shows steps, the mean loss since the last log, and the latest score, where a person looks on.
+
+    Args:
+        score: the figure to show, e.g. ``"eval_spearman_cosine"``; None for none.
+        show: None shows a bar in a terminal.
+    """
+
+    def __init__(self, score: str | None = None, show: bool | None = None) -> None:
+        self._score = score
+        self._show = sys.stderr is not None and sys.stderr.isatty() if show is None else show
+        self._bar: Any = None
+        self._figures: dict[str, str] = {}
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Begin at the step that a resumed run begins at."""
+        if self._show and state.is_world_process_zero:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=state.max_steps,
+                initial=state.global_step,
+                desc="Training",
+                unit=" steps",
+                dynamic_ncols=True,
+            )
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Go on by a step."""
+        if self._bar is not None:
+            self._bar.update(state.global_step - self._bar.n)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Show the newest figures."""
+        logs = logs or {}
+        if "loss" in logs:
+            self._figures["loss"] = f"{float(logs['loss']):.4f}"
+        if self._score in logs:
+            self._figures[str(self._score).removeprefix("eval_")] = f"{float(logs[self._score]):.4f}"
+        if self._bar is not None:
+            self._bar.set_postfix(self._figures)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Leave the full bar behind."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def quiet_trainer(
+    model: Any,
+    rows: Sequence[Mapping[str, Any]],
+    loss: Any,
+    evaluator: Any,
+    score: str | None,
+    settings: Mapping[str, Any],
+    cross_encoder: bool,
+) -> Any:
+    """A trainer that shows a bar and prints no figures.
+
+    Args:
+        model: a SentenceTransformer or CrossEncoder.
+        rows: what to train on.
+        loss: one of the model's kind.
+        evaluator: measures the model, or None.
+        score: the figure that the bar shows.
+        settings: arguments of the run.
+        cross_encoder: whether the model is a CrossEncoder.
+    """
+    from datasets import Dataset
+
+    kinds: tuple[Any, Any]
+    if cross_encoder:
+        from vicinal.nn.training.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
+
+        kinds = (CrossEncoderTrainer, CrossEncoderTrainingArguments)
+    else:
+        from vicinal.nn.training.arguments import SentenceTransformerTrainingArguments
+        from vicinal.nn.training.trainer import SentenceTransformerTrainer
+
+        kinds = (SentenceTransformerTrainer, SentenceTransformerTrainingArguments)
+    made, arguments = kinds
+    data = Dataset.from_list([dict(row) for row in rows])
+    trainer = made(
+        model=model, args=arguments(**settings), train_dataset=data, loss=loss, evaluator=evaluator
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(BarCallback(score))
+    return trainer

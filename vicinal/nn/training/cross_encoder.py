@@ -1,0 +1,79 @@
+"""CrossEncoderTrainer: transformers' Trainer for models that score pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from vicinal.errors import InputError
+from vicinal.nn.training.arguments import SentenceTransformerTrainingArguments
+from vicinal.nn.training.columns import ColumnPlan
+from vicinal.nn.training.trained import LossLike
+from vicinal.nn.training.trainer import SentenceTransformerTrainer
+
+
+@dataclass
+class CrossEncoderTrainingArguments(SentenceTransformerTrainingArguments):
+    """Settings of a run: those of ``SentenceTransformerTrainingArguments``, but prompts and routes, which pairs
+    do not have."""
+
+    def __post_init__(self) -> None:
+        for argument in ("prompts", "router_mapping"):
+            if getattr(self, argument):
+                raise InputError(
+                    f"{argument}={getattr(self, argument)!r}: a CrossEncoder reads pairs as they are; put the prompt "
+                    "into the data, or leave it out"
+                )
+        super().__post_init__()
+
+
+class CrossEncoderDataCollator:
+    """Puts the columns of a batch side by side; the loss makes pairs of them and tokenises these.
+
+    The batch is ``{"columns": [texts of each column], "label": tensor}``, and ``dataset_name`` where there are
+    several data sets.
+
+    Args:
+        plans: data set -> what its columns are for.
+    """
+
+    def __init__(self, plans: Mapping[str | None, ColumnPlan]) -> None:
+        self.plans = dict(plans)
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """One batch of rows, all of one data set."""
+        name = rows[0].get("dataset_name")
+        plan = self.plans[name]
+        batch: dict[str, Any] = {"columns": [[row[column] for row in rows] for _, column in plan.texts]}
+        if plan.label is not None:
+            batch["label"] = torch.as_tensor([row[plan.label] for row in rows])
+        if name is not None:
+            batch["dataset_name"] = name
+        return batch
+
+
+class CrossEncoderTrainer(SentenceTransformerTrainer):
+    """Trains a ``CrossEncoder`` on pairs, or on tuples whose first text goes with each of the others.
+
+    Arguments, checks and reports are those of ``SentenceTransformerTrainer``; the default loss is
+    BinaryCrossEntropyLoss for a model with one label, CrossEntropyLoss for one with several.
+    """
+
+    arguments_class = CrossEncoderTrainingArguments
+
+    def default_loss(self) -> LossLike:
+        """The loss where none is given."""
+        from vicinal.nn.losses.cross_encoder import BinaryCrossEntropyLoss, CrossEntropyLoss
+
+        return lambda model: (BinaryCrossEntropyLoss if model.num_labels == 1 else CrossEntropyLoss)(model)
+
+    def make_collator(self, plans: Mapping[str | None, ColumnPlan]) -> Callable[[list[Any]], dict[str, Any]]:
+        """What makes a batch of rows."""
+        return CrossEncoderDataCollator(plans)
+
+    def read_batch(self, batch: Mapping[str, Any]) -> tuple[list[Any], Any, str | None]:
+        """What the loss is called with: columns, labels; and the name of the data set."""
+        return batch["columns"], batch.get("label"), batch.get("dataset_name")

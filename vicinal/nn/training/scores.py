@@ -1,0 +1,119 @@
+"""What the evaluators found, before training, on the way, and after."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from vicinal.core.inputs import caller_level
+from vicinal.errors import InputTypeError
+
+_PREFIX = "eval_"
+
+
+class Scores:
+    """Metrics by step, each step measured once.
+
+    Args:
+        run: measures now, in all processes.
+        evaluator: one, several, or None.
+    """
+
+    def __init__(self, run: Callable[[], dict[str, float]], evaluator: Any) -> None:
+        several = isinstance(evaluator, Sequence) and not isinstance(evaluator, str)
+        self.evaluators: list[Any] = [] if evaluator is None else list(evaluator) if several else [evaluator]
+        for each in self.evaluators:
+            if not callable(each):
+                raise InputTypeError(
+                    f"evaluator is {type(each).__name__}; give a SentenceEvaluator, or a list of them"
+                )
+        self._run = run
+        self._enabled = True
+        self.by_step: dict[int, dict[str, float]] = {}
+        #: of the finished model
+        self.last: dict[str, float] = {}
+
+    def begin(self, enabled: bool) -> None:
+        """Forget an earlier run."""
+        self._enabled = enabled and bool(self.evaluators)
+        self.by_step, self.last = {}, {}
+
+    def at(self, step: int) -> dict[str, float]:
+        """The metrics of a step, which is now."""
+        if step not in self.by_step:
+            self.by_step[step] = self._run()
+        return self.by_step[step]
+
+    def measure(self, model: Any, folder: str, epoch: float, step: int) -> dict[str, float]:
+        """Ask the evaluators one after the other."""
+        metrics: dict[str, float] = {}
+        for place, evaluator in enumerate(self.evaluators):
+            found = evaluator(model, output_path=folder, epoch=epoch, steps=step)
+            if not isinstance(found, Mapping):
+                found = {"evaluator" if place == 0 else f"evaluator_{place}": float(found)}
+            metrics |= {key: float(value) for key, value in found.items()}
+        return metrics
+
+    def before(self, trainer: Any) -> None:
+        """Measure the untrained model; a resumed run takes what its log says."""
+        if not self._enabled:
+            return
+        state = trainer.state
+        if state.global_step == 0:
+            state.log_history.append({"step": 0, "epoch": 0.0, **_prefixed(self.at(0))})
+        for entry in state.log_history:
+            if entry.get("step") == 0:
+                found = {
+                    key.removeprefix(_PREFIX): value
+                    for key, value in entry.items()
+                    if key.startswith(_PREFIX)
+                }
+                self.by_step.setdefault(0, found)
+        if 0 in self.by_step and state.global_step == 0:
+            key = self.primary(self.by_step[0])
+            if key is not None:
+                _say(trainer, f"before training: {key} {self.by_step[0][key]:.4f}")
+
+    def finish(self, step: int, trainer: Any) -> None:
+        """Measure the trained model, and say how its score moved.
+
+        Warns:
+            UserWarning: it fell.
+        """
+        if not self._enabled:
+            return
+        after = self.by_step[step] if step in self.by_step else self._run()
+        self.last = after
+        before = self.by_step.get(0)
+        key = self.primary(after)
+        if before is None or key is None or key not in before:
+            return
+        gain = after[key] - before[key]
+        _say(trainer, f"after training:  {key} {after[key]:.4f} ({gain:+.4f})")
+        better = getattr(self.evaluators[0], "greater_is_better", True)
+        if (gain < 0) if better else (gain > 0):
+            warnings.warn(
+                f"training made the model worse: {key} went from {before[key]:.4f} to {after[key]:.4f}. A lower "
+                "learning rate, other data or another loss may help; load_best_model_at_end=True keeps the best",
+                UserWarning,
+                stacklevel=caller_level(),
+            )
+
+    def primary(self, metrics: Mapping[str, float]) -> str | None:
+        """The metric that decides: the first evaluator's own, else the first."""
+        named = getattr(self.evaluators[0], "primary_metric", None)
+        return named if named in metrics else next(iter(metrics), None)
+
+
+def _prefixed(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {f"{_PREFIX}{key}": value for key, value in metrics.items()}
+
+
+def _say(trainer: Any, line: str) -> None:
+    """One line on stderr, above the progress bar if there is one."""
+    if trainer.is_world_process_zero():
+        from tqdm import tqdm
+
+        tqdm.write(line, file=sys.stderr)

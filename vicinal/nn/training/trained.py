@@ -1,0 +1,214 @@
+"""What transformers' Trainer trains: the model and its losses as one module, and their checkpoints."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from vicinal.errors import InputError, InputTypeError, ModelFormatError
+from vicinal.folder.write import write_bytes
+from vicinal.nn.modules.base import load_any
+
+LOSSES_FILE = "losses.safetensors"
+
+#: A loss, or what makes one of a model: a class, a function; or data set -> one of these.
+LossLike: TypeAlias = nn.Module | Callable[[Any], nn.Module]
+
+# What callbacks and scripts ask of ``trainer.model``; the model itself answers.
+_HANDED_ON = (
+    "encode",
+    "encode_document",
+    "encode_query",
+    "predict",
+    "push_to_hub",
+    "rank",
+    "save",
+    "save_pretrained",
+    "similarity",
+    "similarity_pairwise",
+)
+
+
+class TrainedModel(nn.Module):
+    """The modules of a model and the losses that train them; a call gives the loss of a batch.
+
+    The model itself is no module: it is :attr:`owner`, whose weights these are.
+
+    Args:
+        owner: the model.
+        losses: data set -> its loss, or a single one under None.
+    """
+
+    # The loss is a mean over the batch, which the trainer divides among the steps that it accumulates.
+    accepts_loss_kwargs = False
+
+    def __init__(self, owner: Any, losses: Mapping[str | None, nn.Module]) -> None:
+        super().__init__()
+        object.__setattr__(self, "owner", owner)
+        self.module = owner.module
+        distinct = list({id(loss): loss for loss in losses.values()}.values())
+        # By number: names of data sets need not be names of attributes.
+        self.losses = nn.ModuleList(distinct)
+        self.places = {
+            name: next(i for i, each in enumerate(distinct) if each is loss) for name, loss in losses.items()
+        }
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _HANDED_ON:
+            return getattr(self.owner, name)
+        return super().__getattr__(name)
+
+    def loss_of(self, name: str | None) -> Any:
+        """The loss of a data set.
+
+        Raises:
+            InputError: there is none for it.
+        """
+        place = self.places.get(name, self.places.get(None))
+        if place is None:
+            known = ", ".join(map(repr, self.places))
+            raise InputError(f"there is no loss for the data set {name!r}; loss= has {known}")
+        return self.losses[place]
+
+    def forward(
+        self, columns: list[Any], labels: Tensor | None = None, dataset_name: str | None = None
+    ) -> Tensor:
+        """The loss of a batch: features of each column, labels, and which data set it is of."""
+        found = self.loss_of(dataset_name)(columns, labels)
+        if isinstance(found, Mapping):
+            found = sum(found.values())
+        loss: Tensor = found
+        return loss
+
+    def activation_checkpointing_enable(
+        self, activation_checkpointing_kwargs: Any = None, **options: Any
+    ) -> None:
+        """Have the transformer compute activations again in the backward pass, instead of keeping them."""
+        self._checkpointing("activation_checkpointing_kwargs", activation_checkpointing_kwargs, options)
+
+    def gradient_checkpointing_enable(
+        self, gradient_checkpointing_kwargs: Any = None, **options: Any
+    ) -> None:
+        """The older name of :meth:`activation_checkpointing_enable`."""
+        self._checkpointing("gradient_checkpointing_kwargs", gradient_checkpointing_kwargs, options)
+
+    def _checkpointing(self, argument: str, kwargs: Any, options: dict[str, Any]) -> None:
+        method = argument.replace("_kwargs", "_enable")
+        inner = [each for each in self.module.modules() if hasattr(each, method) and each is not self]
+        if not inner:
+            raise InputError(
+                "gradient_checkpointing: no module of this model can compute its activations again"
+            )
+        # The outermost one switches its own layers.
+        getattr(inner[0], method)(**{argument: kwargs}, **options)
+
+
+def make_losses(
+    given: Any, owner: Any, names: list[str | None], old: Any = None
+) -> dict[str | None, nn.Module]:
+    """data set -> loss, for a model.
+
+    Args:
+        given: a loss, a class or function that makes one of a model, or data set -> one of these.
+        owner: the model.
+        names: the data sets that need one.
+        old: the model for which ready losses were made, if they are to be copied for ``owner``.
+
+    Raises:
+        InputError: a data set has no loss, or a loss was made for another model.
+        InputTypeError: something that is no loss.
+    """
+    if not isinstance(given, Mapping):
+        return {None: _made(given, owner, "loss", old)}
+    missing = [name for name in names if name not in given]
+    if missing:
+        raise InputError(
+            f"loss has no entry for the data set {missing[0]!r}; it has {', '.join(map(repr, given))}. "
+            "A dictionary of losses goes with a dictionary of data sets with the same names"
+        )
+    ready: dict[int, nn.Module] = {}
+    for name, each in given.items():
+        if id(each) not in ready or not isinstance(each, nn.Module):
+            ready[id(each)] = _made(each, owner, f"loss[{name!r}]", old)
+    return {name: ready[id(each)] for name, each in given.items()}
+
+
+def _made(given: Any, owner: Any, name: str, old: Any) -> nn.Module:
+    if isinstance(given, type) or (callable(given) and not isinstance(given, nn.Module)):
+        given = given(owner)
+    elif isinstance(given, nn.Module) and old is not None:
+        # A copy with the same start, in which the new model stands wherever the old one stood.
+        given = copy.deepcopy(given, {id(old): owner})
+    if not isinstance(given, nn.Module):
+        raise InputTypeError(
+            f"{name} is {type(given).__name__}; give a loss, e.g. losses.CoSENTLoss(model), or its class"
+        )
+    model = getattr(given, "model", owner)
+    if model is not owner and model is not getattr(owner, "module", owner) and model is not owner.module:
+        raise InputError(
+            f"{name} was made for another model than the trainer's, which it would train in its place: "
+            f"{type(given).__name__}(model, ...) with the same model"
+        )
+    return given
+
+
+def write_losses(trained: TrainedModel, folder: Path, state: Mapping[str, Tensor] | None = None) -> None:
+    """Write the losses' own parameters, where they have any."""
+    if state is None:
+        own = dict(trained.losses.state_dict())
+    else:
+        own = {
+            key.removeprefix("losses."): value for key, value in state.items() if key.startswith("losses.")
+        }
+    if own:
+        # A clone each: parameters that losses share would be refused.
+        write_bytes(
+            folder / LOSSES_FILE, save({key: value.detach().cpu().clone() for key, value in own.items()})
+        )
+
+
+def read_modules(module: nn.Sequential, folder: Path) -> None:
+    """Take over the weights of a model folder, in place.
+
+    Raises:
+        ModelFormatError: the folder is of another model, or incomplete.
+    """
+    if not (folder / "modules.json").is_file():
+        raise ModelFormatError(f"{folder} is no checkpoint of a training run: it has no modules.json")
+    entries = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+    if len(entries) != len(module):
+        raise ModelFormatError(f"{folder} has {len(entries)} modules, the model has {len(module)}")
+    for each, entry in zip(module, entries, strict=True):
+        saved = load_any(type(each), folder / entry["path"])
+        try:
+            each.load_state_dict(saved.state_dict())
+        except RuntimeError as error:
+            raise ModelFormatError(
+                f"{folder}: the module {each!r} is not that of the checkpoint: {error}"
+            ) from error
+
+
+def read_losses(trained: TrainedModel, folder: Path) -> None:
+    """Take over the losses' own parameters, where they have any.
+
+    Raises:
+        ModelFormatError: they are missing, or those of other losses.
+    """
+    if not trained.losses.state_dict():
+        return
+    if not (folder / LOSSES_FILE).is_file():
+        raise ModelFormatError(
+            f"{folder}: {LOSSES_FILE} is missing, which holds the parameters of the losses"
+        )
+    try:
+        trained.losses.load_state_dict(load_file(folder / LOSSES_FILE))
+    except RuntimeError as error:
+        raise ModelFormatError(
+            f"{folder / LOSSES_FILE}: these are parameters of other losses: {error}"
+        ) from error

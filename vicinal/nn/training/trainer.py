@@ -1,0 +1,506 @@
+"""SentenceTransformerTrainer: transformers' Trainer for models that give vectors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from vicinal.core.inputs import explains_keywords
+from vicinal.errors import InputError, InputTypeError, UnsupportedModelError, missing_extra
+from vicinal.nn.training.arguments import SentenceTransformerTrainingArguments
+from vicinal.nn.training.collator import SentenceTransformerDataCollator, check_names, split_batch
+from vicinal.nn.training.columns import ColumnPlan, Columns, check_sources, plan_columns, show
+from vicinal.nn.training.loaders import batch_sampler, joined_rows, loader_options
+from vicinal.nn.training.rates import apply_rates
+from vicinal.nn.training.rows import Sources, is_stream, read_sources
+from vicinal.nn.training.run_record import run_record
+from vicinal.nn.training.scores import Scores
+from vicinal.nn.training.trained import (
+    LossLike,
+    TrainedModel,
+    make_losses,
+    read_losses,
+    read_modules,
+    write_losses,
+)
+
+try:
+    from transformers import Trainer, TrainerCallback
+    from transformers.trainer_utils import speed_metrics
+except ImportError as error:
+    raise missing_extra("transformers", "SentenceTransformerTrainer", "train") from error
+
+
+class SentenceTransformerTrainer(Trainer):
+    """Trains a SentenceTransformer on pairs, triplets, labelled texts, ...: what the loss asks for.
+
+    It is transformers' Trainer, so logging, callbacks, schedules, accumulation of gradients, checkpoints and
+    several processes work as its documentation says. ``trainer.model`` is a torch module that holds the model's
+    modules and the losses; ``trainer.model.owner`` is the SentenceTransformer, trained in place.
+
+    Args:
+        model: the model.
+        args: settings of the run.
+        train_dataset: a ``datasets.Dataset`` or ``IterableDataset``, a list of dictionaries or of
+            InputExample; or a dictionary of such by name.
+        eval_dataset: likewise; the loss on it is ``eval_loss``, or ``eval_{name}_loss``.
+        loss: a loss, its class, or a function that makes it of the model; or data set -> one of these. Default
+            CoSENTLoss.
+        evaluator: called with the model whenever it is evaluated, once before training and once after; several
+            in a list. Its metrics get the prefix ``eval_``.
+        data_collator: makes batches of rows; default tokenises each text column.
+        processing_class: a tokenizer to use in place of the model's; ``tokenizer`` is its old name.
+        model_init: makes a new model for each run, in place of ``model``; for ``hyperparameter_search``.
+        callbacks, optimizers, optimizer_cls_and_kwargs: as transformers has them.
+        compute_metrics, preprocess_logits_for_metrics: not for these models, which have no logits.
+        columns: which columns to use, in which order and role: a list, or role -> column, as in
+            ``{"anchor": "question", "positive": "answer", "label": "y"}``; or data set -> one of these. Default
+            all: the first of ``label``, ``labels``, ``score``, ``scores`` is the label, the others are texts.
+
+    Raises:
+        InputError, InputTypeError: an argument that cannot be meant; columns that the data do not have.
+    """
+
+    args: SentenceTransformerTrainingArguments
+    control: Any
+    arguments_class: ClassVar[type[SentenceTransformerTrainingArguments]] = (
+        SentenceTransformerTrainingArguments
+    )
+
+    @explains_keywords
+    def __init__(
+        self,
+        model: Any = None,
+        args: SentenceTransformerTrainingArguments | None = None,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
+        loss: LossLike | Mapping[str, LossLike] | None = None,
+        evaluator: Any = None,
+        data_collator: Callable[[list[Any]], dict[str, Any]] | None = None,
+        processing_class: Any = None,
+        model_init: Callable[..., Any] | None = None,
+        compute_metrics: Callable[..., Any] | None = None,
+        callbacks: Sequence[Any] | None = None,
+        optimizers: tuple[Any, Any] = (None, None),
+        optimizer_cls_and_kwargs: tuple[type[Any], dict[str, Any]] | None = None,
+        preprocess_logits_for_metrics: Callable[..., Any] | None = None,
+        columns: Columns | Mapping[str, Columns] | None = None,
+        *,
+        tokenizer: Any = None,
+    ) -> None:
+        if (model is None) == (model_init is None):
+            raise InputTypeError(
+                "model and model_init: give the model, or a function that makes it, one of the two"
+            )
+        if compute_metrics is not None or preprocess_logits_for_metrics is not None:
+            raise InputError(
+                "compute_metrics: this model has no logits to compute metrics of; evaluator= measures it"
+            )
+        args = args if args is not None else self.arguments_class(output_dir="trainer_output")
+        if not isinstance(args, SentenceTransformerTrainingArguments):
+            raise InputTypeError(f"args is {type(args).__name__}; give {self.arguments_class.__name__}(...)")
+        self._keep_one_device(args)
+        self._given_loss = loss if loss is not None else self.default_loss()
+        self._tokenizer = processing_class if processing_class is not None else tokenizer
+        self._first_owner: Any = None
+        self._args_device = str(args.device)
+        self._columns = columns
+        self.sources: Sources = read_sources(train_dataset, "train_dataset")
+        self.eval_sources: Sources = read_sources(eval_dataset, "eval_dataset")
+        self.plans = {name: self._plan(name, each, "train_dataset") for name, each in self.sources.items()}
+        self.eval_plans = {
+            name: self._plan(name, each, "eval_dataset") for name, each in self.eval_sources.items()
+        }
+        for given, argument in ((args.prompts, "prompts"), (args.router_mapping, "router_mapping")):
+            check_names(given, [*self.plans.items(), *self.eval_plans.items()], argument)
+        self.evaluator = evaluator
+        self.scores = Scores(self._run_evaluator, evaluator)
+        self._sampler: Any = None
+        self._checked = False
+        self._ready = False
+        super().__init__(
+            model=None if model is None else self.trained_model(model),
+            args=args,
+            train_dataset=joined_rows(self.sources, self.plans),
+            # Not None, so that evaluation is allowed where only an evaluator measures.
+            eval_dataset=eval_dataset
+            if eval_dataset is not None
+            else ({} if evaluator is not None else None),
+            data_collator=data_collator or list,  # replaced below, where the model is known
+            model_init=model_init,
+            callbacks=list(callbacks or ()),
+            optimizers=optimizers,
+            optimizer_cls_and_kwargs=optimizer_cls_and_kwargs,
+        )
+        self._makes_collator = data_collator is None
+        if data_collator is None:
+            self.data_collator = self.make_collator(self.plans or self.eval_plans)
+        self.add_callback(_Moments(self))
+        self._ready = True
+
+    # what may be assigned between making the trainer and train(), as SetFit does
+
+    @property
+    def train_dataset(self) -> Any:
+        """The rows to train on; data in every form that the argument takes may be assigned."""
+        return self._train_rows
+
+    @train_dataset.setter
+    def train_dataset(self, data: Any) -> None:
+        if self._ready:
+            self.sources = read_sources(data, "train_dataset")
+            self.plans = {
+                name: self._plan(name, each, "train_dataset") for name, each in self.sources.items()
+            }
+            data = joined_rows(self.sources, self.plans)
+            self._checked = False
+        self._train_rows = data
+
+    @property
+    def eval_dataset(self) -> Any:
+        """The data that are evaluated on; data in every form that the argument takes may be assigned."""
+        return self._eval_data
+
+    @eval_dataset.setter
+    def eval_dataset(self, data: Any) -> None:
+        if self._ready:
+            self.eval_sources = read_sources(data, "eval_dataset")
+            self.eval_plans = {
+                name: self._plan(name, each, "eval_dataset") for name, each in self.eval_sources.items()
+            }
+            self._checked = False
+        self._eval_data = data
+
+    @property
+    def loss(self) -> LossLike | Mapping[str, LossLike]:
+        """The loss, or the losses by data set, as given; another may be assigned."""
+        return self._given_loss
+
+    @loss.setter
+    def loss(self, given: LossLike | Mapping[str, LossLike]) -> None:
+        self._given_loss = given
+        self.model = self.model_wrapped = self.trained_model(self.owner)
+
+    # what a trainer of other models overrides
+
+    def default_loss(self) -> LossLike:
+        """The loss where none is given."""
+        from vicinal.nn.losses.scores import CoSENTLoss
+
+        return CoSENTLoss
+
+    def make_collator(self, plans: Mapping[str | None, ColumnPlan]) -> Callable[[list[Any]], dict[str, Any]]:
+        """What makes a batch of rows."""
+        first = self.owner.module[0]
+        skips_prompt = any(getattr(each, "include_prompt", True) is False for each in self.owner.module)
+        return SentenceTransformerDataCollator(
+            first.tokenize,
+            plans,
+            self.args.prompts,
+            partial(_prompt_length, first) if skips_prompt else None,
+            self.args.router_mapping,
+        )
+
+    def read_batch(self, batch: Mapping[str, Any]) -> tuple[list[Any], Any, str | None]:
+        """What the loss is called with: columns, labels; and the name of the data set."""
+        return split_batch(batch)
+
+    def save_owner(self, owner: Any, folder: Path) -> None:
+        """Write the model to a folder that loads again."""
+        owner.save(str(folder))
+
+    def load_owner(self, owner: Any, folder: Path) -> None:
+        """Give the model the weights that :meth:`save_owner` wrote, in place."""
+        read_modules(owner.module, folder)
+
+    # the model
+
+    @property
+    def owner(self) -> Any:
+        """The model that is trained, in place."""
+        return self.trained.owner
+
+    @property
+    def trained(self) -> TrainedModel:
+        """The module that is trained, without what wraps it for several processes."""
+        found: TrainedModel = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
+        return found
+
+    def trained_model(self, owner: Any) -> TrainedModel:
+        """Model and losses as the module that Trainer trains."""
+        if not hasattr(owner, "module"):
+            raise InputTypeError(
+                f"model is {type(owner).__name__}, which has no torch module; give a SentenceTransformer"
+            )
+        owner.to(self._args_device)
+        if self._tokenizer is not None:
+            owner.module[0].tokenizer = self._tokenizer
+        losses = make_losses(self._given_loss, owner, [*self.sources, *self.eval_sources], self._first_owner)
+        return TrainedModel(owner, losses)
+
+    def call_model_init(self, trial: Any = None) -> TrainedModel:
+        """A new model, with losses that start as they were given."""
+        owner = super().call_model_init(trial)
+        if self._first_owner is None:
+            given = self._given_loss
+            some = next(iter(given.values()), None) if isinstance(given, Mapping) else given
+            self._first_owner = getattr(some, "model", None)
+        return self.trained_model(owner)
+
+    def _keep_one_device(self, args: Any) -> None:
+        # DataParallel would copy the module and not the model that the losses call.
+        if args.n_gpu > 1:
+            args._n_gpu = 1
+
+    # data
+
+    def _plan(self, name: str | None, dataset: Any, argument: str) -> ColumnPlan:
+        columns: Any = self._columns
+        if isinstance(columns, Mapping) and any(not isinstance(each, str) for each in columns.values()):
+            columns = columns.get(name)
+        label = argument if name is None else f"{argument}[{name!r}]"
+        known = dataset.column_names
+        if known is None:  # a stream that was never looked into
+            known = list(next(iter(dataset), {}))
+        return plan_columns(known, columns, label)
+
+    def _loader(
+        self, rows: Any, plans: Mapping[str | None, ColumnPlan], batch_size: int, training: bool
+    ) -> DataLoader[Any]:
+        args = self.args
+        options = loader_options(args)
+        options["collate_fn"] = self.make_collator(plans) if self._makes_collator else self.data_collator
+        if is_stream(rows):
+            options |= {"batch_size": batch_size, "drop_last": args.dataloader_drop_last}
+            return self.accelerator.prepare(DataLoader(rows, **options))
+        # Several processes fill up a last batch with rows that may be of another data set than the batch.
+        drop_last = training and (args.dataloader_drop_last or args.world_size > 1)
+        sampler = batch_sampler(args, rows, plans, batch_size, drop_last=drop_last, training=training)
+        if training:
+            if not len(sampler):
+                raise InputError(
+                    f"per_device_train_batch_size={batch_size}: the {len(rows)} rows do not fill one batch, and "
+                    "batches that are not full are dropped; take a smaller one"
+                )
+            self._sampler = sampler
+        return self.accelerator.prepare(DataLoader(rows, batch_sampler=sampler, **options))
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Batches of the training data."""
+        if self.train_dataset is None:
+            raise InputError("train_dataset is missing: there is nothing to train on")
+        return self._loader(self.train_dataset, self.plans, self._train_batch_size, training=True)
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:
+        """Batches of an evaluation data set: its name, or the data."""
+        sources = self.eval_sources
+        if isinstance(eval_dataset, str):
+            sources = {eval_dataset: self.eval_sources[eval_dataset]}
+        elif eval_dataset is not None:
+            sources = read_sources(eval_dataset, "eval_dataset")
+        return self._eval_loader(sources)
+
+    def _eval_loader(self, sources: Sources) -> DataLoader[Any]:
+        plans = {name: self._plan(name, each, "eval_dataset") for name, each in sources.items()}
+        return self._loader(joined_rows(sources, plans), plans, self.args.eval_batch_size, training=False)
+
+    def get_test_dataloader(self, test_dataset: Any) -> DataLoader[Any]:
+        """Batches of data to test on."""
+        return self.get_eval_dataloader(test_dataset)
+
+    def check_data(self) -> None:
+        """Read all rows; show on stderr what each column is used for.
+
+        Raises:
+            InputError, InputTypeError: a row that cannot work; row and column are named.
+        """
+        losses = {name: self.trained.loss_of(name) for name in [*self.sources, *self.eval_sources]}
+        findings = check_sources(self.sources, self.plans, losses, "train_dataset")
+        if self.is_world_process_zero():
+            show(findings)
+        findings += check_sources(self.eval_sources, self.eval_plans, losses, "eval_dataset")
+        for found in findings:
+            if found.error is not None:
+                raise found.error
+        self._checked = True
+
+    # training
+
+    def train(
+        self,
+        resume_from_checkpoint: str | bool | None = None,
+        trial: Any = None,
+        ignore_keys_for_eval: list[str] | None = None,
+    ) -> Any:
+        """Train, and report the evaluator's score before and after.
+
+        Args:
+            resume_from_checkpoint: a folder ``checkpoint-N``, or True for the last one in ``output_dir``; the
+                rest of the run is what it would have been without the interruption.
+            trial: of a hyper-parameter search.
+            ignore_keys_for_eval: has no meaning here; as transformers has it.
+
+        Raises:
+            InputError, InputTypeError: the data cannot work (unless ``args.check_data`` is off).
+        """
+        if self.args.check_data and not self._checked:
+            self.check_data()
+        start = time.time()
+        self.scores.begin(enabled=trial is None)
+        resume = None if resume_from_checkpoint is False else resume_from_checkpoint
+        result = super().train(resume, trial, ignore_keys_for_eval)
+        self.owner.module.eval()
+        best = self.args.load_best_model_at_end and self.state.best_model_checkpoint is not None
+        step = self.state.best_global_step if best else self.state.global_step
+        self.scores.finish(step, self)
+        if trial is None and self.is_world_process_zero():
+            self.owner.training_record = run_record(self, result.metrics, time.time() - start)
+        return result
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: Mapping[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """The loss of a batch."""
+        columns, labels, name = self.read_batch(inputs)
+        loss: Tensor = model(columns, labels, name)
+        return (loss, {}) if return_outputs else loss
+
+    def prediction_step(
+        self, model: nn.Module, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None
+    ) -> tuple[Tensor, None, None]:
+        """The loss of a batch of evaluation data."""
+        with torch.no_grad(), self.compute_loss_context_manager():
+            loss: Tensor = self.compute_loss(model, self._prepare_inputs(inputs))
+        return loss.detach().mean(), None, None
+
+    def create_optimizer(self, model: nn.Module | None = None) -> Any:
+        """The optimizer, with the rates of ``learning_rate_mapping``."""
+        given = self.optimizer is not None
+        optimizer = super().create_optimizer(model) if model is not None else super().create_optimizer()
+        if self.args.learning_rate_mapping and not given:
+            apply_rates(optimizer, model or self.model, self.args.learning_rate_mapping)
+        return optimizer
+
+    # evaluation
+
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """The loss on the evaluation data, and what the evaluator finds, by name."""
+        sources = self.eval_sources if eval_dataset is None else read_sources(eval_dataset, "eval_dataset")
+        if not sources and self.evaluator is None:
+            raise InputError("eval_dataset and evaluator are missing: there is nothing to evaluate")
+        metrics: dict[str, float] = {}
+        for name, dataset in sources.items():
+            prefix = metric_key_prefix if name is None else f"{metric_key_prefix}_{name}"
+            start = time.time()
+            loader = self._eval_loader({name: dataset})
+            output = self.evaluation_loop(loader, "Evaluation", True, ignore_keys, prefix)
+            metrics |= output.metrics
+            metrics |= speed_metrics(
+                prefix,
+                start,
+                num_samples=output.num_samples,
+                num_steps=len(loader) if not is_stream(dataset) else None,
+            )
+        if self.evaluator is not None:
+            # Outside of training, weights may have changed without a step.
+            found = self.scores.at(self.state.global_step) if self.is_in_train else self._run_evaluator()
+            metrics |= {f"{metric_key_prefix}_{key}": value for key, value in found.items()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _run_evaluator(self) -> dict[str, float]:
+        """What the evaluators find now; the main process asks them and tells the others."""
+        found: list[dict[str, float]] = [{}]
+        if self.is_world_process_zero():
+            folder = Path(self.args.output_dir) / "eval"
+            folder.mkdir(parents=True, exist_ok=True)
+            epoch = self.state.epoch if self.state.epoch is not None else -1
+            found = [self.scores.measure(self.owner, str(folder), epoch, self.state.global_step)]
+        if self.args.world_size > 1:
+            from accelerate.utils import broadcast_object_list
+
+            broadcast_object_list(found)
+        return found[0]
+
+    # checkpoints
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
+        if not self.args.should_save:
+            return
+        folder = Path(output_dir if output_dir is not None else self.args.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        owner = self.owner
+        gathered = state_dict if self.is_fsdp_enabled or self.is_deepspeed_enabled else None
+        if gathered:
+            owner = _gathered(owner, gathered)
+        self.save_owner(owner, folder)
+        write_losses(self.trained, folder, gathered)
+        (folder / "training_args.json").write_text(self.args.to_json_string(), encoding="utf-8")
+
+    def _read(self, folder: Path) -> None:
+        self.load_owner(self.owner, folder)
+        read_losses(self.trained, folder)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        if self.is_fsdp_enabled:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        else:
+            self._read(Path(resume_from_checkpoint))
+
+    def _load_best_model(self) -> None:
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            super()._load_best_model()
+        else:
+            self._read(Path(str(self.state.best_model_checkpoint)))
+
+
+class _Moments(TrainerCallback):
+    """Tells trainer and sampler what comes next."""
+
+    def __init__(self, trainer: SentenceTransformerTrainer) -> None:
+        self._trainer = trainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if not (args.eval_on_start and state.global_step == 0):
+            self._trainer.scores.before(self._trainer)
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        # A resumed epoch begins with its skipped part in the count; the order of its rows must be the same.
+        if hasattr(self._trainer._sampler, "set_epoch"):
+            self._trainer._sampler.set_epoch(int((state.epoch or 0) + 1e-6))
+
+
+def _prompt_length(first: Any, prompt: str) -> int:
+    """Tokens that a prompt takes at the start of a text, special tokens in front of it included."""
+    ids = first.tokenize([prompt])["input_ids"][0].tolist()
+    special = set(getattr(first.tokenizer, "all_special_ids", ()))
+    while ids and ids[-1] in special:
+        ids.pop()
+    return len(ids)
+
+
+def _gathered(owner: Any, state: Mapping[str, Tensor]) -> Any:
+    """The model with weights that several processes hold in parts; the live one holds only a part."""
+    if not owner.name_or_path:
+        raise UnsupportedModelError(
+            "a model made of modules= cannot be saved from sharded weights: save it once, and load that"
+        )
+    whole = type(owner)(owner.name_or_path, device="cpu", trust_remote_code=owner.trust_remote_code)
+    prefix = "module."
+    weights = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
+    whole.module.load_state_dict(weights)
+    return whole

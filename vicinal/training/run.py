@@ -1,0 +1,257 @@
+"""A whole training run from files to a folder: what ``vicinal train`` does, for use from Python too."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vicinal.core.torch import require_torch
+from vicinal.errors import InputError, MissingExtraError
+from vicinal.readers.tables import NAMES, numbers, read_columns
+from vicinal.training.curves import draw, write_log
+
+_CHECKPOINTS = "checkpoints"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train.
+
+    Attributes:
+        model: folder or hub name to start from.
+        files: csv, tsv, jsonl or parquet files.
+        columns: what the loss wants: keys of ``vicinal.readers.tables.NAMES``.
+        given: names or numbers of these columns in the files; None finds them.
+        loss: a name of ``vicinal.losses`` (or of ``vicinal.cross_encoder.losses``).
+        evaluation: a file of the same kind to measure with.
+        output: the folder of the trained model.
+        cross_encoder: whether the model scores pairs.
+        epochs, batch_size, learning_rate, warmup, max_seq_length, seed: of the run; warmup is a share.
+        evaluations: how often to measure on the way.
+        bf16: None decides by what the processor computes natively.
+    """
+
+    model: str
+    files: tuple[str, ...]
+    columns: tuple[str, ...]
+    given: tuple[str, ...] | None
+    loss: str
+    evaluation: str | None
+    output: Path
+    cross_encoder: bool = False
+    epochs: float = 1.0
+    batch_size: int = 16
+    learning_rate: float = 2e-5
+    warmup: float = 0.1
+    max_seq_length: int | None = None
+    evaluations: int = 4
+    seed: int = 42
+    bf16: bool | None = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of it.
+
+    Attributes:
+        rows: trained on.
+        score: which figure was measured.
+        before: its value of the untrained model, None where nothing was measured.
+        after: its value of the model that was saved.
+    """
+
+    rows: int
+    score: str | None
+    before: float | None
+    after: float | None
+
+
+def run_training(plan: Plan, say: Callable[[str], None]) -> Trained:
+    """Train and save a model, and write its curves beside it.
+
+    Args:
+        plan: what to train.
+        say: is told what a person should know.
+
+    Raises:
+        MissingExtraError: torch or another package of the extra is not installed.
+        InputError: the files cannot be used.
+    """
+    require_torch("training")
+    rows = read_rows(plan.files, plan.columns, plan.given, say)
+    # Its score for each kind of evaluator; known before the run, as the run goes by it.
+    model = _load(plan)
+    evaluator, score = None, None
+    if plan.evaluation is not None:
+        evaluator, score = _evaluator(plan, model, say)
+    from vicinal.nn.training.bar import quiet_trainer
+
+    trainer = quiet_trainer(
+        model,
+        rows,
+        _loss(plan, model, rows),
+        evaluator,
+        None if score is None else f"eval_{score}",
+        _settings(plan, len(rows), score),
+        plan.cross_encoder,
+    )
+    trainer.train()
+    model.save(str(plan.output))
+    shutil.rmtree(plan.output / _CHECKPOINTS, ignore_errors=True)
+    history = [*trainer.state.log_history]
+    for step, metrics in trainer.scores.by_step.items():
+        history.append(
+            {"step": step, **{f"eval_{key.removeprefix('eval_')}": value for key, value in metrics.items()}}
+        )
+    write_log(plan.output, history)
+    try:
+        draw(plan.output, history, None if score is None else f"eval_{score}")
+    except MissingExtraError as error:
+        say(str(error))
+    values = {_step(entry): float(entry[f"eval_{score}"]) for entry in history if f"eval_{score}" in entry}
+    kept = trainer.state.best_global_step or trainer.state.global_step
+    return Trained(len(rows), score, values.get(0), values.get(kept))
+
+
+def _step(entry: dict[str, Any]) -> int:
+    return int(entry.get("step", 0))
+
+
+def read_rows(
+    files: Sequence[str],
+    columns: Sequence[str],
+    given: Sequence[str] | None,
+    say: Callable[[str], None] = lambda text: None,
+) -> list[dict[str, Any]]:
+    """The rows of some files, with the columns named as the loss wants them and scores between 0 and 1.
+
+    Scores from 0 to 5 (STS) and from 1 to 5 (SICK) are scaled to 0 to 1, and ``say`` is told.
+
+    Raises:
+        InputError: a file that cannot be read, a column that is not there, a score that is no number.
+    """
+    rows: list[dict[str, Any]] = []
+    for file in files:
+        table: dict[str, list[Any]] = dict(_read(file, columns, given))
+        last = columns[-1]
+        if last in ("score", "label"):
+            values = numbers(table[last], file, last)
+            table[last] = _scaled(values, file, say) if last == "score" else _classes(values, file)
+        rows += [
+            dict(zip(columns, cells, strict=True))
+            for cells in zip(*(table[each] for each in columns), strict=True)
+        ]
+    return rows
+
+
+def _read(file: str, columns: Sequence[str], given: Sequence[str] | None) -> dict[str, list[str]]:
+    if Path(file).suffix.lower() != ".parquet":
+        return read_columns(file, columns, given)
+    from vicinal.nn.training.parquet import read_parquet
+
+    return read_parquet(file, {each: NAMES[each] for each in columns}, given)
+
+
+def _scaled(values: list[float], file: str, say: Callable[[str], None]) -> list[float]:
+    low, high = min(values), max(values)
+    if low >= 0 and high <= 1:
+        return values
+    if low >= 1 and high <= 5 and low == 1:
+        say(f"{file}: scores from 1 to 5 become 0 to 1")
+        return [(value - 1) / 4 for value in values]
+    if low >= 0 and high <= 5:
+        say(f"{file}: scores from 0 to 5 are divided by 5")
+        return [value / 5 for value in values]
+    raise InputError(f"{file}: scores run from {low:g} to {high:g}; scale them to 0 to 1 first")
+
+
+def _classes(values: list[float], file: str) -> list[int]:
+    for row, value in enumerate(values, start=1):
+        if value != int(value) or value < 0:
+            raise InputError(f"{file}, row {row}: the label is {value:g}; classes are whole numbers from 0")
+    return [int(value) for value in values]
+
+
+def _evaluator(plan: Plan, model: Any, say: Callable[[str], None]) -> tuple[Any, str]:
+    from vicinal import evaluation
+    from vicinal.evaluation.cross_encoder import CrossEncoderCorrelationEvaluator
+
+    assert plan.evaluation is not None
+    pairs_alone = plan.columns == ("anchor", "positive")
+    columns = ("sentence1", "sentence2", "score") if pairs_alone else plan.columns
+    rows = read_rows([plan.evaluation], columns, None if pairs_alone else plan.given, say)
+    first, second, third = ([row[name] for row in rows] for name in columns)
+    if plan.cross_encoder:
+        pairs = list(zip(first, second, strict=True))
+        return CrossEncoderCorrelationEvaluator(pairs, third, write_csv=False), "spearman"
+    similarity = model.similarity_fn_name
+    if columns[-1] == "negative":
+        return evaluation.TripletEvaluator(first, second, third, write_csv=False), f"{similarity}_accuracy"
+    if columns[-1] == "label" and set(third) <= {0, 1}:
+        return evaluation.BinaryClassificationEvaluator(
+            first, second, third, write_csv=False
+        ), f"{similarity}_ap"
+    return evaluation.EmbeddingSimilarityEvaluator(
+        first, second, third, write_csv=False
+    ), f"spearman_{similarity}"
+
+
+def _load(plan: Plan) -> Any:
+    torch = require_torch("training")
+    torch.manual_seed(plan.seed)  # a new head is made of random numbers
+    if plan.cross_encoder:
+        from vicinal.models.cross_encoder import CrossEncoder
+
+        return CrossEncoder(plan.model, num_labels=1, max_length=plan.max_seq_length)
+    from vicinal.models.sentence_transformer import SentenceTransformer
+
+    model = SentenceTransformer(plan.model)
+    if plan.max_seq_length is not None:
+        model.max_seq_length = plan.max_seq_length
+    return model
+
+
+def _loss(plan: Plan, model: Any, rows: Sequence[dict[str, Any]]) -> Any:
+    if plan.cross_encoder:
+        from vicinal.nn.losses import cross_encoder as cross_losses
+
+        return getattr(cross_losses, plan.loss)(model)
+    from vicinal.nn import losses
+
+    made = getattr(losses, plan.loss)
+    if plan.loss == "SoftmaxLoss":
+        classes = max(row["label"] for row in rows) + 1
+        return made(model, model.get_embedding_dimension(), max(classes, 2))
+    return made(model)
+
+
+def _settings(plan: Plan, rows: int, score: str | None) -> dict[str, Any]:
+    """The arguments of the trainer: about 50 losses are logged, and the best of some evaluations is kept."""
+    steps = max(1, round(-(-rows // plan.batch_size) * plan.epochs))
+    settings: dict[str, Any] = {
+        "output_dir": str(plan.output / _CHECKPOINTS),
+        "num_train_epochs": plan.epochs,
+        "per_device_train_batch_size": plan.batch_size,
+        "learning_rate": plan.learning_rate,
+        "warmup_ratio": plan.warmup,
+        "logging_steps": max(1, steps // 50),
+        "report_to": "none",
+        "disable_tqdm": True,
+        "seed": plan.seed,
+        "bf16": plan.bf16,
+        "save_strategy": "no",
+    }
+    if score is not None:
+        settings |= {
+            "eval_strategy": "steps",
+            "eval_steps": max(1, steps // plan.evaluations),
+            "save_strategy": "best",
+            "save_total_limit": 1,
+            "load_best_model_at_end": True,
+            "metric_for_best_model": f"eval_{score}",
+            "greater_is_better": True,
+        }
+    return settings

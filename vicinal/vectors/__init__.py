@@ -1,0 +1,1 @@
+"""Mathematics on vectors: similarity, search, mining, clustering, quantisation."""

@@ -1,0 +1,128 @@
+"""The best few of very many scores, found by threshold instead of by sorting.
+
+Once some thousands of scores of a query are seen, almost no later one can enter its best k. So each block of
+scores is compared with the k-th best so far, which is one pass at the speed of the cache, and only what
+passes is collected and sorted. Over n scores that is about k * log(n / block) per query.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vicinal.core.arrays import Matrix
+
+
+class TopK:
+    """Keeps the k best (score, id) of each query; among equal scores the lower id wins.
+
+    Blocks must come in ascending order of their ids. NaN scores are never kept.
+    """
+
+    def __init__(self, queries: int, k: int, dtype: np.dtype[np.generic] | type = np.float32) -> None:
+        """Start empty.
+
+        Args:
+            queries: number of rows of every block of scores.
+            k: how many to keep for each.
+            dtype: type of the scores.
+        """
+        self._k = k
+        # Only scores above the threshold can still enter.
+        self._threshold = np.full(queries, -np.inf, dtype=dtype)
+        self._kept = 0
+        self._pending = 0
+        self._parts: list[tuple[Matrix, Matrix, Matrix]] = []
+
+    def update(self, scores: Matrix, first_id: int, first_query: int = 0) -> None:
+        """Offer a block of scores.
+
+        Args:
+            scores: (q, b); column j belongs to id ``first_id + j``. It is read only during the call.
+            first_id: id of the first column.
+            first_query: query of the first row.
+        """
+        rows, width = scores.shape
+        if not rows or not width:
+            return
+        span = slice(first_query, first_query + rows)
+        threshold = self._threshold[span]
+        if not np.isfinite(threshold).all():
+            threshold = np.maximum(threshold, floor_of_best(scores, self._k))
+        hits = np.flatnonzero(scores > threshold[:, np.newaxis])
+        if not hits.size:
+            return
+        query, column = np.divmod(hits, width)
+        self.add(query + first_query, column + first_id, scores[query, column])
+
+    def add(self, query: Matrix, ids: Matrix, scores: Matrix) -> None:
+        """Offer single scores: three arrays of one length."""
+        self._parts.append((query, ids, scores))
+        self._pending += len(query)
+        # As many new candidates as kept ones have come: the threshold is about one doubling of the
+        # corpus old, and sorting costs little beside what finding them took.
+        if self._pending > max(4096, self._kept, len(self._threshold) * self._k):
+            self._compact()
+
+    def empty_like(self) -> TopK:
+        """A fresh one for the same queries, for a thread of its own."""
+        return TopK(len(self._threshold), self._k, self._threshold.dtype)
+
+    def merge(self, other: TopK) -> None:
+        """Take over what another one, for the same queries and other ids, has kept."""
+        for query, ids, scores in other._parts:
+            self.add(query, ids, scores)
+
+    def _compact(self) -> None:
+        if not self._pending:
+            return
+        query, ids, scores = (np.concatenate(part) for part in zip(*self._parts, strict=True))
+        order = np.lexsort((ids, -scores, query))
+        query, ids, scores = query[order], ids[order], scores[order]
+        starts = np.searchsorted(query, np.arange(len(self._threshold) + 1))
+        rank = np.arange(len(query)) - starts[query]
+        full = np.flatnonzero(np.diff(starts) >= self._k)
+        self._threshold[full] = scores[starts[full] + self._k - 1]
+        best = rank < self._k
+        self._parts = [(query[best], ids[best], scores[best])]
+        self._kept, self._pending = int(best.sum()), 0
+
+    def result(self) -> tuple[Matrix, Matrix, Matrix]:
+        """The best, ordered by query, then descending score, then ascending id.
+
+        Returns:
+            ids and scores, concatenated over the queries, and (queries + 1,) offsets into them.
+        """
+        self._compact()
+        if not self._parts:
+            return np.empty(0, np.int64), self._threshold[:0], np.zeros(len(self._threshold) + 1, np.int64)
+        query, ids, scores = self._parts[0]
+        return ids, scores, np.searchsorted(query, np.arange(len(self._threshold) + 1))
+
+
+def floor_of_best(scores: Matrix, k: int) -> Matrix:
+    """A value that the k best scores of each row all exceed, without sorting the row.
+
+    The columns are dealt into a few groups; the k-th largest of the groups' maxima cannot exceed the k-th
+    largest score. That takes one pass at the speed of the cache, and a sort of a few maxima.
+
+    Args:
+        scores: (q, b).
+        k: 1 or more.
+
+    Returns:
+        (q,) values strictly below the k-th best, not far below; -inf where there are fewer than k.
+    """
+    rows, width = scores.shape
+    groups = max(64, 8 * k)
+    if width < k:
+        return np.full(rows, -np.inf, dtype=scores.dtype)
+    if width >= 2 * groups:
+        depth = width // groups
+        scores = scores[:, : groups * depth].reshape(rows, depth, groups).max(axis=1)
+        width = groups
+    # NaN would sort as the largest.
+    scores = np.where(np.isnan(scores), -np.inf, scores)
+    lowest: Matrix = np.partition(scores, width - k, axis=1)[:, width - k]
+    # Strictly below, so that "greater than" keeps scores equal to it.
+    below: Matrix = np.nextafter(lowest, np.array(-np.inf, dtype=scores.dtype))
+    return below
