@@ -22,7 +22,7 @@ import distillation_texts as sources
 import numpy as np
 
 from vicinal import SentenceTransformer
-from vicinal.distillation.distill import distill
+from vicinal.distillation.static_model import distill
 
 ROOT = Path(__file__).resolve().parent.parent
 CARD = Path(__file__).with_name("vicinal_mini_card.md")

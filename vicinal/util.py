@@ -9,6 +9,8 @@ from typing import Any
 
 from vicinal.core.arrays import is_tensor
 from vicinal.vectors.ann import semantic_search_faiss, semantic_search_usearch
+from vicinal.vectors.clustering import cluster
+from vicinal.vectors.corpus import CorpusMatrix
 from vicinal.vectors.mining import community_detection, paraphrase_mining, paraphrase_mining_embeddings
 from vicinal.vectors.pairwise import (
     pairwise_angle_sim,
@@ -30,8 +32,10 @@ from vicinal.vectors.similarity import (
 )
 
 __all__ = [
+    "CorpusMatrix",
     "SimilarityFunction",
     "batch_to_device",
+    "cluster",
     "community_detection",
     "cos_sim",
     "dot_score",

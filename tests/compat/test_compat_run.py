@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -173,7 +172,7 @@ def test_commands_that_the_script_starts(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="signals differ there")
 def test_an_interrupt(tmp_path: Path) -> None:
-    script = write(tmp_path, "import time\nprint('ready', flush=True)\ntime.sleep(60)\n")
+    script = write(tmp_path, "import time\nprint('ready', flush=True)\ntime.sleep(600)\n")
     with subprocess.Popen(
         [sys.executable, "-m", "vicinal", "run", script],
         cwd=tmp_path,
@@ -183,10 +182,8 @@ def test_an_interrupt(tmp_path: Path) -> None:
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        start = time.monotonic()
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)  # the script would sleep for longer
     assert process.returncode == 130
-    assert time.monotonic() - start < 20
     assert errors.rstrip().endswith("KeyboardInterrupt")
     assert "runpy" not in errors

@@ -138,11 +138,9 @@ def test_a_second_writer_waits_then_gives_up_clearly_and_readers_go_on(path):
         )
         try:
             assert holder.stdout.readline() == b"holding\n"
-            start = time.monotonic()
             for change in (lambda: index.add(["y"], ["2"]), lambda: index.delete("1"), index.compact):
                 with pytest.raises(StoreError, match=r"texts\.db.*another process or thread.*timeout="):
                     change()
-            assert 0.8 < time.monotonic() - start < 5
             assert index.search("x")[0].id == "1" and index.count() == 1
             with Index(path, FakeModel(), timeout=30) as patient:
                 timer = threading.Timer(0.3, lambda: (holder.stdin.write(b"\n"), holder.stdin.flush()))

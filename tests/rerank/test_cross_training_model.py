@@ -306,8 +306,8 @@ def test_without_torch(base: Path, saved: Path) -> None:
     assert head.startswith("ModelFormatError") and "no classification head" in head
     assert head.endswith("pip install 'vicinal[train]'")
     assert (
-        losses
-        == "MissingExtraError cross_encoder.losses.MSELoss needs 'torch', which is not installed: pip install 'vicinal[train]'"
+        losses == "MissingExtraError cross_encoder.losses.MSELoss needs 'torch', which is not installed: "
+        "pip install 'vicinal[train]'"
     )
     assert module.startswith("MissingExtraError CrossEncoder.module needs 'torch'")
     assert scores == "(1,) False"

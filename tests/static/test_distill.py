@@ -11,7 +11,13 @@ from static_helpers import VOCABULARY, WORDS, tokenizer
 
 from vicinal import SentenceTransformer
 from vicinal.distillation.coverage import coverage_texts
-from vicinal.distillation.distill import distill, principal_axes, token_shares, token_vectors, weighted_rows
+from vicinal.distillation.static_model import (
+    distill,
+    principal_axes,
+    token_shares,
+    token_vectors,
+    weighted_rows,
+)
 from vicinal.distillation.training import Lesson, Settings, _step, agreement, averages, train, unit
 from vicinal.errors import InputError
 from vicinal.tokens.static import StaticTokenizer

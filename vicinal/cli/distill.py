@@ -46,7 +46,7 @@ def distill(
     frequency: done in seconds, and clearly worse.
     """
     from vicinal.core.inputs import check_choice
-    from vicinal.distillation.distill import distill as make
+    from vicinal.distillation.static_model import distill as make
     from vicinal.distillation.training import Settings
     from vicinal.folder.static import PRECISIONS
 

@@ -107,7 +107,7 @@ _HOMES = {
     "losses": ("vicinal.losses",),
     "models": ("vicinal.models",),
     "modules": ("vicinal.models",),
-    "quantization": ("vicinal.vectors.quantization",),
+    "quantization": ("vicinal.util",),
     "readers": ("vicinal.readers.texts",),
     "similarity_functions": ("vicinal.vectors.similarity",),
     "util": ("vicinal.util",),

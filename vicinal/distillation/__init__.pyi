@@ -1,0 +1,1 @@
+from vicinal.distillation.static_model import distill as distill
