@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve()
@@ -129,10 +129,11 @@ def index(model: str) -> dict[str, float]:
         made.warm_up()
         for mode in ("dense", "lexical", "hybrid"):
             asked = iter(range(10_000))
-            call = lambda mode=mode, asked=asked: made.search(
-                f"friends of topic{next(asked) % 100}", mode=mode
-            )  # noqa: E731
-            found[f"{mode}, ms"] = 1000 * best(call, 40)
+
+            def ask(mode: str = mode, asked: Iterator[int] = asked) -> object:
+                return made.search(f"friends of topic{next(asked) % 100}", mode=mode)
+
+            found[f"{mode}, ms"] = 1000 * best(ask, 40)
         found["dense, filter of 1 %, ms"] = 1000 * best(
             lambda: made.search("friends", mode="dense", filter={"topic": 7}), 40
         )
