@@ -17,8 +17,9 @@ from vicinal.errors import InputError, InputTypeError, ModelFormatError
 from vicinal.folder.read import read_model_spec
 from vicinal.folder.specs import CustomSpec, ModelSpec, StaticEmbeddingSpec, TransformerSpec
 from vicinal.hub.resolve import resolve_model
+from vicinal.tokens.folder import load_tokenizer
 from vicinal.tokens.static import load_static_tokenizer
-from vicinal.tokens.text import TextTokenizer, load_tokenizer
+from vicinal.tokens.text import TextTokenizer
 
 _BACKENDS = ("auto", "openvino", "onnx", "torch")
 _MODEL_KEYS = ("dtype", "torch_dtype", "file_name", "attn_implementation", "trust_remote_code")
