@@ -20,7 +20,8 @@ from vicinal.engine.sinks import DenseRows, Sink
 from vicinal.engine.static_heads import Head, head
 from vicinal.engine.weights import Weights
 from vicinal.errors import ModelFormatError
-from vicinal.folder.specs import ModelSpec, ModuleSpec, StaticEmbeddingSpec, width_after
+from vicinal.folder.kinds import width_after
+from vicinal.folder.specs import ModelSpec, ModuleSpec, StaticEmbeddingSpec
 from vicinal.tokens.text import Ragged
 
 Tag = TypeVar("Tag")

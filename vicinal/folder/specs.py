@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -191,18 +191,3 @@ def hidden_size(config: Mapping[str, Any], folder: Path) -> int:
         if isinstance(config.get(key), int):
             return int(config[key])
     raise ModelFormatError(f"{folder}/config.json: the key 'hidden_size' is missing")
-
-
-def embedding_dimension(spec: ModelSpec) -> int:
-    """Length of the sentence vectors that the modules of ``spec`` give, before any truncation."""
-    return width_after(spec.modules[1:], hidden_size(spec.transformer.config, spec.transformer.folder))
-
-
-def width_after(modules: Sequence[ModuleSpec], width: int) -> int:
-    """Length of the vectors that ``modules`` make of vectors of ``width``."""
-    for module in modules:
-        if isinstance(module, PoolingSpec):
-            width *= len(module.modes)
-        elif isinstance(module, DenseSpec):
-            width = module.out_features
-    return width

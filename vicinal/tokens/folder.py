@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vicinal.errors import ModelFormatError
-from vicinal.folder.read import read_json
+from vicinal.folder.json_files import read_json
 from vicinal.folder.specs import UNLIMITED, TransformerSpec
 from vicinal.tokens.text import TextTokenizer
 
