@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from tinyfolder import BERT
 
-from vicinal.engine.graphs.heads import _LAYERS
-from vicinal.engine.static_heads import _HEADS
+from vicinal.engine.graphs.heads import LAYERS
+from vicinal.engine.static_heads import HEADS
 from vicinal.folder.kinds import KINDS, kind_of, read_module, width_after
 from vicinal.folder.specs import (
     CustomSpec,
@@ -71,12 +71,12 @@ def test_all_else_is_custom(type_name: str, tmp_path: Path) -> None:
 def test_engines_have_a_row_for_every_kind() -> None:
     """A first module and the pooling have places of their own in the graph and the numpy engine."""
     kinds = {kind.spec for kind in KINDS}
-    assert set(_LAYERS) == set(_HEADS) == kinds - {TransformerSpec, StaticEmbeddingSpec, PoolingSpec}
+    assert set(LAYERS) == set(HEADS) == kinds - {TransformerSpec, StaticEmbeddingSpec, PoolingSpec}
 
 
 @pytest.mark.torch
 def test_torch_has_a_row_for_every_kind() -> None:
     pytest.importorskip("torch")
-    from vicinal.nn.build import _BUILDERS
+    from vicinal.nn.build import BUILDERS
 
-    assert set(_BUILDERS) == {kind.spec for kind in KINDS} | {CustomSpec}
+    assert set(BUILDERS) == {kind.spec for kind in KINDS} | {CustomSpec}

@@ -274,6 +274,11 @@ def test_sparse_rows_through_the_loop() -> None:
         np.testing.assert_array_equal(values[inside], wanted[np.flatnonzero(wanted)])
 
 
+@pytest.mark.parametrize("output_value", ["token_embeddings", None])
+def test_encode_no_texts(output_value: Any, tiny: SentenceTransformer) -> None:
+    assert tiny.encode([], output_value=output_value) == []
+
+
 def test_no_texts() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -1,4 +1,4 @@
-"""The OpenVINO engine: a model folder as one compiled graph on the processor.
+"""The OpenVINO engine: a model folder as one compiled graph on the CPU.
 
 Two compiled forms of each output exist, each made when it is first needed: one for a single batch, which
 puts all cores on it (minimum delay), and one for many batches, which gives each core a batch of its own (no
@@ -49,7 +49,7 @@ def _after_fork_in_child() -> None:
 
 
 class OpenVINOEngine:
-    """Runs a graph on the processor.
+    """Runs a graph on the CPU.
 
     Args:
         build: makes the graph of an output, ``"sentence"`` or ``"tokens"``; called when first needed and
@@ -106,7 +106,7 @@ class OpenVINOEngine:
 
     def _hint(self, core: Any) -> str:
         if self.dtype == "float16" and not native_float16(core):
-            return "f32"  # told f16 on such a processor, OpenVINO computes in the coarser bfloat16
+            return "f32"  # told f16 on such a CPU, OpenVINO computes in the coarser bfloat16
         if self.dtype in _PRECISION:
             return _PRECISION[self.dtype]
         return "bf16" if native_bfloat16(core) else "f32"
@@ -147,7 +147,7 @@ class OpenVINOEngine:
             raise _explained(error) from error
 
     def _streams(self) -> int:
-        # One thread a stream on small machines; on large ones a batch's working set must still fit the
+        # One thread per stream on small machines; on large ones a batch's working set must still fit the
         # caches that the cores of a stream share.
         return self.threads if self.threads <= 8 else max(8, self.threads // 4)
 

@@ -1,4 +1,4 @@
-"""The static engine: a row of numbers for every token, and a text is the average of its tokens' rows.
+"""The static engine: a vector for every token, and a text is the average of its tokens' vectors.
 
 No padding and no length order of the whole input: ragged ids go straight to averages, some hundred texts at
 a time (:mod:`vicinal.engine.ragged_sums`).
@@ -75,12 +75,12 @@ _ROWS = ("embedding.weight", "embeddings", "embedding.rows")
 
 
 def read_rows(weights: Weights) -> NDArray[np.float32]:
-    """One vector a token id, ``(vocabulary, width)`` float32, whichever library wrote the file.
+    """One vector per token id, ``(vocabulary, width)`` float32, whichever library wrote the file.
 
     * ``embedding.weight``: the vectors (sentence-transformers).
     * ``embeddings``, with ``mapping`` (which row a token has) and ``weights`` (its factor) where the
       vocabulary was reduced (model2vec).
-    * ``embedding.rows`` int8 with ``embedding.scales``, a factor a row (Vicinal).
+    * ``embedding.rows`` int8 with ``embedding.scales``, a factor per row (Vicinal).
 
     Raises:
         ModelFormatError: none of these, or shapes that do not fit.
@@ -108,7 +108,7 @@ def _vectors(weights: Weights) -> tuple[str, NDArray[Any]]:
     name = next((name for name in _ROWS if name in weights), None)
     if name is None:
         raise ModelFormatError(
-            f"{weights.folder}: model.safetensors holds none of {', '.join(_ROWS)}, so it is no static model; "
+            f"{weights.folder}: model.safetensors holds none of {', '.join(_ROWS)}, so it is not a static model; "
             f"it holds {', '.join(weights.names()[:5]) or 'nothing'}"
         )
     table = weights[name]

@@ -25,7 +25,7 @@ def head(module: ModuleSpec) -> Head:
         UnsupportedModelError: a module that works on token vectors, which are gone by then.
         ModelFormatError: weights that do not fit the module's config.json.
     """
-    make = _HEADS.get(type(module))
+    make = HEADS.get(type(module))
     if make is None or getattr(module, "on_tokens", False):
         raise UnsupportedModelError(
             f"{kind_of(module).name} cannot follow a StaticEmbedding: it works on the vectors of tokens, and "
@@ -76,8 +76,8 @@ def _layer_norm(spec: LayerNormSpec) -> Head:
     return apply
 
 
-# What each kind of module computes: spec -> the function.
-_HEADS: dict[type[Any], Callable[[Any], Head]] = {
+#: What each kind of module computes: spec -> the function.
+HEADS: dict[type[Any], Callable[[Any], Head]] = {
     DenseSpec: _dense,
     DropoutSpec: lambda spec: _same,
     LayerNormSpec: _layer_norm,

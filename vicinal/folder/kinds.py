@@ -1,8 +1,8 @@
 """The kinds of modules that a folder may name: one row each, with how it is read and written.
 
 A new kind is a dataclass in :mod:`vicinal.folder.specs`, a row here, and a row in each engine that computes it:
-``_LAYERS`` of :mod:`vicinal.engine.graphs.heads` (OpenVINO), ``_HEADS`` of :mod:`vicinal.engine.static_heads`
-(numpy) and ``_BUILDERS`` of :mod:`vicinal.nn.build` (torch). What has no row here becomes a
+``LAYERS`` of :mod:`vicinal.engine.graphs.heads` (OpenVINO), ``HEADS`` of :mod:`vicinal.engine.static_heads`
+(numpy) and ``BUILDERS`` of :mod:`vicinal.nn.build` (torch). What has no row here becomes a
 :class:`~vicinal.folder.specs.CustomSpec`, which only torch runs.
 """
 

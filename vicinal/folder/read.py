@@ -108,7 +108,7 @@ def _read_modules(folder: Path, config_overrides: Mapping[str, Any] | None) -> t
 def _inside(folder: Path, relative: str) -> Path:
     """The module's folder, which must not lie outside the model's own.
 
-    Only the spelling is judged: files of a hub cache are links to a blob store outside the folder.
+    Only the path itself is judged: files of a hub cache are links to a blob store outside the folder.
     """
     if (
         relative.startswith(("/", "\\"))

@@ -42,7 +42,7 @@ class TransformerSpec:
 
 @dataclass(frozen=True)
 class StaticEmbeddingSpec:
-    """One vector a token, averaged; ``tokenizer.json`` and ``model.safetensors`` lie in ``folder``.
+    """One vector per token, averaged; ``tokenizer.json`` and ``model.safetensors`` lie in ``folder``.
 
     Attributes:
         drop_unknown: leave unknown tokens out of the average, as model2vec does and sentence-transformers
@@ -101,7 +101,7 @@ class DropoutSpec:
 
 @dataclass(frozen=True)
 class CustomSpec:
-    """A module that only PyTorch runs: one of the field's rarer ones, or somebody's own.
+    """A module that only PyTorch runs: a rarer one of this field, or a custom one.
 
     Attributes:
         folder: where its configuration and weights lie.

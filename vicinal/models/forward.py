@@ -71,12 +71,13 @@ class Forward:
         vectors = np.empty((len(texts), self.engine.dimension), dtype=np.float32)
         self._run(ragged, DenseRows(vectors), "sentence")
         results: list[Any] = []
-        for row, ids in enumerate(np.split(ragged.ids.astype(np.int64), ragged.starts[1:-1])):
+        for row, tokens in enumerate(hidden.found):
+            ids = ragged.ids[ragged.starts[row] : ragged.starts[row + 1]].astype(np.int64)
             results.append(
                 {
-                    "input_ids": ids.copy(),
+                    "input_ids": ids,
                     "attention_mask": np.ones_like(ids),
-                    "token_embeddings": hidden.found[row],
+                    "token_embeddings": tokens,
                     "sentence_embedding": vectors[row].copy(),
                 }
             )

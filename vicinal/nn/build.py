@@ -45,7 +45,7 @@ def build_module(
     Args:
         spec: the folder.
         trust_remote_code: whether classes may come from a file of the folder or from anywhere on the path.
-        module_classes: classes of your own that the folder names.
+        module_classes: custom classes that the folder names.
         model_kwargs: for ``AutoModel.from_pretrained``.
 
     Raises:
@@ -53,7 +53,7 @@ def build_module(
         UnsupportedModelError: a class cannot be found, or may not be imported.
     """
     options = _Options(spec, trust_remote_code, tuple(module_classes), dict(model_kwargs or {}))
-    return nn.Sequential(*[_BUILDERS[type(module)](module, options) for module in spec.modules]).eval()
+    return nn.Sequential(*[BUILDERS[type(module)](module, options) for module in spec.modules]).eval()
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ def _vectors(on_tokens: bool) -> str:
     return "token_embeddings" if on_tokens else "sentence_embedding"
 
 
-# How torch runs each kind of module: (spec, options) -> the module.
-_BUILDERS: dict[type[Any], Callable[[Any, _Options], nn.Module]] = {
+#: How torch runs each kind of module: (spec, options) -> the module.
+BUILDERS: dict[type[Any], Callable[[Any, _Options], nn.Module]] = {
     CustomSpec: _custom,
     DenseSpec: _dense,
     DropoutSpec: _dropout,

@@ -62,7 +62,7 @@ def _misplaced(blocks: Blocks, module: ModuleSpec, where: str) -> ModelFormatErr
 
 def _apply(blocks: Blocks, x: Node, module: ModuleSpec, width: int) -> tuple[Node, int]:
     """One module on vectors along the last axis; gives the output and its width."""
-    layer = _LAYERS.get(type(module))
+    layer = LAYERS.get(type(module))
     if layer is None:
         raise ModelFormatError(f"{blocks.folder}: a second {kind_of(module).name} cannot work")
     return layer(blocks, x, module, width), kind_of(module).width(module, width)
@@ -94,8 +94,8 @@ def _same(blocks: Blocks, x: Node, spec: DropoutSpec, width: int) -> Node:
     return x
 
 
-# What each kind of module makes of vectors along the last axis: (blocks, x, spec, width of x) -> the output.
-_LAYERS: dict[type[Any], Callable[[Blocks, Node, Any, int], Node]] = {
+#: What each kind of module makes of vectors along the last axis: (blocks, x, spec, width of x) -> the output.
+LAYERS: dict[type[Any], Callable[[Blocks, Node, Any, int], Node]] = {
     DenseSpec: dense,
     DropoutSpec: _same,
     LayerNormSpec: _layer_norm,

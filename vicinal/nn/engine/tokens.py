@@ -1,4 +1,4 @@
-"""The torch engine: runs the modules where OpenVINO does not, on accelerators and with modules of one's own."""
+"""The torch engine: runs the modules where OpenVINO does not, on accelerators and with custom modules."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vicinal.nn.modules.transformer import Transformer
 
 Tag = TypeVar("Tag")
 
-# Padded tokens a batch on an accelerator: enough to fill it, with room left on the smallest ones.
+# Padded tokens per batch on an accelerator: enough to fill it, with room left on the smallest ones.
 _ACCELERATOR_BUDGET = 65_536
 # Batches whose results are still on their way to the host.
 _IN_FLIGHT = 3
@@ -30,7 +30,7 @@ class TorchEngine:
     """Runs a ``Sequential`` whose first module reads token ids.
 
     On an accelerator the transformer computes in half precision, on a copy of the weights; what comes behind
-    it stays in float32. On a processor the modules themselves run, in float32.
+    it stays in float32. On the CPU the modules themselves run, in float32.
 
     Args:
         module: the modules, on ``device``.
@@ -153,7 +153,7 @@ def _precision(device: str, dtype: str) -> str:
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Within the block nothing is dropped out; what was training before trains again afterwards."""
+    """Within the block modules run without dropout; what was training before trains again afterwards."""
     training = [each for each in module.modules() if each.training]
     if not training:
         yield
@@ -177,7 +177,7 @@ def out_of_memory(texts: int) -> Iterator[None]:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         text = str(error).lower()
-        # The processor's allocator and some back ends have no class of their own for it.
+        # The CPU allocator and some back ends have no class of their own for it.
         said = "out of memory" in text or "can't allocate memory" in text
         if not (said or isinstance(error, (torch.OutOfMemoryError, MemoryError))):
             raise
