@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from vicinal.engine.base import Batch
+from vicinal.engine.base import Batch, Output
 from vicinal.engine.batching import pad, plan, run_all
+from vicinal.engine.sinks import DenseRows
 from vicinal.errors import OutOfMemoryError
 from vicinal.tokens.text import Ragged
 
@@ -34,20 +35,19 @@ class SumEngine:
         self.texts, self.tokens, self.error = texts, tokens, error
         self.seen: list[tuple[int, int]] = []
 
-    def run(self, batch: Batch) -> NDArray[np.float32]:
+    def run(self, batch: Batch, output: Output = "sentence") -> NDArray[np.float32]:
         if len(batch.lengths) > self.texts or batch.input_ids.size > self.tokens:
             raise self.error("too much")
         self.seen.append((batch.input_ids.shape[0], batch.input_ids.shape[1]))
         sums = (batch.input_ids * batch.attention_mask).sum(1)
         return np.stack([sums, batch.lengths], axis=1).astype(np.float32)
 
-    def run_many(self, batches: Iterable[tuple[Any, Batch]]) -> Iterator[tuple[Any, NDArray[np.float32]]]:
+    def run_many(
+        self, batches: Iterable[tuple[Any, Batch]], output: Output = "sentence"
+    ) -> Iterator[tuple[Any, NDArray[np.float32]]]:
         waiting = list(batches)
         for tag, batch in waiting[::-1]:  # any order is allowed
             yield tag, self.run(batch)
-
-    def run_tokens(self, batch: Batch) -> NDArray[np.float32]:
-        raise NotImplementedError
 
 
 ROWS = st.lists(st.lists(st.integers(1, 99), max_size=20), max_size=40)
@@ -99,7 +99,13 @@ def test_every_text_in_its_place(rows: list[list[int]], budget: int, size: int |
     out, finished = np.full((len(rows), 2), np.nan, dtype=np.float32), []
     ragged = ragged_of(rows)
     run_all(
-        SumEngine(), ragged, out, pad_id=0, token_budget=budget, batch_size=size, progress=finished.append
+        SumEngine(),
+        ragged,
+        DenseRows(out),
+        pad_id=0,
+        token_budget=budget,
+        batch_size=size,
+        progress=finished.append,
     )
     np.testing.assert_array_equal(out, expected(rows))
     assert sum(finished) == len(rows)
@@ -111,7 +117,9 @@ def test_order_does_not_matter(rows: list[list[int]], order: Any) -> None:
     places = list(range(len(rows)))
     order.shuffle(places)
     out = np.empty((len(rows), 2), dtype=np.float32)
-    run_all(SumEngine(), ragged_of([rows[place] for place in places]), out, pad_id=0, token_budget=50)
+    run_all(
+        SumEngine(), ragged_of([rows[place] for place in places]), DenseRows(out), pad_id=0, token_budget=50
+    )
     np.testing.assert_array_equal(out, expected(rows)[places])
 
 
@@ -125,7 +133,9 @@ def test_out_of_memory_halves(
     engine, finished = SumEngine(texts=most, error=error), []
     out = np.full((len(rows), 2), np.nan, dtype=np.float32)
     ragged = ragged_of(rows)
-    run_all(engine, ragged, out, pad_id=0, token_budget=99, batch_size=size, progress=finished.append)
+    run_all(
+        engine, ragged, DenseRows(out), pad_id=0, token_budget=99, batch_size=size, progress=finished.append
+    )
     np.testing.assert_array_equal(out, expected(rows))
     assert sum(finished) == len(rows)  # nothing twice, nothing lost
     assert sum(texts for texts, _ in engine.seen) == len(rows)
@@ -136,7 +146,7 @@ def test_out_of_memory_is_said_where_the_caller_is() -> None:
     out = np.empty((64, 2), dtype=np.float32)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        run_all(SumEngine(texts=20), ragged_of(rows), out, pad_id=0, token_budget=1024)
+        run_all(SumEngine(texts=20), ragged_of(rows), DenseRows(out), pad_id=0, token_budget=1024)
     assert [str(each.message) for each in caught] == [
         "out of memory with a batch of 64 texts of up to 3 tokens; a batch of 16 texts of up to 3 tokens "
         "fitted, and nothing was lost"
@@ -149,7 +159,9 @@ def test_one_text_too_large() -> None:
     rows = [[1] * 5, [1] * 50, [2] * 5]
     out = np.empty((3, 2), dtype=np.float32)
     with pytest.raises(OutOfMemoryError, match=r"single text of 50 tokens.*max_seq_length") as caught:
-        run_all(SumEngine(tokens=20), ragged_of(rows), out, pad_id=0, token_budget=1024, batch_size=1)
+        run_all(
+            SumEngine(tokens=20), ragged_of(rows), DenseRows(out), pad_id=0, token_budget=1024, batch_size=1
+        )
     assert isinstance(caught.value, MemoryError)
 
 
@@ -158,7 +170,7 @@ def test_other_errors_pass() -> None:
         run_all(
             SumEngine(texts=0, error=KeyError),
             ragged_of([[1]]),
-            np.empty((1, 2), np.float32),
+            DenseRows(np.empty((1, 2), np.float32)),
             pad_id=0,
             token_budget=9,
         )
@@ -166,5 +178,5 @@ def test_other_errors_pass() -> None:
 
 def test_leading_columns() -> None:
     out = np.empty((2, 1), dtype=np.float32)
-    run_all(SumEngine(), ragged_of([[1, 2], [3]]), out, pad_id=0, token_budget=9)
+    run_all(SumEngine(), ragged_of([[1, 2], [3]]), DenseRows(out), pad_id=0, token_budget=9)
     assert out.tolist() == [[3], [3]]

@@ -109,10 +109,10 @@ from vicinal import SentenceTransformer
 from vicinal.engine.openvino import OpenVINOEngine
 model = SentenceTransformer(sys.argv[1], dtype="float32")
 entered, real = threading.Event(), OpenVINOEngine._compile
-def slow(self, form):
+def slow(self, *which):
     entered.set()
     time.sleep(1)
-    return real(self, form)
+    return real(self, *which)
 OpenVINOEngine._compile = slow
 thread = threading.Thread(target=model.encode, args=(["a"],))
 thread.start()

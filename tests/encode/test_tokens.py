@@ -16,7 +16,8 @@ from tokenizers.processors import TemplateProcessing
 
 from vicinal.errors import ModelFormatError
 from vicinal.folder.read import read_model_spec
-from vicinal.tokens.text import Ragged, TextTokenizer, load_tokenizer, longest_first
+from vicinal.tokens.folder import load_tokenizer
+from vicinal.tokens.text import Ragged, TextTokenizer, longest_first
 
 # Every character but half ones, with words of the vocabulary and literal special tokens among them.
 PIECES = st.one_of(

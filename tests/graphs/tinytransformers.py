@@ -18,7 +18,7 @@ import pytest
 from vicinal.engine.graphs import build_body
 from vicinal.engine.graphs.blocks import Blocks, Body
 from vicinal.engine.graphs.heads import sentence_vector
-from vicinal.folder.read import read_json
+from vicinal.folder.json_files import read_json
 from vicinal.folder.specs import PoolingSpec, TransformerSpec
 
 torch = pytest.importorskip("torch")

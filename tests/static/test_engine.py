@@ -16,6 +16,7 @@ from static_helpers import Bare, ragged_of
 
 from vicinal.engine.base import Batch, is_ragged_engine
 from vicinal.engine.ragged_sums import ragged_sums
+from vicinal.engine.sinks import DenseRows
 from vicinal.engine.static import StaticEngine
 from vicinal.engine.static_heads import head
 from vicinal.errors import ModelFormatError, UnsupportedModelError
@@ -36,7 +37,7 @@ def test_averages_equal_those_of_float64(lists: list[list[int]], width: int) -> 
     table = np.random.default_rng(1).standard_normal((20, width)).astype(np.float32)
     engine = StaticEngine(Bare(table))
     out = np.empty((len(lists), width), dtype=np.float32)
-    engine.run_ragged(ragged_of(lists), out)
+    engine.run_ragged(ragged_of(lists), DenseRows(out))
     np.testing.assert_allclose(out, brute(table, lists).reshape(out.shape), atol=2e-6)
 
 
@@ -47,7 +48,7 @@ def test_long_lists_and_many_lists() -> None:
     lists = [random.integers(0, 50, length).tolist() for length in lengths]
     out = np.empty((len(lists), 16), dtype=np.float32)
     seen: list[int] = []
-    StaticEngine(Bare(table)).run_ragged(ragged_of(lists), out, seen.append)
+    StaticEngine(Bare(table)).run_ragged(ragged_of(lists), DenseRows(out), seen.append)
     np.testing.assert_allclose(out, brute(table, lists), atol=5e-6)
     assert sum(seen) == len(lists)
 
@@ -58,10 +59,10 @@ def test_neighbours_do_not_change_a_bit() -> None:
     lists = [random.integers(0, 50, int(length)).tolist() for length in random.integers(0, 700, 80)]
     together = np.empty((80, 16), dtype=np.float32)
     engine = StaticEngine(Bare(table))
-    engine.run_ragged(ragged_of(lists), together)
+    engine.run_ragged(ragged_of(lists), DenseRows(together))
     for place in range(80):
         alone = np.empty((1, 16), dtype=np.float32)
-        engine.run_ragged(ragged_of([lists[place]]), alone)
+        engine.run_ragged(ragged_of([lists[place]]), DenseRows(alone))
         assert (alone[0] == together[place]).all()
 
 
@@ -73,7 +74,7 @@ def test_padded_batches_give_the_same() -> None:
     np.testing.assert_allclose(engine.run(batch), brute(table, [[1, 2, 8], [3]]), atol=1e-6)
     ((tag, rows),) = engine.run_many([("x", batch)])
     assert tag == "x" and rows.shape == (2, 4)
-    assert (engine.run_tokens(batch)[0] == table[[1, 2, 8]]).all()
+    assert (engine.run(batch, "tokens")[0] == table[[1, 2, 8]]).all()
 
 
 def test_fewer_numbers_are_the_first_ones() -> None:
@@ -81,19 +82,19 @@ def test_fewer_numbers_are_the_first_ones() -> None:
     whole, part = np.empty((2, 6), dtype=np.float32), np.empty((2, 3), dtype=np.float32)
     engine = StaticEngine(Bare(table))
     for out in (whole, part):
-        engine.run_ragged(ragged_of([[1, 2], [3]]), out)
+        engine.run_ragged(ragged_of([[1, 2], [3]]), DenseRows(out))
     assert (whole[:, :3] == part).all()
 
 
 def test_an_id_without_a_row_is_an_error() -> None:
     engine = StaticEngine(Bare(np.zeros((3, 2), dtype=np.float32)))
     with pytest.raises(ModelFormatError, match=r"the id 3, but there are vectors for 3 tokens"):
-        engine.run_ragged(ragged_of([[3]]), np.empty((1, 2), dtype=np.float32))
+        engine.run_ragged(ragged_of([[3]]), DenseRows(np.empty((1, 2), dtype=np.float32)))
 
 
 def test_pickling_leaves_the_table_behind() -> None:
     engine = StaticEngine(Bare(np.ones((400, 64), dtype=np.float32)))
-    engine.run_ragged(ragged_of([[1]]), np.empty((1, 64), dtype=np.float32))
+    engine.run_ragged(ragged_of([[1]]), DenseRows(np.empty((1, 64), dtype=np.float32)))
     assert pickle.loads(pickle.dumps(engine))._ready is None
 
 

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from vicinal.engine.sinks import Sink
     from vicinal.tokens.text import Ragged
 
 Tag = TypeVar("Tag")
+
+#: What an engine is asked for: one vector per text, or the vector of every token before pooling.
+Output: TypeAlias = Literal["sentence", "tokens"]
+#: What a text engine is asked for: one vector per text, or all that its modules made of each text.
+TextOutput: TypeAlias = Literal["sentence", "features"]
 
 
 @dataclass(frozen=True)
@@ -39,9 +45,11 @@ class Batch:
 
 
 class Engine(Protocol):
-    """Computes one float32 row a text.
+    """Computes float32 vectors of texts or of their tokens.
 
-    ``run`` may be called from several threads at once. ``dimension`` is the width of the rows.
+    ``run`` may be called from several threads at once. For the output ``"sentence"`` a batch of n texts gives
+    ``(n, dimension)``, for ``"tokens"`` it gives ``(n, length, hidden)``, where rows behind a text's end mean
+    nothing.
     """
 
     @property
@@ -49,30 +57,26 @@ class Engine(Protocol):
         """Length of a sentence vector."""
         ...
 
-    def run(self, batch: Batch) -> NDArray[np.float32]:
-        """``(n, dimension)`` float32 for a batch of n texts."""
+    def run(self, batch: Batch, output: Output = "sentence") -> NDArray[np.float32]:
+        """The vectors of one batch."""
         ...
 
-    def run_many(self, batches: Iterable[tuple[Tag, Batch]]) -> Iterator[tuple[Tag, NDArray[np.float32]]]:
-        """Yield ``(tag, rows)`` for each ``(tag, batch)``, in any order, using all cores."""
-        ...
-
-    def run_tokens(self, batch: Batch) -> NDArray[np.float32]:
-        """``(n, length, hidden)`` float32: the vector of every token, before pooling."""
+    def run_many(
+        self, batches: Iterable[tuple[Tag, Batch]], output: Output = "sentence"
+    ) -> Iterator[tuple[Tag, NDArray[np.float32]]]:
+        """Yield ``(tag, vectors)`` for each ``(tag, batch)``, in any order, using all cores."""
         ...
 
 
 class RaggedEngine(Protocol):
-    """An engine that needs no padding, and so no batches: it takes all texts as they are."""
+    """An engine that needs no padding for sentence vectors, and so no batches: it takes all texts as they are."""
 
-    def run_ragged(
-        self, ragged: Ragged, out: NDArray[np.float32], progress: Callable[[int], None] | None = None
-    ) -> None:
-        """Write the first numbers of each text's vector to its row of ``out``.
+    def run_ragged(self, ragged: Ragged, sink: Sink, progress: Callable[[int], None] | None = None) -> None:
+        """Hand the vector of each text to ``sink``.
 
         Args:
             ragged: n texts.
-            out: ``(n, k)`` float32.
+            sink: takes ``(k, dimension)`` float32 at a time.
             progress: called with the number of texts that were just finished.
         """
         ...
@@ -90,12 +94,13 @@ class TextEngine(Protocol):
         """``(n,)`` each: a measure of each text's work, and its tokens before truncation, None if not known."""
         ...
 
-    def run_texts(self, texts: Sequence[str], prompt: str = "") -> NDArray[np.float32]:
-        """``(n, dimension)`` float32 for a batch of n texts, each of which begins with ``prompt``."""
-        ...
+    def run_texts(self, texts: Sequence[str], prompt: str = "", output: TextOutput = "sentence") -> Any:
+        """The results of a batch of n texts, each of which begins with ``prompt``.
 
-    def run_features(self, texts: Sequence[str], prompt: str = "") -> list[dict[str, Any]]:
-        """What the modules made of each text: arrays by name, without padding."""
+        Returns:
+            ``(n, dimension)`` float32 for ``"sentence"``; for ``"features"`` n dictionaries of arrays by name,
+            without padding.
+        """
         ...
 
 

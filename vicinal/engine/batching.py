@@ -4,34 +4,31 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vicinal.core.inputs import caller_level
-from vicinal.engine.base import Batch, Engine, TextEngine, is_ragged_engine
+from vicinal.engine.base import Batch, Engine, Output, TextEngine, TextOutput, is_ragged_engine
+from vicinal.engine.sinks import Rows, Sink
 from vicinal.errors import OutOfMemoryError
 from vicinal.tokens.text import Ragged
 
-Rows: TypeAlias = NDArray[np.intp]
 
-
-def plan(
-    lengths: NDArray[np.int32], token_budget: int, batch_size: int | None = None
-) -> list[NDArray[np.intp]]:
+def plan(lengths: NDArray[np.int32], token_budget: int, batch_size: int | None = None) -> list[Rows]:
     """Group texts of similar length.
 
     Args:
         lengths: ``(n,)``, tokens of each text.
-        token_budget: padded tokens a batch at most; a single text may exceed it.
-        batch_size: texts a batch; None leaves it to the budget.
+        token_budget: maximum of padded tokens per batch; a single text may exceed it.
+        batch_size: texts per batch; None leaves it to the budget.
 
     Returns:
         Arrays of text numbers, longest texts first: if memory does not suffice, it shows at the start.
     """
     order = np.argsort(-lengths, kind="stable")
-    groups: list[NDArray[np.intp]] = []
+    groups: list[Rows] = []
     first = 0
     while first < len(order):
         longest = max(int(lengths[order[first]]), 1)
@@ -41,7 +38,7 @@ def plan(
     return groups
 
 
-def pad(ragged: Ragged, rows: NDArray[np.intp], pad_id: int, prompt_length: int = 0) -> Batch:
+def pad(ragged: Ragged, rows: Rows, pad_id: int, prompt_length: int = 0) -> Batch:
     """Put the rows of ``ragged`` into one rectangle, padded on the right to the longest of them."""
     lengths = ragged.lengths_of(rows)
     width = max(int(lengths.max(initial=0)), 1)
@@ -63,21 +60,29 @@ def pad(ragged: Ragged, rows: NDArray[np.intp], pad_id: int, prompt_length: int 
 def run_all(
     engine: Engine,
     ragged: Ragged,
-    out: NDArray[np.float32],
+    sink: Sink,
     *,
     pad_id: int,
     token_budget: int,
+    output: Output = "sentence",
     batch_size: int | None = None,
     prompt_length: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> int | None:
-    """Compute a row for every text of ``ragged`` and write it to its own place in ``out``.
+    """Compute what ``output`` names for every text of ``ragged``, and hand it to ``sink``.
 
     When a batch does not fit into memory, the rest goes on with batches half as large, until they fit; a
     warning at the end names what fitted. An engine with a ``token_budget`` keeps the one that fitted.
 
     Args:
-        out: ``(n, k)``; the first k numbers of each engine row are kept.
+        engine: what computes.
+        ragged: the texts.
+        sink: what takes the results.
+        pad_id: the id that fills up rows.
+        token_budget: maximum of padded tokens per batch.
+        output: what to compute.
+        batch_size: texts per batch; None leaves it to the budget.
+        prompt_length: how many leading tokens of each text pooling leaves out.
         progress: called with the number of texts that were just finished.
 
     Returns:
@@ -86,24 +91,30 @@ def run_all(
     Raises:
         OutOfMemoryError: a single text does not fit.
     """
-    if is_ragged_engine(engine):
-        engine.run_ragged(ragged, out, progress)
+    if output == "sentence" and is_ragged_engine(engine):
+        engine.run_ragged(ragged, sink, progress)
         return batch_size
 
     def compute(groups: list[Rows]) -> Iterator[tuple[Rows, NDArray[np.float32]]]:
-        return _run(engine, ragged, groups, pad_id, prompt_length)
+        batches = ((rows, pad(ragged, rows, pad_id, prompt_length)) for rows in groups)
+        if len(groups) > 2:
+            yield from engine.run_many(batches, output)
+        else:  # too few to give every core work of its own
+            for rows, batch in batches:
+                yield rows, engine.run(batch, output)
 
-    return _run_batches(engine, ragged.lengths, out, compute, token_budget, batch_size, progress)
+    return _run_batches(engine, ragged.lengths, sink, compute, token_budget, batch_size, progress)
 
 
 def run_all_texts(
     engine: TextEngine,
     texts: Sequence[str],
     lengths: NDArray[np.int32],
-    out: NDArray[np.float32],
+    sink: Sink,
     *,
     prompt: str,
     batch_size: int,
+    output: TextOutput = "sentence",
     progress: Callable[[int], None] | None = None,
 ) -> int | None:
     """What :func:`run_all` does, for an engine that splits texts itself.
@@ -115,18 +126,18 @@ def run_all_texts(
         OutOfMemoryError: a single text does not fit.
     """
 
-    def compute(groups: list[Rows]) -> Iterator[tuple[Rows, NDArray[np.float32]]]:
+    def compute(groups: list[Rows]) -> Iterator[tuple[Rows, Any]]:
         for rows in groups:
-            yield rows, engine.run_texts([texts[row] for row in rows], prompt)
+            yield rows, engine.run_texts([texts[row] for row in rows], prompt, output)
 
-    return _run_batches(engine, lengths, out, compute, 0, batch_size, progress)
+    return _run_batches(engine, lengths, sink, compute, 0, batch_size, progress)
 
 
 def _run_batches(
     engine: Engine | TextEngine,
     lengths: NDArray[np.int32],
-    out: NDArray[np.float32],
-    compute: Callable[[list[Rows]], Iterable[tuple[Rows, NDArray[np.float32]]]],
+    sink: Sink,
+    compute: Callable[[list[Rows]], Iterable[tuple[Rows, Any]]],
     token_budget: int,
     batch_size: int | None,
     progress: Callable[[int], None] | None,
@@ -139,7 +150,7 @@ def _run_batches(
         groups = [todo[group] for group in plan(lengths[todo], token_budget, batch_size)]
         try:
             for rows, values in compute(groups):
-                out[rows] = values[:, : out.shape[1]]
+                sink.write(rows, values, lengths[rows])
                 done[rows] = True
                 if progress is not None:
                     progress(len(rows))
@@ -170,20 +181,10 @@ def _run_batches(
     return batch_size
 
 
-def _tokens(rows: NDArray[np.intp], lengths: NDArray[np.int32]) -> int:
+def _tokens(rows: Rows, lengths: NDArray[np.int32]) -> int:
     """Padded tokens of a batch."""
     return len(rows) * max(int(lengths[rows].max()), 1)
 
 
-def _size(rows: NDArray[np.intp], lengths: NDArray[np.int32]) -> str:
+def _size(rows: Rows, lengths: NDArray[np.int32]) -> str:
     return f"{len(rows)} text{'s' * (len(rows) > 1)} of up to {int(lengths[rows].max())} tokens"
-
-
-def _run(
-    engine: Engine, ragged: Ragged, groups: list[NDArray[np.intp]], pad_id: int, prompt_length: int
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
-    if len(groups) <= 2:  # too few to give every core work of its own
-        for rows in groups:
-            yield rows, engine.run(pad(ragged, rows, pad_id, prompt_length))
-        return
-    yield from engine.run_many((rows, pad(ragged, rows, pad_id, prompt_length)) for rows in groups)

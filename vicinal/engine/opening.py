@@ -17,8 +17,9 @@ from vicinal.errors import InputError, InputTypeError, ModelFormatError
 from vicinal.folder.read import read_model_spec
 from vicinal.folder.specs import CustomSpec, ModelSpec, StaticEmbeddingSpec, TransformerSpec
 from vicinal.hub.resolve import resolve_model
+from vicinal.tokens.folder import load_tokenizer
 from vicinal.tokens.static import load_static_tokenizer
-from vicinal.tokens.text import TextTokenizer, load_tokenizer
+from vicinal.tokens.text import TextTokenizer
 
 _BACKENDS = ("auto", "openvino", "onnx", "torch")
 _MODEL_KEYS = ("dtype", "torch_dtype", "file_name", "attn_implementation", "trust_remote_code")
@@ -85,7 +86,7 @@ def needs_torch(spec: ModelSpec, options: Options, device: str) -> bool:
     if device != "cpu":
         if options.backend != "auto":
             raise InputError(
-                f"backend={options.backend!r} runs on the processor; with device={device!r} leave it out"
+                f"backend={options.backend!r} runs on the CPU; with device={device!r} leave it out"
             )
         return True
     known = spec.source.model_type in FAMILIES if isinstance(spec.source, TransformerSpec) else False
@@ -95,14 +96,14 @@ def needs_torch(spec: ModelSpec, options: Options, device: str) -> bool:
 
 
 def check_device(device: Any) -> None:
-    """Accept what means the processor.
+    """Accept what means the CPU.
 
     Raises:
         InputError: any other device.
     """
     if device is None or str(device) in ("cpu", "cpu:0"):
         return
-    raise InputError(f"device={str(device)!r}: the OpenVINO engine runs on the processor; use device='cpu'")
+    raise InputError(f"device={str(device)!r}: the OpenVINO engine runs on the CPU; use device='cpu'")
 
 
 def read_spec(

@@ -1,8 +1,8 @@
-"""The OpenVINO engine: a model folder as one compiled graph on the processor.
+"""The OpenVINO engine: a model folder as one compiled graph on the CPU.
 
-Two compiled forms of the same graph exist, each made when it is first needed: one for a single batch,
-which puts all cores on it (least delay), and one for many batches, which gives each core a batch of its
-own (no waiting between cores at every layer; 5 to 10 % more texts a second on two cores).
+Two compiled forms of each output exist, each made when it is first needed: one for a single batch, which
+puts all cores on it (minimum delay), and one for many batches, which gives each core a batch of its own (no
+waiting between cores at every layer; 5 to 10 % more texts per second on two cores).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from vicinal.core.cores import available_cores
 from vicinal.core.native_calls import native_call
 from vicinal.core.openvino import load_openvino, native_bfloat16, native_float16
-from vicinal.engine.base import Batch
+from vicinal.engine.base import Batch, Output
 from vicinal.errors import OutOfMemoryError
 
 Tag = TypeVar("Tag")
@@ -49,11 +49,11 @@ def _after_fork_in_child() -> None:
 
 
 class OpenVINOEngine:
-    """Runs a graph on the processor.
+    """Runs a graph on the CPU.
 
     Args:
-        build: makes the graph with the outputs ``"sentence"`` or ``"tokens"``; called when first needed
-            and again in another process, so it must be picklable.
+        build: makes the graph of an output, ``"sentence"`` or ``"tokens"``; called when first needed and
+            again in another process, so it must be picklable.
         dimension: width of the sentence output.
         dtype: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float16"``.
         threads: cores to use, None for all that the process may.
@@ -71,7 +71,7 @@ class OpenVINOEngine:
         self.dtype = dtype
         self.threads = threads or available_cores()
         self._lock = threading.Lock()
-        self._compiled: dict[str, _Compiled] = {}
+        self._compiled: dict[tuple[str, Output], _Compiled] = {}
         self._watch_forks()
 
     def _watch_forks(self) -> None:
@@ -85,20 +85,17 @@ class OpenVINOEngine:
         """Length of a sentence vector."""
         return self._dimension
 
-    def run(self, batch: Batch) -> NDArray[np.float32]:
-        """``(n, dimension)`` float32, with all cores on this one batch."""
+    def run(self, batch: Batch, output: Output = "sentence") -> NDArray[np.float32]:
+        """The vectors of a batch, see :class:`vicinal.engine.base.Engine`, with all cores on this one."""
         with self._memory_given_back():
-            return self._get("latency").run(batch)
+            return self._get("latency", output).run(batch)
 
-    def run_tokens(self, batch: Batch) -> NDArray[np.float32]:
-        """``(n, length, hidden)`` float32: token vectors; rows behind a text's end mean nothing."""
+    def run_many(
+        self, batches: Iterable[tuple[Tag, Batch]], output: Output = "sentence"
+    ) -> Iterator[tuple[Tag, NDArray[np.float32]]]:
+        """Yield ``(tag, vectors)`` for each ``(tag, batch)`` in their order, one batch per core at a time."""
         with self._memory_given_back():
-            return self._get("tokens").run(batch)
-
-    def run_many(self, batches: Iterable[tuple[Tag, Batch]]) -> Iterator[tuple[Tag, NDArray[np.float32]]]:
-        """Yield ``(tag, rows)`` for each ``(tag, batch)`` in their order, one batch a core at a time."""
-        with self._memory_given_back():
-            yield from self._get("throughput").run_many(batches)
+            yield from self._get("throughput", output).run_many(batches)
 
     @property
     def precision(self) -> str:
@@ -109,7 +106,7 @@ class OpenVINOEngine:
 
     def _hint(self, core: Any) -> str:
         if self.dtype == "float16" and not native_float16(core):
-            return "f32"  # told f16 on such a processor, OpenVINO computes in the coarser bfloat16
+            return "f32"  # told f16 on such a CPU, OpenVINO computes in the coarser bfloat16
         if self.dtype in _PRECISION:
             return _PRECISION[self.dtype]
         return "bf16" if native_bfloat16(core) else "f32"
@@ -124,15 +121,15 @@ class OpenVINOEngine:
                 self._compiled = {}
             raise
 
-    def _get(self, form: str) -> _Compiled:
+    def _get(self, form: str, output: Output) -> _Compiled:
         if form == "throughput" and self.threads == 1:
             form = "latency"
         with native_call(), self._lock:
-            if form not in self._compiled:
-                self._compiled[form] = self._compile(form)
-            return self._compiled[form]
+            if (form, output) not in self._compiled:
+                self._compiled[form, output] = self._compile(form, output)
+            return self._compiled[form, output]
 
-    def _compile(self, form: str) -> _Compiled:
+    def _compile(self, form: str, output: Output) -> _Compiled:
         openvino = load_openvino()
         core = openvino.Core()
         streams = self._streams() if form == "throughput" else 1
@@ -143,14 +140,14 @@ class OpenVINOEngine:
             # Pinned threads of two processes would share one core while another idles.
             "ENABLE_CPU_PINNING": False,
         }
-        model = self._build("tokens" if form == "tokens" else "sentence")
+        model = self._build(output)
         try:
             return _Compiled(core.compile_model(model, "CPU", options), streams)
         except RuntimeError as error:
             raise _explained(error) from error
 
     def _streams(self) -> int:
-        # One thread a stream on small machines; on large ones a batch's working set must still fit the
+        # One thread per stream on small machines; on large ones a batch's working set must still fit the
         # caches that the cores of a stream share.
         return self.threads if self.threads <= 8 else max(8, self.threads // 4)
 

@@ -1,4 +1,4 @@
-"""The static engine: a row of numbers for every token, and a text is the average of its tokens' rows.
+"""The static engine: a vector for every token, and a text is the average of its tokens' vectors.
 
 No padding and no length order of the whole input: ragged ids go straight to averages, some hundred texts at
 a time (:mod:`vicinal.engine.ragged_sums`).
@@ -14,12 +14,14 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal.engine.base import Batch
+from vicinal.engine.base import Batch, Output
 from vicinal.engine.ragged_sums import BLOCK, block_sums
+from vicinal.engine.sinks import DenseRows, Sink
 from vicinal.engine.static_heads import Head, head
 from vicinal.engine.weights import Weights
 from vicinal.errors import ModelFormatError
-from vicinal.folder.specs import ModelSpec, ModuleSpec, StaticEmbeddingSpec, width_after
+from vicinal.folder.kinds import width_after
+from vicinal.folder.specs import ModelSpec, ModuleSpec, StaticEmbeddingSpec
 from vicinal.tokens.text import Ragged
 
 Tag = TypeVar("Tag")
@@ -73,12 +75,12 @@ _ROWS = ("embedding.weight", "embeddings", "embedding.rows")
 
 
 def read_rows(weights: Weights) -> NDArray[np.float32]:
-    """One vector a token id, ``(vocabulary, width)`` float32, whichever library wrote the file.
+    """One vector per token id, ``(vocabulary, width)`` float32, whichever library wrote the file.
 
     * ``embedding.weight``: the vectors (sentence-transformers).
     * ``embeddings``, with ``mapping`` (which row a token has) and ``weights`` (its factor) where the
       vocabulary was reduced (model2vec).
-    * ``embedding.rows`` int8 with ``embedding.scales``, a factor a row (Vicinal).
+    * ``embedding.rows`` int8 with ``embedding.scales``, a factor per row (Vicinal).
 
     Raises:
         ModelFormatError: none of these, or shapes that do not fit.
@@ -106,7 +108,7 @@ def _vectors(weights: Weights) -> tuple[str, NDArray[Any]]:
     name = next((name for name in _ROWS if name in weights), None)
     if name is None:
         raise ModelFormatError(
-            f"{weights.folder}: model.safetensors holds none of {', '.join(_ROWS)}, so it is no static model; "
+            f"{weights.folder}: model.safetensors holds none of {', '.join(_ROWS)}, so it is not a static model; "
             f"it holds {', '.join(weights.names()[:5]) or 'nothing'}"
         )
     table = weights[name]
@@ -133,33 +135,31 @@ class StaticEngine:
         """Length of a sentence vector."""
         return self._dimension
 
-    def run(self, batch: Batch) -> NDArray[np.float32]:
-        """``(n, dimension)`` float32."""
+    def run(self, batch: Batch, output: Output = "sentence") -> NDArray[np.float32]:
+        """The vectors of a batch, see :class:`vicinal.engine.base.Engine`; a token's is its row of the table."""
+        if output == "tokens":
+            rows, _ = self._open(batch.input_ids)
+            return rows[batch.input_ids]
         inside = batch.attention_mask.astype(bool)
         starts = np.zeros(len(batch.lengths) + 1, dtype=np.int64)
         np.cumsum(batch.lengths, out=starts[1:])
         out = np.empty((len(batch.lengths), self._dimension), dtype=np.float32)
-        self.run_ragged(Ragged(batch.input_ids[inside], starts, batch.lengths), out)
+        self.run_ragged(Ragged(batch.input_ids[inside], starts, batch.lengths), DenseRows(out))
         return out
 
-    def run_many(self, batches: Iterable[tuple[Tag, Batch]]) -> Iterator[tuple[Tag, NDArray[np.float32]]]:
-        """Yield ``(tag, rows)`` for each ``(tag, batch)`` in their order."""
+    def run_many(
+        self, batches: Iterable[tuple[Tag, Batch]], output: Output = "sentence"
+    ) -> Iterator[tuple[Tag, NDArray[np.float32]]]:
+        """Yield ``(tag, vectors)`` for each ``(tag, batch)`` in their order."""
         for tag, batch in batches:
-            yield tag, self.run(batch)
+            yield tag, self.run(batch, output)
 
-    def run_tokens(self, batch: Batch) -> NDArray[np.float32]:
-        """``(n, length, width)`` float32: each token's row; what lies behind a text's end means nothing."""
-        rows, _ = self._open(batch.input_ids)
-        return rows[batch.input_ids]
-
-    def run_ragged(
-        self, ragged: Ragged, out: NDArray[np.float32], progress: Callable[[int], None] | None = None
-    ) -> None:
-        """Write each text's vector, or its first numbers, to its row of ``out``.
+    def run_ragged(self, ragged: Ragged, sink: Sink, progress: Callable[[int], None] | None = None) -> None:
+        """Hand the vector of each text to ``sink``, some hundred at a time.
 
         Args:
             ragged: n texts; one without tokens has the average 0.
-            out: ``(n, k)`` with k up to ``dimension``.
+            sink: what takes the vectors.
             progress: called with the number of texts that were just finished.
         """
         rows, heads = self._open(ragged.ids)
@@ -172,7 +172,7 @@ class StaticEngine:
             vectors /= np.maximum(lengths[block], 1).astype(np.float32)[:, None]
             for apply in heads:
                 vectors = apply(vectors)
-            out[block] = vectors[:, : out.shape[1]]
+            sink.write(block, vectors, lengths[block])
             if progress is not None:
                 progress(len(block))
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vicinal.engine.weights import Weights
 from vicinal.errors import ModelFormatError, UnsupportedModelError
+from vicinal.folder.kinds import kind_of
 from vicinal.folder.specs import DenseSpec, DropoutSpec, LayerNormSpec, ModuleSpec, NormalizeSpec
 
 Rows: TypeAlias = NDArray[np.float32]
@@ -24,18 +25,13 @@ def head(module: ModuleSpec) -> Head:
         UnsupportedModelError: a module that works on token vectors, which are gone by then.
         ModelFormatError: weights that do not fit the module's config.json.
     """
-    if isinstance(module, DropoutSpec):
-        return _same
-    if isinstance(module, NormalizeSpec) and not module.on_tokens:
-        return _normalize
-    if isinstance(module, DenseSpec) and not module.on_tokens:
-        return _dense(module)
-    if isinstance(module, LayerNormSpec):
-        return _layer_norm(module)
-    raise UnsupportedModelError(
-        f"{type(module).__name__.removesuffix('Spec')} cannot follow a StaticEmbedding: it works on the "
-        "vectors of tokens, and those are averaged already"
-    )
+    make = HEADS.get(type(module))
+    if make is None or getattr(module, "on_tokens", False):
+        raise UnsupportedModelError(
+            f"{kind_of(module).name} cannot follow a StaticEmbedding: it works on the vectors of tokens, and "
+            "those are averaged already"
+        )
+    return make(module)
 
 
 def _same(x: Rows) -> Rows:
@@ -78,6 +74,15 @@ def _layer_norm(spec: LayerNormSpec) -> Head:
         return result
 
     return apply
+
+
+#: What each kind of module computes: spec -> the function.
+HEADS: dict[type[Any], Callable[[Any], Head]] = {
+    DenseSpec: _dense,
+    DropoutSpec: lambda spec: _same,
+    LayerNormSpec: _layer_norm,
+    NormalizeSpec: lambda spec: _normalize,
+}
 
 
 def _softmax(x: Rows) -> Rows:

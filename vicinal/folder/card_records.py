@@ -11,6 +11,7 @@ from importlib import metadata
 from typing import Any
 
 from vicinal.core.version import __version__
+from vicinal.folder.kinds import kind_of
 from vicinal.folder.specs import UNLIMITED, ModelSpec, StaticEmbeddingSpec
 
 # Rows that are read for the numbers of a column; more would not change their three digits.
@@ -133,9 +134,7 @@ def facts_of(
         name=name,
         cross_encoder=dimension is None,
         architecture="static embeddings" if static else spec.transformer.model_type,
-        modules=tuple(type(module).__name__.removesuffix("Spec") for module in spec.modules)
-        if dimension is not None
-        else (),
+        modules=tuple(kind_of(module).name for module in spec.modules) if dimension is not None else (),
         max_length=None if max_length >= UNLIMITED else max_length,
         dimension=dimension,
         similarity=similarity,

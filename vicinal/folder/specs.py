@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -42,7 +42,7 @@ class TransformerSpec:
 
 @dataclass(frozen=True)
 class StaticEmbeddingSpec:
-    """One vector a token, averaged; ``tokenizer.json`` and ``model.safetensors`` lie in ``folder``.
+    """One vector per token, averaged; ``tokenizer.json`` and ``model.safetensors`` lie in ``folder``.
 
     Attributes:
         drop_unknown: leave unknown tokens out of the average, as model2vec does and sentence-transformers
@@ -101,7 +101,7 @@ class DropoutSpec:
 
 @dataclass(frozen=True)
 class CustomSpec:
-    """A module that only PyTorch runs: one of the field's rarer ones, or somebody's own.
+    """A module that only PyTorch runs: a rarer one of this field, or a custom one.
 
     Attributes:
         folder: where its configuration and weights lie.
@@ -191,18 +191,3 @@ def hidden_size(config: Mapping[str, Any], folder: Path) -> int:
         if isinstance(config.get(key), int):
             return int(config[key])
     raise ModelFormatError(f"{folder}/config.json: the key 'hidden_size' is missing")
-
-
-def embedding_dimension(spec: ModelSpec) -> int:
-    """Length of the sentence vectors that the modules of ``spec`` give, before any truncation."""
-    return width_after(spec.modules[1:], hidden_size(spec.transformer.config, spec.transformer.folder))
-
-
-def width_after(modules: Sequence[ModuleSpec], width: int) -> int:
-    """Length of the vectors that ``modules`` make of vectors of ``width``."""
-    for module in modules:
-        if isinstance(module, PoolingSpec):
-            width *= len(module.modes)
-        elif isinstance(module, DenseSpec):
-            width = module.out_features
-    return width

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vicinal.core.inputs import check_choice
-from vicinal.folder.read import read_json
+from vicinal.folder.json_files import read_json
 from vicinal.folder.specs import UNLIMITED
 from vicinal.folder.write import write_bytes
 

@@ -21,6 +21,7 @@ from vicinal.engine.base import Engine
 from vicinal.engine.graphs.classifier_source import ClassifierGraph
 from vicinal.engine.graphs.classifiers import HEADS, has_head
 from vicinal.engine.opening import position_limit, read_options, read_spec, read_tokenizer
+from vicinal.engine.sinks import DenseRows
 from vicinal.errors import InputError, InputTypeError, ModelFormatError, UnsupportedModelError
 from vicinal.folder.specs import ModelSpec
 from vicinal.models.activations import Activation, folder_activation, given_activation, softmax, written_name
@@ -536,7 +537,7 @@ class CrossEncoder(TorchSide, Sharing):
             batching.run_all(
                 engine,
                 ragged,
-                out,
+                DenseRows(out),
                 pad_id=self._texts.pad_id,
                 token_budget=getattr(engine, "token_budget", None) or _TOKEN_BUDGET,
                 batch_size=batch_size,

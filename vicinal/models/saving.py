@@ -16,11 +16,10 @@ from vicinal.engine.static import StaticTable
 from vicinal.errors import InputError
 from vicinal.folder.card import write_card
 from vicinal.folder.card_records import ModelFacts, TrainingRecord, facts_of
-from vicinal.folder.read import read_json
+from vicinal.folder.json_files import read_json
+from vicinal.folder.kinds import weights_folder
 from vicinal.folder.specs import (
     UNLIMITED,
-    DenseSpec,
-    LayerNormSpec,
     ModelSpec,
     PoolingSpec,
     StaticEmbeddingSpec,
@@ -79,11 +78,9 @@ def save_folder(
         _copy(source, target, (*_WEIGHTS, *_TOKENIZER, *_GRAPHS))
     _write_tokenizer_settings(target, tokenizer_settings)
     for module, path in module_folders(spec):
-        if (
-            isinstance(module, (DenseSpec, LayerNormSpec))
-            and module.folder.resolve() != (target / path).resolve()
-        ):
-            _copy(module.folder, target / path, _WEIGHTS)
+        home = weights_folder(module)
+        if home is not None and home.resolve() != (target / path).resolve():
+            _copy(home, target / path, _WEIGHTS)
     extra = _extra(prompts, default_prompt_name, similarity_fn_name, truncate_dim)
     write_configs(_with_pooling_width(spec), target, extra, max_seq_length)
     facts = facts_of(
@@ -241,8 +238,9 @@ def fingerprint(spec: ModelSpec, graph: SentenceGraph | StaticTable) -> str:
         files = [file for pattern in _WEIGHTS for file in sorted(folder.glob(pattern))]
     files += [folder / name for name in ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt")]
     for module in spec.modules:
-        if isinstance(module, (DenseSpec, LayerNormSpec)):
-            files += [file for pattern in _WEIGHTS for file in sorted(module.folder.glob(pattern))]
+        home = weights_folder(module)
+        if home is not None:
+            files += [file for pattern in _WEIGHTS for file in sorted(home.glob(pattern))]
     for file in files:
         if file.is_file():
             with file.open("rb") as stream:

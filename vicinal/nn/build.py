@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,51 +45,102 @@ def build_module(
     Args:
         spec: the folder.
         trust_remote_code: whether classes may come from a file of the folder or from anywhere on the path.
-        module_classes: classes of your own that the folder names.
+        module_classes: custom classes that the folder names.
         model_kwargs: for ``AutoModel.from_pretrained``.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
         UnsupportedModelError: a class cannot be found, or may not be imported.
     """
-    classes = tuple(module_classes)
-    built: list[nn.Module] = []
-    for module in spec.modules:
-        if isinstance(module, TransformerSpec):
-            options = dict(model_kwargs or {})
-            built.append(Transformer.from_spec(module, trust_remote_code=trust_remote_code, **options))
-        elif isinstance(module, CustomSpec):
-            built.append(open_custom(module, classes, trust_remote_code))
-        else:
-            built.append(_built(module, spec))
-    return nn.Sequential(*built).eval()
+    options = _Options(spec, trust_remote_code, tuple(module_classes), dict(model_kwargs or {}))
+    return nn.Sequential(*[BUILDERS[type(module)](module, options) for module in spec.modules]).eval()
 
 
-def _built(module: ModuleSpec, spec: ModelSpec) -> nn.Module:
-    if isinstance(module, StaticEmbeddingSpec):
-        return StaticEmbedding.from_spec(module)
-    if isinstance(module, PoolingSpec):
-        width = module.dimension or hidden_size(spec.transformer.config, spec.transformer.folder)
-        return Pooling(width, module.modes, module.include_prompt)
-    if isinstance(module, DenseSpec):
-        dense = Dense(
-            module.in_features,
-            module.out_features,
-            module.bias,
-            activation_of(module.activation),
-            module_input_name="token_embeddings" if module.on_tokens else "sentence_embedding",
-            use_residual=module.residual,
-        )
-        read_state(dense, module.folder)
-        return dense
-    if isinstance(module, NormalizeSpec):
-        return Normalize("token_embeddings" if module.on_tokens else "sentence_embedding")
-    if isinstance(module, LayerNormSpec):
-        norm = LayerNorm(module.dimension)
-        read_state(norm, module.folder)
-        return norm
-    assert isinstance(module, DropoutSpec)
-    return Dropout(module.rate)
+@dataclass(frozen=True)
+class _Options:
+    """What building a module may depend on besides its spec; see :func:`build_module`."""
+
+    model: ModelSpec
+    trust_remote_code: bool
+    module_classes: tuple[type[nn.Module], ...]
+    model_kwargs: Mapping[str, Any]
+
+
+def _transformer(spec: TransformerSpec, options: _Options) -> nn.Module:
+    return Transformer.from_spec(spec, trust_remote_code=options.trust_remote_code, **options.model_kwargs)
+
+
+def _custom(spec: CustomSpec, options: _Options) -> nn.Module:
+    return open_custom(spec, options.module_classes, options.trust_remote_code)
+
+
+def _static(spec: StaticEmbeddingSpec, options: _Options) -> nn.Module:
+    return StaticEmbedding.from_spec(spec)
+
+
+def _pooling(spec: PoolingSpec, options: _Options) -> nn.Module:
+    width = spec.dimension
+    if width is None:
+        first = options.model.transformer
+        width = hidden_size(first.config, first.folder)
+    return Pooling(width, spec.modes, spec.include_prompt)
+
+
+def _dense(spec: DenseSpec, options: _Options) -> nn.Module:
+    dense = Dense(
+        spec.in_features,
+        spec.out_features,
+        spec.bias,
+        activation_of(spec.activation),
+        module_input_name=_vectors(spec.on_tokens),
+        use_residual=spec.residual,
+    )
+    read_state(dense, spec.folder)
+    return dense
+
+
+def _normalize(spec: NormalizeSpec, options: _Options) -> nn.Module:
+    return Normalize(_vectors(spec.on_tokens))
+
+
+def _layer_norm(spec: LayerNormSpec, options: _Options) -> nn.Module:
+    norm = LayerNorm(spec.dimension)
+    read_state(norm, spec.folder)
+    return norm
+
+
+def _dropout(spec: DropoutSpec, options: _Options) -> nn.Module:
+    return Dropout(spec.rate)
+
+
+def _vectors(on_tokens: bool) -> str:
+    return "token_embeddings" if on_tokens else "sentence_embedding"
+
+
+#: How torch runs each kind of module: (spec, options) -> the module.
+BUILDERS: dict[type[Any], Callable[[Any, _Options], nn.Module]] = {
+    CustomSpec: _custom,
+    DenseSpec: _dense,
+    DropoutSpec: _dropout,
+    LayerNormSpec: _layer_norm,
+    NormalizeSpec: _normalize,
+    PoolingSpec: _pooling,
+    StaticEmbeddingSpec: _static,
+    TransformerSpec: _transformer,
+}
+
+# What a model has to know of a module that no folder holds, by its class: the way back from module to spec.
+_SPECS: dict[type[nn.Module], Callable[[Any], ModuleSpec]] = {
+    Pooling: lambda module: PoolingSpec(module.modes, module.embedding_dimension, module.include_prompt),
+}
+
+
+def spec_of(module: nn.Module, folder: Path) -> ModuleSpec:
+    """The spec of a module that no folder holds; a custom one in ``folder`` where nothing more must be known."""
+    for cls, describe in _SPECS.items():
+        if isinstance(module, cls):
+            return describe(module)
+    return CustomSpec(folder, type_name(module))
 
 
 def sequence_of(modules: Sequence[Any]) -> nn.Sequential:

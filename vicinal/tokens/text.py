@@ -9,26 +9,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vicinal.errors import ModelFormatError
-from vicinal.folder.read import read_json
-from vicinal.folder.specs import TransformerSpec
+from vicinal.tokens.special import Template, example_text
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-# Larger than any real limit: transformers writes int(1e30) where a tokenizer has none.
-_NO_LIMIT = 10_000_000
-
-# Texts handed to the library at a time: enough for all cores, while its result (about 80 bytes a token,
+# Texts handed to the library at a time: enough for all cores, while its result (about 80 bytes per token,
 # against 4 in our arrays) stays small.
 _CHUNK = 1024
 
@@ -67,29 +61,6 @@ class Ragged:
         return np.flatnonzero(self.full_lengths > self.lengths)
 
 
-@dataclass(frozen=True)
-class _Template:
-    """The special tokens around one text, or around and between two, with their type ids."""
-
-    parts: tuple[tuple[int, ...], ...]
-    type_ids: tuple[tuple[int, ...], ...]
-    content_types: tuple[int, ...]
-
-    @property
-    def count(self) -> int:
-        """Special tokens in all."""
-        return sum(len(part) for part in self.parts)
-
-    @property
-    def piece_types(self) -> list[int]:
-        """The type of each piece in order: special, text, special, text, special."""
-        types = [kinds[0] if kinds else 0 for kinds in self.type_ids]
-        pieces = [types[0]]
-        for content, kind in zip(self.content_types, types[1:], strict=True):
-            pieces += [content, kind]
-        return pieces
-
-
 class TextTokenizer:
     """A folder's tokenizer together with its limits.
 
@@ -125,9 +96,9 @@ class TextTokenizer:
         self.vocabulary = vocabulary
         self.truncation_side = truncation_side
         self.padding_side = padding_side
-        example = _example(backend)
-        self._single = _template(backend, (example,)) if special_tokens else _bare(1)
-        self._pair = _template(backend, (example, example)) if special_tokens else _bare(2)
+        example = example_text(backend)
+        self._single = Template.of(backend, example) if special_tokens else Template.bare(1)
+        self._pair = Template.of(backend, example, example) if special_tokens else Template.bare(2)
         self._process = os.getpid()
 
     def __call__(self, texts: Sequence[str]) -> Ragged:
@@ -280,132 +251,3 @@ def _starts(lengths: NDArray[np.int32]) -> NDArray[np.int64]:
     starts = np.zeros(len(lengths) + 1, dtype=np.int64)
     np.cumsum(lengths, out=starts[1:])
     return starts
-
-
-def _bare(texts: int) -> _Template:
-    """No special tokens."""
-    return _Template(((),) * (texts + 1), ((),) * (texts + 1), (0,) * texts)
-
-
-def _example(backend: Tokenizer) -> str:
-    """A text that is made of at least one token."""
-    vocabulary = range(min(backend.get_vocab_size(), 1000))
-    for text in chain(("a",), map(backend.id_to_token, vocabulary)):
-        with suppress(Exception):  # a tokenizer without an unknown token raises one
-            if text and backend.encode(text, add_special_tokens=False).ids:
-                return text
-    raise ModelFormatError("the folder's tokenizer makes no token of any text")
-
-
-def _template(backend: Tokenizer, texts: tuple[str, ...]) -> _Template:
-    """Learn from an example which special tokens stand where."""
-    encoding = backend.encode(texts[0], texts[1] if len(texts) > 1 else None)
-    parts: list[list[int]] = [[] for _ in range(len(texts) + 1)]
-    types: list[list[int]] = [[] for _ in range(len(texts) + 1)]
-    contents = [0] * len(texts)
-    part = 0
-    for token, kind, special, sequence in zip(
-        encoding.ids, encoding.type_ids, encoding.special_tokens_mask, encoding.sequence_ids, strict=True
-    ):
-        if special or sequence is None:
-            parts[part].append(token)
-            types[part].append(kind)
-        else:
-            part = sequence + 1
-            contents[sequence] = kind
-    return _Template(tuple(map(tuple, parts)), tuple(map(tuple, types)), tuple(contents))
-
-
-def load_tokenizer(
-    spec: TransformerSpec, *, position_limit: int | None = None, settings: dict[str, Any] | None = None
-) -> TextTokenizer:
-    """The tokenizer of a transformer's folder.
-
-    Args:
-        spec: where it lies, and the folder's own ``max_seq_length``.
-        position_limit: positions that the architecture has; never exceeded.
-        settings: keys that replace those of ``tokenizer_config.json``.
-
-    Raises:
-        ModelFormatError: no tokenizer that can be read without PyTorch, or a damaged one.
-    """
-    folder = spec.folder
-    path = folder / "tokenizer_config.json"
-    options = {**(read_json(path) if path.is_file() else {}), **(settings or {})}
-    backend = _backend(folder, options)
-    limits = [position_limit]
-    declared = options.get("model_max_length")
-    if declared is not None and (isinstance(declared, bool) or not isinstance(declared, (int, float))):
-        raise ModelFormatError(f"{path}: 'model_max_length' must be a number, found {declared!r}")
-    limits.append(spec.max_seq_length or (int(declared) if declared and declared < _NO_LIMIT else None))
-    for key in ("truncation_side", "padding_side"):
-        if options.get(key, "right") not in ("right", "left"):
-            raise ModelFormatError(f"{path}: {key!r} must be 'right' or 'left', found {options[key]!r}")
-    vocabulary = spec.config.get("vocab_size")
-    known = [limit for limit in limits if limit]
-    return TextTokenizer(
-        backend,
-        max_length=min(known) if known else 512,
-        pad_id=_pad_id(backend, options, spec),
-        lower=spec.do_lower_case,
-        truncation_side=str(options.get("truncation_side", "right")),
-        padding_side=str(options.get("padding_side", "right")),
-        vocabulary=vocabulary if isinstance(vocabulary, int) and vocabulary > 0 else None,
-    )
-
-
-def _backend(folder: Path, options: dict[str, Any]) -> Tokenizer:
-    from tokenizers import Tokenizer
-
-    path = folder / "tokenizer.json"
-    try:
-        if path.is_file():
-            return Tokenizer.from_file(str(path))
-        if (folder / "vocab.txt").is_file():
-            from tokenizers.implementations import BertWordPieceTokenizer
-
-            return Tokenizer.from_str(
-                BertWordPieceTokenizer(
-                    str(folder / "vocab.txt"),
-                    lowercase=bool(options.get("do_lower_case", True)),
-                    strip_accents=options.get("strip_accents"),
-                    handle_chinese_chars=bool(options.get("tokenize_chinese_chars", True)),
-                ).to_str()
-            )
-        if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
-            return _byte_level(folder, options)
-    except Exception as error:  # the library raises plain Exception for damaged files
-        raise ModelFormatError(
-            f"{folder}: its tokenizer cannot be read ({error}); download the model again"
-        ) from error
-    raise ModelFormatError(
-        f"{folder}: no tokenizer.json (nor vocab.txt, nor vocab.json with merges.txt). "
-        "transformers writes one: AutoTokenizer.from_pretrained(folder).save_pretrained(folder)"
-    )
-
-
-def _byte_level(folder: Path, options: dict[str, Any]) -> Tokenizer:
-    from tokenizers import Tokenizer
-    from tokenizers.implementations import ByteLevelBPETokenizer
-    from tokenizers.processors import RobertaProcessing
-
-    built = ByteLevelBPETokenizer(
-        str(folder / "vocab.json"),
-        str(folder / "merges.txt"),
-        add_prefix_space=bool(options.get("add_prefix_space", False)),
-    )
-    tokenizer = Tokenizer.from_str(built.to_str())
-    first, last = tokenizer.token_to_id("<s>"), tokenizer.token_to_id("</s>")
-    if first is not None and last is not None:
-        tokenizer.add_special_tokens(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
-        tokenizer.post_processor = RobertaProcessing(("</s>", last), ("<s>", first))
-    return tokenizer
-
-
-def _pad_id(backend: Tokenizer, options: dict[str, Any], spec: TransformerSpec) -> int:
-    token = options.get("pad_token")
-    token = token.get("content") if isinstance(token, dict) else token
-    found = backend.token_to_id(token) if isinstance(token, str) else None
-    if found is None:
-        found = spec.config.get("pad_token_id")
-    return int(found) if found is not None else 0

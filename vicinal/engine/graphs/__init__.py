@@ -1,4 +1,7 @@
-"""Transformer families as OpenVINO graphs: one small file each, and one row in the table here."""
+"""Transformer families as OpenVINO graphs: one small file each, and one row in the table here.
+
+The row says all that the rest of the package has to know of an architecture, cross-encoders included.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any
 from vicinal.engine.graphs import (
     albert,
     bert,
+    classifier_heads,
     distilbert,
     modernbert,
     mpnet,
@@ -17,6 +21,7 @@ from vicinal.engine.graphs import (
     roberta,
 )
 from vicinal.engine.graphs.blocks import Blocks, Body
+from vicinal.engine.graphs.classifier_heads import Head
 from vicinal.engine.weights import Weights
 from vicinal.errors import ModelFormatError, UnsupportedModelError
 from vicinal.folder.specs import TransformerSpec
@@ -35,6 +40,7 @@ class Family:
         prefixes: what a task head's checkpoint may put before the names.
         position_offset: how many rows at the start of its position table stand for no position.
         token_types: whether it reads ``token_type_ids`` (for pairs of texts).
+        head: what makes it a cross-encoder; None where no head of it is known.
     """
 
     build: Builder
@@ -42,20 +48,46 @@ class Family:
     prefixes: tuple[str, ...]
     position_offset: int = 0
     token_types: bool = False
+    head: Head | None = None
 
 
-_ROBERTA = Family(roberta.build, roberta.PROBE, roberta.PREFIXES, position_offset=2)
+_ROBERTA = Family(
+    roberta.build, roberta.PROBE, roberta.PREFIXES, position_offset=2, head=classifier_heads.ROBERTA
+)
 
 FAMILIES: dict[str, Family] = {
-    "albert": Family(albert.build, albert.PROBE, albert.PREFIXES, token_types=True),
-    "bert": Family(bert.build, bert.PROBE, bert.PREFIXES, token_types=True),
+    "albert": Family(
+        albert.build,
+        albert.PROBE,
+        albert.PREFIXES,
+        token_types=True,
+        head=classifier_heads.dense("classifier", "pooler", "tanh"),
+    ),
+    "bert": Family(bert.build, bert.PROBE, bert.PREFIXES, token_types=True, head=classifier_heads.BERT),
     "camembert": _ROBERTA,
-    "distilbert": Family(distilbert.build, distilbert.PROBE, distilbert.PREFIXES),
-    "electra": Family(bert.build, bert.PROBE, bert.PREFIXES, token_types=True),
-    "modernbert": Family(modernbert.build, modernbert.PROBE, modernbert.PREFIXES),
-    "mpnet": Family(mpnet.build, mpnet.PROBE, mpnet.PREFIXES, position_offset=2),
-    "nomic_bert": Family(nomic_bert.build, nomic_bert.PROBE, nomic_bert.PREFIXES, token_types=True),
-    "qwen3": Family(qwen3.build, qwen3.PROBE, qwen3.PREFIXES),
+    "distilbert": Family(
+        distilbert.build,
+        distilbert.PROBE,
+        distilbert.PREFIXES,
+        head=classifier_heads.dense("classifier", "pre_classifier", "relu"),
+    ),
+    "electra": Family(
+        bert.build,
+        bert.PROBE,
+        bert.PREFIXES,
+        token_types=True,
+        head=classifier_heads.dense("classifier.out_proj", "classifier.dense", "gelu"),
+    ),
+    "modernbert": Family(
+        modernbert.build, modernbert.PROBE, modernbert.PREFIXES, head=classifier_heads.MODERNBERT
+    ),
+    "mpnet": Family(
+        mpnet.build, mpnet.PROBE, mpnet.PREFIXES, position_offset=2, head=classifier_heads.ROBERTA
+    ),
+    "nomic_bert": Family(
+        nomic_bert.build, nomic_bert.PROBE, nomic_bert.PREFIXES, token_types=True, head=classifier_heads.BERT
+    ),
+    "qwen3": Family(qwen3.build, qwen3.PROBE, qwen3.PREFIXES, head=classifier_heads.LAST_TOKEN),
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA,
 }

@@ -12,7 +12,7 @@ from vicinal.folder.specs import TransformerSpec
 
 @dataclass(frozen=True)
 class ClassifierGraph:
-    """Pairs' ids in, one score a label out; built again wherever it is needed.
+    """Pairs' ids in, one score per label out; built again wherever it is needed.
 
     Attributes:
         spec: the folder's transformer.
@@ -22,7 +22,7 @@ class ClassifierGraph:
 
     @property
     def labels(self) -> int:
-        """Scores a pair.
+        """Scores per pair.
 
         Raises:
             ModelFormatError: the checkpoint holds no classification head.

@@ -1,36 +1,16 @@
-"""Heads of cross-encoders: a transformer's hidden states become one score a label.
-
-Each family's checkpoints were trained with a head of its own; the names are those of their files.
-"""
+"""Cross-encoders: a transformer's hidden states become one score per label, by the head of its family."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-import numpy as np
-
+from vicinal.engine.graphs import FAMILIES
 from vicinal.engine.graphs.blocks import Blocks, Body, Node
-from vicinal.engine.graphs.heads import pooling
+from vicinal.engine.graphs.classifier_heads import Head
 from vicinal.engine.weights import Weights
 from vicinal.errors import ModelFormatError, UnsupportedModelError
-from vicinal.folder.specs import PoolingSpec, TransformerSpec
+from vicinal.folder.specs import TransformerSpec
 
-# (blocks, body, spec) -> what the last linear layer reads, (B, width)
-Features = Callable[[Blocks, Body, TransformerSpec], Node]
-
-
-@dataclass(frozen=True)
-class Head:
-    """One family's head.
-
-    Attributes:
-        last: name of the linear layer that gives the scores.
-        features: what stands before it.
-    """
-
-    last: str
-    features: Features
+#: Each architecture's head, as its row says.
+HEADS: dict[str, Head] = {name: family.head for name, family in FAMILIES.items() if family.head is not None}
 
 
 def logits(blocks: Blocks, body: Body, spec: TransformerSpec) -> tuple[Node, int]:
@@ -74,57 +54,3 @@ def _head(spec: TransformerSpec, weights: Weights) -> Head:
             f"({head.last}.weight); load it as a SentenceTransformer, or fine-tune it on pairs first"
         )
     return head
-
-
-def _first(blocks: Blocks, body: Body) -> Node:
-    """``(B, H)``: the first token, which batches padded on the right have at place 0."""
-    return blocks.ops.gather(body.hidden, blocks.ops.constant(np.int64(0)), blocks.integers(1))
-
-
-def _dense(name: str, activation: str) -> Features:
-    """A dense layer on the first token."""
-
-    def features(blocks: Blocks, body: Body, spec: TransformerSpec) -> Node:
-        return blocks.activation(blocks.linear(_first(blocks, body), name), activation)
-
-    return features
-
-
-def _modernbert(blocks: Blocks, body: Body, spec: TransformerSpec) -> Node:
-    """The prediction head, on the first token or the mean of all."""
-    config = spec.config
-    blocks.require(config, "classifier_pooling", "cls", "mean")
-    mean = config.get("classifier_pooling") == "mean"
-    x = pooling(blocks, body, PoolingSpec(("mean",))) if mean else _first(blocks, body)
-    x = blocks.activation(blocks.linear(x, "head.dense"), str(config.get("classifier_activation", "gelu")))
-    return blocks.layer_norm(x, "head.norm", float(config.get("norm_eps", 1e-5)))
-
-
-def _last_token(blocks: Blocks, body: Body, spec: TransformerSpec) -> Node:
-    """A decoder's last token that is not the padding token, even where a text itself ends in it."""
-    ops = blocks.ops
-    mask = body.inputs["attention_mask"]
-    padding = spec.config.get("pad_token_id")
-    if padding is not None:
-        others = ops.not_equal(body.inputs["input_ids"], ops.constant(np.int32(padding)))
-        mask = ops.multiply(mask, ops.convert(others, "i32"))
-    shortened = Body(body.hidden, {**body.inputs, "attention_mask": mask}, body.hidden_size)
-    return pooling(blocks, shortened, PoolingSpec(("lasttoken",)))
-
-
-_BERT = Head("classifier", _dense("pooler.dense", "tanh"))
-_ROBERTA = Head("classifier.out_proj", _dense("classifier.dense", "tanh"))
-
-HEADS: dict[str, Head] = {
-    "albert": Head("classifier", _dense("pooler", "tanh")),
-    "bert": _BERT,
-    "camembert": _ROBERTA,
-    "distilbert": Head("classifier", _dense("pre_classifier", "relu")),
-    "electra": Head("classifier.out_proj", _dense("classifier.dense", "gelu")),
-    "modernbert": Head("classifier", _modernbert),
-    "mpnet": _ROBERTA,
-    "nomic_bert": _BERT,
-    "qwen3": Head("score", _last_token),
-    "roberta": _ROBERTA,
-    "xlm-roberta": _ROBERTA,
-}

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from vicinal.engine.graphs.blocks import Blocks, Body, Node
 from vicinal.engine.weights import Weights
 from vicinal.errors import ModelFormatError
+from vicinal.folder.kinds import kind_of
 from vicinal.folder.specs import DenseSpec, DropoutSpec, LayerNormSpec, ModuleSpec, NormalizeSpec, PoolingSpec
 
 
@@ -53,23 +55,17 @@ def token_vectors(blocks: Blocks, body: Body, modules: Sequence[ModuleSpec]) -> 
 
 
 def _misplaced(blocks: Blocks, module: ModuleSpec, where: str) -> ModelFormatError:
-    name = type(module).__name__.removesuffix("Spec")
-    return ModelFormatError(f"{blocks.folder}: {name} stands {where} the pooling and cannot work there")
+    return ModelFormatError(
+        f"{blocks.folder}: {kind_of(module).name} stands {where} the pooling and cannot work there"
+    )
 
 
 def _apply(blocks: Blocks, x: Node, module: ModuleSpec, width: int) -> tuple[Node, int]:
     """One module on vectors along the last axis; gives the output and its width."""
-    if isinstance(module, DropoutSpec):
-        return x, width
-    if isinstance(module, DenseSpec):
-        return dense(blocks, x, module, width), module.out_features
-    if isinstance(module, NormalizeSpec):
-        return blocks.ops.normalize_l2(x, blocks.integers(-1), 1e-12, "max"), width
-    if isinstance(module, LayerNormSpec):
-        return Blocks(Weights.open(module.folder)).layer_norm(x, "norm", 1e-5), width
-    raise ModelFormatError(
-        f"{blocks.folder}: a second {type(module).__name__.removesuffix('Spec')} cannot work"
-    )
+    layer = LAYERS.get(type(module))
+    if layer is None:
+        raise ModelFormatError(f"{blocks.folder}: a second {kind_of(module).name} cannot work")
+    return layer(blocks, x, module, width), kind_of(module).width(module, width)
 
 
 def dense(blocks: Blocks, x: Node, spec: DenseSpec, width: int) -> Node:
@@ -85,6 +81,26 @@ def dense(blocks: Blocks, x: Node, spec: DenseSpec, width: int) -> Node:
     y = blocks.activation(y, spec.activation)
     return blocks.ops.add(x, y) if spec.residual else y
 
+
+def _normalize(blocks: Blocks, x: Node, spec: NormalizeSpec, width: int) -> Node:
+    return blocks.ops.normalize_l2(x, blocks.integers(-1), 1e-12, "max")
+
+
+def _layer_norm(blocks: Blocks, x: Node, spec: LayerNormSpec, width: int) -> Node:
+    return Blocks(Weights.open(spec.folder)).layer_norm(x, "norm", 1e-5)
+
+
+def _same(blocks: Blocks, x: Node, spec: DropoutSpec, width: int) -> Node:
+    return x
+
+
+#: What each kind of module makes of vectors along the last axis: (blocks, x, spec, width of x) -> the output.
+LAYERS: dict[type[Any], Callable[[Blocks, Node, Any, int], Node]] = {
+    DenseSpec: dense,
+    DropoutSpec: _same,
+    LayerNormSpec: _layer_norm,
+    NormalizeSpec: _normalize,
+}
 
 # Stands for "no token" under a maximum; behind the last matrix product numbers are float32.
 _BELOW_ALL = -1e9

@@ -105,7 +105,7 @@ def _projections(blocks: Blocks, x: Node, name: str) -> list[Node]:
 
 
 def _translated(blocks: Blocks, config: Mapping[str, Any]) -> dict[str, Any]:
-    """The hub's keys in the spelling of transformers 5."""
+    """The hub's keys in the format of transformers 5."""
     for key, covered in _HUB_ONLY.items():
         blocks.require(config, key, *covered)
     return {

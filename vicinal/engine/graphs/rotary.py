@@ -46,23 +46,23 @@ class Rotary:
 def rope_theta(
     blocks: Blocks, config: Mapping[str, Any], default: float, key: str = "rope_theta", layers: str = ""
 ) -> float:
-    """The base of the angles, in the spelling of transformers 5 (``rope_parameters``) or of earlier ones.
+    """The base of the angles, in the format of transformers 5 (``rope_parameters``) or of earlier ones.
 
     Args:
         default: where ``config.json`` says nothing.
-        key: the earlier spelling.
+        key: its name in the earlier format.
         layers: the kind of layers, where ``rope_parameters`` tells several kinds apart.
 
     Raises:
         UnsupportedModelError: the angles are rescaled for longer texts, or turn a part of a head only.
     """
     theta = default if config.get(key) is None else float(config[key])
-    for spelling in ("rope_scaling", "rope_parameters"):
-        found = config.get(spelling) or {}
+    for name in ("rope_scaling", "rope_parameters"):
+        found = config.get(name) or {}
         found = found.get(layers, found) or {}
         kind = found.get("rope_type", found.get("type", "default"))
         if kind != "default":
-            raise blocks.unsupported(config, f"{spelling} of type {kind!r}", "'default'")
+            raise blocks.unsupported(config, f"{name} of type {kind!r}", "'default'")
         blocks.require({**config, **found}, "partial_rotary_factor", 1.0, None)
         theta = float(found.get("rope_theta") or theta)
     return theta

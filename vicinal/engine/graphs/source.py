@@ -12,7 +12,8 @@ from vicinal.engine.graphs.blocks import Blocks, Body
 from vicinal.engine.graphs.heads import sentence_vector, token_vectors
 from vicinal.engine.weights import Weights
 from vicinal.errors import InputError, ModelFormatError
-from vicinal.folder.specs import ModelSpec, embedding_dimension
+from vicinal.folder.kinds import embedding_dimension
+from vicinal.folder.specs import ModelSpec
 
 DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
 # What quantize() writes, and what other tools call theirs.

@@ -21,11 +21,10 @@ from vicinal.engine.opening import Options, choose_source, needs_torch, open_eng
 from vicinal.engine.static import StaticTable
 from vicinal.errors import ModelFormatError
 from vicinal.folder.read import read_model_spec
-from vicinal.folder.specs import CustomSpec, ModelSpec, ModuleSpec, PoolingSpec
-from vicinal.nn.build import dimension_of, write_modules
+from vicinal.folder.specs import CustomSpec, ModelSpec
+from vicinal.nn.build import dimension_of, spec_of, write_modules
 from vicinal.nn.engine.texts import ModuleEngine, ModuleTexts
 from vicinal.nn.engine.tokens import TorchEngine
-from vicinal.nn.modules.pooling import Pooling
 from vicinal.nn.modules.registry import type_name
 from vicinal.nn.modules.static_embedding import StaticEmbedding
 from vicinal.nn.modules.transformer import Transformer
@@ -89,17 +88,13 @@ def renewed(
 
 def _on_its_own(module: nn.Sequential, device: str, scratch: ScratchFolder) -> Renewed:
     """For a first module that splits texts in its own way; nothing is written."""
-    modules: list[ModuleSpec] = []
-    for place, each in enumerate(module):
-        if isinstance(each, Pooling) and place:
-            modules.append(PoolingSpec(each.modes, each.embedding_dimension, each.include_prompt))
-        else:
-            modules.append(CustomSpec(scratch.path, type_name(each)))
+    first, *others = module
+    modules = (CustomSpec(scratch.path, type_name(first)), *(spec_of(each, scratch.path) for each in others))
     engine = ModuleEngine(module, dimension_of(module), device)
     scratch.goes_with(engine)
-    texts = cast(TextTokenizer, ModuleTexts(module[0]))
+    texts = cast(TextTokenizer, ModuleTexts(first))
     return Renewed(
-        ModelSpec(scratch.path, tuple(modules)),
+        ModelSpec(scratch.path, modules),
         None,
         texts,
         cast(Engine, engine),

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from vicinal.engine.base import Batch, Engine
+from vicinal.engine.base import Engine
 from vicinal.engine.graphs.classifier_source import ClassifierGraph
 from vicinal.engine.opening import read_tokenizer
 from vicinal.engine.openvino import OpenVINOEngine
 from vicinal.folder.read import read_model_spec
 from vicinal.folder.specs import ModelSpec
 from vicinal.nn.engine.live import ScratchFolder, mark_of
-from vicinal.nn.engine.tokens import TorchEngine, evaluating, out_of_memory
+from vicinal.nn.engine.tokens import TorchEngine
 from vicinal.nn.modules.classifier import Classifier, save_classifier
 from vicinal.tokens.text import TextTokenizer
 
@@ -24,16 +23,7 @@ from vicinal.tokens.text import TextTokenizer
 class TorchScorer(TorchEngine):
     """Runs a :class:`Classifier`; in half precision, on a copy of the weights, on an accelerator."""
 
-    def _vectors(self, batch: Batch) -> Tensor:
-        with out_of_memory(len(batch.lengths)), torch.inference_mode(), evaluating(self.module):
-            features = self._inputs(batch)
-            if batch.token_type_ids is not None:
-                features["token_type_ids"] = self._to_device(batch.token_type_ids)
-            first = self.module[0] if self._half is None else self._half
-            for each in (first, *list(self.module)[1:]):
-                features = each(features)
-            scores: Tensor = features["scores"]
-            return scores.float()
+    keys: ClassVar[Mapping[str, str]] = {"sentence": "scores"}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vicinal.core.torch import to_device
-from vicinal.engine.base import Batch
+from vicinal.engine.base import Batch, Output, TextOutput
 from vicinal.errors import InputError
 from vicinal.nn.engine.tokens import evaluating, out_of_memory
 
@@ -69,15 +69,11 @@ class ModuleEngine:
             return found
         return getattr(self._first, "max_seq_length", None)
 
-    def run_texts(self, texts: Sequence[str], prompt: str = "") -> NDArray[np.float32]:
-        """``(n, dimension)`` float32."""
-        vectors: Tensor = self._features(texts, prompt)["sentence_embedding"]
-        array: NDArray[np.float32] = vectors.float().cpu().numpy()
-        return array
-
-    def run_features(self, texts: Sequence[str], prompt: str = "") -> list[dict[str, Any]]:
-        """What the modules made of each text, padding left out."""
+    def run_texts(self, texts: Sequence[str], prompt: str = "", output: TextOutput = "sentence") -> Any:
+        """``(n, dimension)`` float32, or what the modules made of each text, padding left out."""
         features = self._features(texts, prompt)
+        if output == "sentence":
+            return features["sentence_embedding"].float().cpu().numpy()
         arrays = {
             name: (each.float() if each.is_floating_point() else each).cpu().numpy()
             for name, each in features.items()
@@ -117,12 +113,11 @@ class ModuleEngine:
         special = getattr(getattr(self._first, "tokenizer", None), "all_special_ids", ())
         return length - 1 if ids is not None and length and int(ids[0, length - 1]) in special else length
 
-    def run(self, batch: Batch) -> NDArray[np.float32]:
+    def run(self, batch: Batch, output: Output = "sentence") -> NDArray[np.float32]:
         """Never called: there are no token ids."""
         raise InputError(f"{type(self._first).__name__} takes texts, not token ids")
 
     run_many = run
-    run_tokens = run
 
 
 class ModuleTexts:

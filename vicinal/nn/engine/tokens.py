@@ -1,26 +1,26 @@
-"""The torch engine: runs the modules where OpenVINO does not, on accelerators and with modules of one's own."""
+"""The torch engine: runs the modules where OpenVINO does not, on accelerators and with custom modules."""
 
 from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vicinal.engine.base import Batch
+from vicinal.engine.base import Batch, Output
 from vicinal.errors import OutOfMemoryError
 from vicinal.nn.modules.static_embedding import StaticEmbedding
 from vicinal.nn.modules.transformer import Transformer
 
 Tag = TypeVar("Tag")
 
-# Padded tokens a batch on an accelerator: enough to fill it, with room left on the smallest ones.
+# Padded tokens per batch on an accelerator: enough to fill it, with room left on the smallest ones.
 _ACCELERATOR_BUDGET = 65_536
 # Batches whose results are still on their way to the host.
 _IN_FLIGHT = 3
@@ -30,7 +30,7 @@ class TorchEngine:
     """Runs a ``Sequential`` whose first module reads token ids.
 
     On an accelerator the transformer computes in half precision, on a copy of the weights; what comes behind
-    it stays in float32. On a processor the modules themselves run, in float32.
+    it stays in float32. On the CPU the modules themselves run, in float32.
 
     Args:
         module: the modules, on ``device``.
@@ -39,6 +39,9 @@ class TorchEngine:
         dtype: ``"auto"`` (bfloat16 or float16 on an accelerator), ``"float32"``, ``"bfloat16"``,
             ``"float16"``.
     """
+
+    #: Which of the modules' features each output is.
+    keys: ClassVar[Mapping[str, str]] = {"sentence": "sentence_embedding", "tokens": "token_embeddings"}
 
     def __init__(
         self, module: nn.Sequential, dimension: int, device: str = "cpu", dtype: str = "auto"
@@ -80,26 +83,25 @@ class TorchEngine:
         """Whether the modules themselves run, and no copy of them."""
         return self._half is None
 
-    def run(self, batch: Batch) -> NDArray[np.float32]:
-        """``(n, dimension)`` float32 for a batch of n texts."""
-        return _on_host(self._vectors(batch))
+    def run(self, batch: Batch, output: Output = "sentence") -> NDArray[np.float32]:
+        """The vectors of a batch, see :class:`vicinal.engine.base.Engine`."""
+        array: NDArray[np.float32] = self._vectors(batch, output).cpu().numpy()
+        return array
 
-    def run_many(self, batches: Iterable[tuple[Tag, Batch]]) -> Iterator[tuple[Tag, NDArray[np.float32]]]:
-        """Yield ``(tag, rows)`` for each ``(tag, batch)``; copies to the host overlap with computing."""
+    def run_many(
+        self, batches: Iterable[tuple[Tag, Batch]], output: Output = "sentence"
+    ) -> Iterator[tuple[Tag, NDArray[np.float32]]]:
+        """Yield ``(tag, vectors)`` for each ``(tag, batch)``; copies to the host overlap with computing."""
         waiting: deque[tuple[Tag, Tensor, Any]] = deque()
         for tag, batch in batches:
-            waiting.append((tag, *_sent(self._vectors(batch))))
+            waiting.append((tag, *_sent(self._vectors(batch, output))))
             if len(waiting) > _IN_FLIGHT:
                 yield _arrived(*waiting.popleft())
         while waiting:
             yield _arrived(*waiting.popleft())
 
-    def run_tokens(self, batch: Batch) -> NDArray[np.float32]:
-        """``(n, length, hidden)`` float32: the vector of every token."""
-        return _on_host(self._features(batch)["token_embeddings"].float())
-
-    def _vectors(self, batch: Batch) -> Tensor:
-        vectors: Tensor = self._features(batch)["sentence_embedding"]
+    def _vectors(self, batch: Batch, output: Output) -> Tensor:
+        vectors: Tensor = self._features(batch)[self.keys[output]]
         return vectors.float()
 
     def _features(self, batch: Batch) -> dict[str, Any]:
@@ -114,7 +116,8 @@ class TorchEngine:
             for place, each in enumerate(self.module):
                 if place == 0 and self._half is not None:
                     features = self._half(features)
-                    features["token_embeddings"] = features["token_embeddings"].float()
+                    if "token_embeddings" in features:
+                        features["token_embeddings"] = features["token_embeddings"].float()
                 else:
                     features = each(features)
             return features
@@ -150,7 +153,7 @@ def _precision(device: str, dtype: str) -> str:
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Within the block nothing is dropped out; what was training before trains again afterwards."""
+    """Within the block modules run without dropout; what was training before trains again afterwards."""
     training = [each for each in module.modules() if each.training]
     if not training:
         yield
@@ -174,18 +177,13 @@ def out_of_memory(texts: int) -> Iterator[None]:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         text = str(error).lower()
-        # The processor's allocator and some back ends have no class of their own for it.
+        # The CPU allocator and some back ends have no class of their own for it.
         said = "out of memory" in text or "can't allocate memory" in text
         if not (said or isinstance(error, (torch.OutOfMemoryError, MemoryError))):
             raise
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
         raise OutOfMemoryError(f"torch ran out of memory with {texts} texts in a batch") from error
-
-
-def _on_host(tensor: Tensor) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = tensor.float().cpu().numpy()
-    return array
 
 
 def _sent(tensor: Tensor) -> tuple[Tensor, Any]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from vicinal.errors import ModelFormatError, UnsupportedModelError
-from vicinal.folder.read import read_json
+from vicinal.folder.json_files import read_json
 from vicinal.folder.write import write_bytes, write_json
 
 # input_ids, attention_mask, token_embeddings, sentence_embedding, prompt_length, ...

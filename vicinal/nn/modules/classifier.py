@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from vicinal.errors import ModelFormatError, missing_extra
-from vicinal.folder.read import read_json
+from vicinal.folder.json_files import read_json
 from vicinal.folder.specs import TransformerSpec
 from vicinal.folder.write import write_json
 from vicinal.nn.modules.base import Features, InputModule

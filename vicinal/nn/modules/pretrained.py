@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vicinal.errors import ModelFormatError, UnsupportedModelError, missing_extra
-from vicinal.folder.read import read_json
+from vicinal.folder.json_files import read_json
 from vicinal.folder.specs import is_adapter
 
 

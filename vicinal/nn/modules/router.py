@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from vicinal.errors import InputError, ModelFormatError
-from vicinal.folder.read import read_json
+from vicinal.folder.json_files import read_json
 from vicinal.folder.specs import CustomSpec
 from vicinal.folder.write import write_json
 from vicinal.nn.modules.base import Features, InputModule, save_any

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from vicinal.folder.read import read_json
+from vicinal.folder.json_files import read_json
 from vicinal.folder.write import write_bytes
 
 
