@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from vicinal.cli.console import counted, say
 from vicinal.cli.failures import stop_if_interrupted
 from vicinal.errors import InputError
-from vicinal.readers.texts import Line, as_format, read_texts
+from vicinal.readers.lines import Line
+from vicinal.readers.texts import as_format, read_texts
 
 if TYPE_CHECKING:
     import numpy as np
