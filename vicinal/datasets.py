@@ -6,13 +6,12 @@ import os
 import random
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from vicinal.core.inputs import check_positive
 from vicinal.errors import InputError, InputTypeError
-from vicinal.readers.examples import opened
 from vicinal.readers.input_example import InputExample
+from vicinal.readers.lines import opened
 
 __all__ = ["NoDuplicatesDataLoader", "ParallelSentencesDataset", "SentencesDataset"]
 
@@ -139,8 +138,8 @@ class ParallelSentencesDataset:
 
         Arguments and errors as in :meth:`add_dataset`.
         """
-        with opened(Path(filepath)) as stream:
-            rows = [line.rstrip("\r\n").split("\t") for line in stream]
+        with opened(filepath) as lines:
+            rows = [line.bare.split("\t") for line in lines]
         self.add_dataset(rows, weight, max_sentences, max_sentence_length)
 
     def add_dataset(

@@ -77,8 +77,8 @@ def test_what_cannot_be_used_is_named(vicinal: Shell, put: Put, one_layer: Path)
     put("x.jsonl", lines(KETTLE) + "no json\n" + lines({"id": "n"}) + lines(*[{"text": ""}] * 6))
     done = vicinal.quick("index", "x.db", "x.jsonl", "-m", one_layer)
     assert numbers(done) == [1, 0, 0]
-    assert "note: left out: x.jsonl:2: no JSON" in done.err
-    assert "x.jsonl:3" in done.err and "name one with --text-field\n" in done.err
+    assert "note: left out: x.jsonl, line 2, column 1: not JSON" in done.err
+    assert "x.jsonl, line 3" in done.err and "name one with --text-field\n" in done.err
     assert "note: left out: 3 more texts\n" in done.err
     put("y.jsonl", lines({"text": ""}))
     done = vicinal.quick("index", "y.db", "y.jsonl", "-m", one_layer)

@@ -114,12 +114,12 @@ def test_parquet_reads_as_the_other_files_do(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"", "is empty"), (b"\xff\xfe\x00\n", "not UTF-8 at byte 0")],
+    [(b"", "is empty"), (b"\xff\xfe\x00\n", "looks like UTF-16 at byte 0")],
     ids=["empty", "binary"],
 )
 def test_a_file_without_text_is_named_as_such(tmp_path: Path, content: bytes, words: str) -> None:
     from vicinal.errors import InputError
-    from vicinal.readers.tables import read_columns
+    from vicinal.readers.columns import read_columns
 
     (tmp_path / "pairs.csv").write_bytes(content)
     with pytest.raises(InputError, match=f"pairs.csv.*{words}"):

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from vicinal.cli import app
 from vicinal.errors import InputError
-from vicinal.readers.tables import numbers, read_beir, read_columns
+from vicinal.readers.beir import read_beir
+from vicinal.readers.columns import numbers, read_columns
 
 STS = ("sentence1", "sentence2", "score")
 ROWS = [

@@ -266,7 +266,7 @@ def test_texts_are_encoded_once() -> None:
 def test_real_models(minilm_path: Path, shared_dir: Path) -> None:
     """200 pairs of the STS Benchmark through both kinds of model; all of them are in docs/evaluate.md."""
     from vicinal import CrossEncoder, SentenceTransformer
-    from vicinal.readers.tables import numbers, read_columns
+    from vicinal.readers.columns import numbers, read_columns
 
     path = shared_dir / "data" / "stsb" / "dev.tsv"
     found = read_columns(path, ("sentence1", "sentence2", "score"))

@@ -45,8 +45,12 @@ def test_bad_lines_are_reported_in_place(tmp_path):
     )
     good, cut, array, other, number, last = records(file)
     assert (good.text, last.text) == ("good", "last")
-    assert "x.jsonl:3: no JSON" in str(cut) and "x.jsonl:4" in str(array)
-    assert "'other'" in str(other) and "text_field" in str(other) and "must hold text" in str(number)
+    assert "x.jsonl, line 3, column 10: not JSON" in str(cut) and "x.jsonl, line 4" in str(array)
+    assert (
+        "'other'" in str(other)
+        and "text_field" in str(other)
+        and "the field 'text' is int, not text" in str(number)
+    )
     (missing, *_) = records(file, id="key")
     assert "'key'" in str(missing)
 
@@ -58,7 +62,7 @@ def test_csv_and_tsv(tmp_path):
     first, second = records(tmp_path / "a.csv")
     assert (first.id, first.text) == ("1", "a, b\nc")
     assert first.metadata == {"year": 1999, "score": -2.5, "code": "007"}
-    assert "row 2: 2 cells under 6" in str(second)
+    assert "line 4: 2 cells, but line 1 has 6" in str(second)
     (tmp_path / "b.tsv").write_text("doc_id\tcontents\n9\thello there\n")
     assert [(r.id, r.text) for r in records(tmp_path / "b.tsv")] == [("9", "hello there")]
     (tmp_path / "c.csv").write_text("")
@@ -162,7 +166,9 @@ def test_records_that_cannot_be_used_are_counted_and_named(index, tmp_path):
     report = index_files(index, [file])
     assert (report.progress.added, report.progress.failed, report.progress.records) == (1, 5, 6)
     for number, words in enumerate(["came before", "no text", "64 bits", r"'$bad'", "surrogate"], start=2):
-        assert f"x.jsonl:{number}" in report.problems[number - 2] and words in report.problems[number - 2]
+        assert (
+            f"x.jsonl, line {number}" in report.problems[number - 2] and words in report.problems[number - 2]
+        )
     assert index.get("a")[0].text == "fine"
     with pytest.raises(InputError, match="batch_size"):
         index_files(index, [file], batch_size=0)

@@ -222,7 +222,7 @@ def _of_table(
 ) -> tuple[SentenceEvaluator, str]:
     from vicinal import evaluation as bi
     from vicinal.evaluation import cross_encoder
-    from vicinal.readers.tables import numbers, read_columns
+    from vicinal.readers.columns import numbers, read_columns
 
     names = _COLUMNS[task]
     found = read_columns(data, names, given)
@@ -255,7 +255,7 @@ def _of_retrieval(
     data: str, split: str | None, similarity: str | None, options: dict[str, Any]
 ) -> tuple[SentenceEvaluator, str]:
     from vicinal.evaluation import InformationRetrievalEvaluator
-    from vicinal.readers.tables import read_beir
+    from vicinal.readers.beir import read_beir
 
     found = read_beir(data, split)
     try:
@@ -277,7 +277,7 @@ def _of_samples(
 ) -> tuple[SentenceEvaluator, str]:
     from vicinal.evaluation import RerankingEvaluator, SimilarityFunction
     from vicinal.evaluation.cross_encoder import CrossEncoderRerankingEvaluator
-    from vicinal.readers.tables import read_samples
+    from vicinal.readers.columns import read_samples
 
     samples = read_samples(data)
     what = counted(len(samples), "query", "queries")

@@ -26,7 +26,7 @@ from vicinal.cli.options import DEFAULT_MODEL, AsJson, DType, Field, FileFormat,
 from vicinal.cli.texts import Encoder, filled_lines_of, load_model
 from vicinal.core.files import check_target, replacing
 from vicinal.errors import InputError, missing_extra
-from vicinal.readers.texts import Line
+from vicinal.readers.lines import Line
 
 if TYPE_CHECKING:
     import numpy as np

@@ -20,7 +20,7 @@ from vicinal.cli.console import (
 from vicinal.cli.options import DEFAULT_MODEL, AsJson, DType, ModelName, PromptName
 from vicinal.cli.texts import Encoder, check_argument, load_model
 from vicinal.errors import InputError
-from vicinal.readers.texts import Line
+from vicinal.readers.lines import Line
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 from vicinal.cli.console import counted, say
 from vicinal.cli.failures import stop_if_interrupted
 from vicinal.errors import InputError
-from vicinal.readers.texts import Line, as_format, read_texts
+from vicinal.readers.lines import Line
+from vicinal.readers.texts import as_format, read_texts
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from vicinal.models.sentence_transformer import SentenceTransformer
+    from vicinal.models.truncation import TruncationWarning
 
 # Texts encoded at a time: enough to sort by length, few enough for the progress bar to move.
 _BLOCK = 1024
@@ -108,6 +110,7 @@ class Encoder:
     normalize: bool = False
     count: int = 0
     _cut: int = field(default=0, init=False)
+    _limit: int = field(default=0, init=False)
     _longest: int = field(default=0, init=False)
     _first_cut: int = field(default=0, init=False)
 
@@ -146,30 +149,25 @@ class Encoder:
                 normalize_embeddings=self.normalize,
             )
         for warning in caught:
-            if not issubclass(warning.category, TruncationWarning):
-                warnings.warn(str(warning.message), warning.category, stacklevel=2)
-        if any(issubclass(warning.category, TruncationWarning) for warning in caught):
-            self._count_cut(block)
+            if isinstance(warning.message, TruncationWarning):
+                self._note(warning.message, block)
+            else:
+                warnings.warn(warning.message, stacklevel=2)
         return rows
 
-    def _count_cut(self, block: list[Line]) -> None:
-        name = self.prompt_name if self.prompt_name is not None else self.model.default_prompt_name
-        prompt = "" if name is None else self.model.prompts[name]
-        lengths = self.model.count_tokens([prompt + line.text for line in block])
-        assert isinstance(lengths, list)
-        limit = self.model.max_seq_length
-        cut = [place for place, length in enumerate(lengths) if length > limit]
-        if cut and not self._cut:
-            self._first_cut = block[cut[0]].number
-        self._cut += len(cut)
-        self._longest = max([self._longest, *(lengths[place] for place in cut)])
+    def _note(self, cut: TruncationWarning, block: list[Line]) -> None:
+        if not self._cut:
+            self._first_cut = block[cut.first].number
+        self._cut += cut.count
+        self._longest = max(self._longest, cut.longest)
+        self._limit = cut.limit
 
     def report(self) -> None:
         """Say once how many texts were longer than the model reads."""
         if self._cut:
             say(
                 f"{counted(self._cut, 'text')} of {self.count:,} "
-                f"{'was' if self._cut == 1 else 'were'} cut to the {self.model.max_seq_length} tokens that the "
+                f"{'was' if self._cut == 1 else 'were'} cut to the {self._limit} tokens that the "
                 f"model reads (the longest has {self._longest:,}; the first is on line {self._first_cut:,})",
                 "note",
             )

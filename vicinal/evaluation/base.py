@@ -1,23 +1,38 @@
-"""What every evaluator is: called with a model, it gives figures by name."""
+"""What every evaluator is: called with a model, it gives metrics."""
 
 from __future__ import annotations
 
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vicinal.core.arrays import as_array
+from vicinal.core.inputs import check_positive
 from vicinal.evaluation.csv import append_row
 
 _log = logging.getLogger(__name__)
 
 
+class Measured(NamedTuple):
+    """What an evaluator found.
+
+    Attributes:
+        metrics: their values, without the evaluator's name.
+        primary: the key of the primary one.
+        row: column of the CSV file -> value.
+    """
+
+    metrics: Mapping[str, float]
+    primary: str
+    row: Mapping[str, float]
+
+
 class SentenceEvaluator:
-    """Base of all evaluators. One of your own overrides :meth:`__call__`.
+    """Base of all evaluators. A custom one overrides :meth:`__call__`.
 
     Attributes:
         primary_metric: key of the figure that decides which model is best; some evaluators know it only after
@@ -50,8 +65,20 @@ class SentenceEvaluator:
             steps: likewise, optimizer steps within the epoch.
 
         Returns:
-            Figures by name.
+            Metrics by name.
         """
+        metrics, primary, row = self._measure(model)
+        self.primary_metric = primary
+        named = self.prefix_name_to_metrics({key: float(value) for key, value in metrics.items()}, self.name)
+        when = "" if epoch == -1 else f" after epoch {epoch}" + ("" if steps == -1 else f", step {steps}")
+        shown = ", ".join(f"{key} {value:.4f}" for key, value in named.items())
+        _log.info("%s%s: %s", self.description, when, shown)
+        if output_path is not None and self.write_csv:
+            append_row(output_path, self.csv_file, {"epoch": epoch, "steps": steps, **row})
+        return named
+
+    def _measure(self, model: Any) -> Measured:
+        """What Vicinal's own evaluators override."""
         raise NotImplementedError(f"{type(self).__name__} has no __call__(model, output_path, epoch, steps)")
 
     @property
@@ -71,25 +98,42 @@ class SentenceEvaluator:
     def store_metrics_in_model_card_data(
         self, model: Any, metrics: Any, epoch: int = 0, step: int = 0
     ) -> None:
-        """Does nothing: the trainer itself keeps the figures for the card. Old evaluators of one's own call it."""
+        """Does nothing: the trainer itself keeps the figures for the card. Old custom evaluators call it."""
 
-    def _report(
+
+class VectorEvaluator(SentenceEvaluator):
+    """Base of the evaluators that encode texts."""
+
+    def _set_up(
         self,
-        metrics: Mapping[str, float],
-        primary: str,
-        row: Mapping[str, float],
-        place: tuple[str | os.PathLike[str] | None, int, int],
-    ) -> dict[str, float]:
-        """Name, log and write what was found; the end of every call."""
-        output_path, epoch, steps = place
-        self.primary_metric = primary
-        named = self.prefix_name_to_metrics({key: float(value) for key, value in metrics.items()}, self.name)
-        when = "" if epoch == -1 else f" after epoch {epoch}" + ("" if steps == -1 else f", step {steps}")
-        shown = ", ".join(f"{key} {value:.4f}" for key, value in named.items())
-        _log.info("%s%s: %s", self.description, when, shown)
-        if output_path is not None and self.write_csv:
-            append_row(output_path, self.csv_file, {"epoch": epoch, "steps": steps, **row})
-        return named
+        file: str,
+        name: str,
+        batch_size: int | None,
+        show_progress_bar: bool | None,
+        write_csv: bool,
+        truncate_dim: int | None,
+        end: str = "results.csv",
+    ) -> None:
+        """Keep what all of them take; the CSV file is ``{file}_{name}_{end}``."""
+        check_positive(batch_size, "batch_size")
+        check_positive(truncate_dim, "truncate_dim")
+        self.name = name
+        self.batch_size = batch_size
+        self.show_progress_bar = show_progress_bar
+        self.write_csv = write_csv
+        self.truncate_dim = truncate_dim
+        self.csv_file = file_name(file, name, end)
+
+    def _embed(self, model: Any, *columns: Sequence[str], **options: Any) -> list[NDArray[Any]]:
+        """One ``(n, dim)`` array per column; ``options`` as in :func:`embed_columns`."""
+        return embed_columns(
+            model.encode,
+            columns,
+            self.batch_size,
+            self.show_progress_bar,
+            truncate_dim=self.truncate_dim,
+            **options,
+        )
 
 
 def embed_columns(
@@ -109,7 +153,7 @@ def embed_columns(
         options: further arguments; those that are None are left out.
 
     Returns:
-        One (n, dim) array a column.
+        One (n, dim) array per column.
     """
     place = {text: number for number, text in enumerate(dict.fromkeys(_every(columns)))}
     given = {key: value for key, value in {"batch_size": batch_size, **options}.items() if value is not None}

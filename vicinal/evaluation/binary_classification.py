@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
-from vicinal.core.inputs import check_positive, explains_keywords
-from vicinal.evaluation.base import SentenceEvaluator, embed_columns, file_name, model_similarity
+from vicinal.core.inputs import explains_keywords
+from vicinal.evaluation.base import Measured, model_similarity
 from vicinal.evaluation.checks import (
     binary_column,
-    check_examples,
     check_lengths,
     similarity_names,
-    text_column,
 )
-from vicinal.evaluation.metrics import average_precision, best_accuracy, best_f1, matthews
-from vicinal.readers.input_example import InputExample
+from vicinal.evaluation.labelled import LabelledTextsEvaluator
+from vicinal.evaluation.metrics import average_precision, matthews, threshold_metrics
 from vicinal.vectors.similarity import SimilarityFunction
 
 _DISTANCES = ("euclidean", "manhattan")
 _COLUMNS = ("accuracy", "accuracy_threshold", "f1", "precision", "recall", "f1_threshold", "ap", "mcc")
 
 
-class BinaryClassificationEvaluator(SentenceEvaluator):
+class BinaryClassificationEvaluator(LabelledTextsEvaluator):
     """Pairs that belong together (label 1) or do not (0), told apart by their similarity.
 
     The figures, each of each similarity, e.g. ``cosine_accuracy``: ``accuracy`` and ``accuracy_threshold`` of
@@ -63,47 +60,16 @@ class BinaryClassificationEvaluator(SentenceEvaluator):
         truncate_dim: int | None = None,
         similarity_fn_names: Sequence[str | SimilarityFunction] | None = None,
     ) -> None:
-        check_positive(batch_size, "batch_size")
-        check_positive(truncate_dim, "truncate_dim")
-        self.sentences1 = text_column(sentences1, "sentences1")
-        self.sentences2 = text_column(sentences2, "sentences2")
+        self._set_up(
+            "binary_classification_evaluation", name, batch_size, show_progress_bar, write_csv, truncate_dim
+        )
+        self._set_texts(sentences1, sentences2)
         self.labels = binary_column(labels, "labels")
         check_lengths(sentences1=self.sentences1, sentences2=self.sentences2, labels=self.labels)
         self.similarity_fn_names = similarity_names(similarity_fn_names, None)
-        self.name = name
-        self.batch_size = batch_size
-        self.show_progress_bar = show_progress_bar
-        self.write_csv = write_csv
-        self.truncate_dim = truncate_dim
-        self.csv_file = file_name("binary_classification_evaluation", name)
 
-    @classmethod
-    def from_input_examples(
-        cls, examples: Sequence[InputExample], **keywords: Any
-    ) -> BinaryClassificationEvaluator:
-        """From pairs with label 0 or 1; ``keywords`` are the other arguments of the class."""
-        check_examples(examples, 2)
-        return cls(
-            [example.texts[0] for example in examples],
-            [example.texts[1] for example in examples],
-            [example.label for example in examples],  # type: ignore[misc]
-            **keywords,
-        )
-
-    def __call__(
-        self,
-        model: Any,
-        output_path: str | os.PathLike[str] | None = None,
-        epoch: int = -1,
-        steps: int = -1,
-    ) -> dict[str, float]:
-        first, second = embed_columns(
-            model.encode,
-            (self.sentences1, self.sentences2),
-            self.batch_size,
-            self.show_progress_bar,
-            truncate_dim=self.truncate_dim,
-        )
+    def _measure(self, model: Any) -> Measured:
+        first, second = self._embed(model, self.sentences1, self.sentences2)
         names = self.similarity_fn_names or [model_similarity(model)]
         metrics, row = {}, {}
         for each in names:
@@ -115,20 +81,15 @@ class BinaryClassificationEvaluator(SentenceEvaluator):
             for key in figures:
                 metrics[f"max_{key}"] = max(metrics[f"{each}_{key}"] for each in names)
         main = "max" if len(names) > 1 else names[0]
-        return self._report(metrics, f"{main}_ap", row, (output_path, epoch, steps))
+        return Measured(metrics, f"{main}_ap", row)
 
     def _figures(self, similarities: Any, distance: bool) -> dict[str, float]:
         scores = -similarities if distance else similarities
-        accuracy = best_accuracy(scores, self.labels, not distance)
-        best = best_f1(scores, self.labels, not distance)
-        positive = scores <= best.threshold if distance else scores >= best.threshold
+        found = threshold_metrics(scores, self.labels, not distance)
+        threshold = found["f1_threshold"]
+        positive = scores <= threshold if distance else scores >= threshold
         return {
-            "accuracy": accuracy.accuracy,
-            "accuracy_threshold": accuracy.threshold,
-            "f1": best.f1,
-            "f1_threshold": best.threshold,
-            "precision": best.precision,
-            "recall": best.recall,
+            **found,
             "ap": average_precision(self.labels, similarities),
             "mcc": matthews(self.labels, positive),
         }

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal.core.inputs import check_choice, check_positive, explains_keywords
-from vicinal.evaluation.base import SentenceEvaluator, embed_columns, file_name, model_similarity
+from vicinal.core.inputs import check_choice, explains_keywords
+from vicinal.evaluation.base import Measured, model_similarity
 from vicinal.evaluation.checks import (
-    check_examples,
     check_lengths,
     number_column,
     similarity_names,
-    text_column,
 )
+from vicinal.evaluation.labelled import LabelledTextsEvaluator
 from vicinal.evaluation.metrics import pearson, spearman
-from vicinal.readers.input_example import InputExample
 from vicinal.vectors.similarity import SimilarityFunction
 
 Precision = Literal["float32", "int8", "uint8", "binary", "ubinary"]
 
 
-class EmbeddingSimilarityEvaluator(SentenceEvaluator):
+class EmbeddingSimilarityEvaluator(LabelledTextsEvaluator):
     """Correlation of the similarity of pairs with gold scores (semantic textual similarity).
 
     The figures are ``pearson_cosine`` and ``spearman_cosine``, and the same of every other similarity that is
@@ -70,55 +67,24 @@ class EmbeddingSimilarityEvaluator(SentenceEvaluator):
     ) -> None:
         if precision is not None:
             check_choice(precision, ("float32", "int8", "uint8", "binary", "ubinary"), "precision")
-        check_positive(batch_size, "batch_size")
-        check_positive(truncate_dim, "truncate_dim")
-        self.sentences1 = text_column(sentences1, "sentences1")
-        self.sentences2 = text_column(sentences2, "sentences2")
+        end = "_".join(filter(None, (precision, "results.csv")))
+        self._set_up(
+            "similarity_evaluation", name, batch_size, show_progress_bar, write_csv, truncate_dim, end
+        )
+        self._set_texts(sentences1, sentences2)
         self.scores = number_column(scores, "scores")
         check_lengths(sentences1=self.sentences1, sentences2=self.sentences2, scores=self.scores)
         self.main_similarity = None if main_similarity is None else SimilarityFunction(main_similarity).value
         self.similarity_fn_names = similarity_names(similarity_fn_names, main_similarity)
-        self.batch_size = batch_size
-        self.name = name
-        self.show_progress_bar = show_progress_bar
-        self.write_csv = write_csv
         self.precision = precision
-        self.truncate_dim = truncate_dim
-        self.csv_file = file_name("similarity_evaluation", "_".join(filter(None, (name, precision))))
-
-    @classmethod
-    def from_input_examples(
-        cls, examples: Sequence[InputExample], **keywords: Any
-    ) -> EmbeddingSimilarityEvaluator:
-        """From pairs with a score as their label; ``keywords`` are the other arguments of the class."""
-        check_examples(examples, 2)
-        return cls(
-            [example.texts[0] for example in examples],
-            [example.texts[1] for example in examples],
-            [example.label for example in examples],  # type: ignore[misc]
-            **keywords,
-        )
 
     @property
     def description(self) -> str:
         return "Semantic Similarity"
 
-    def __call__(
-        self,
-        model: Any,
-        output_path: str | os.PathLike[str] | None = None,
-        epoch: int = -1,
-        steps: int = -1,
-    ) -> dict[str, float]:
-        first, second = embed_columns(
-            model.encode,
-            (self.sentences1, self.sentences2),
-            self.batch_size,
-            self.show_progress_bar,
-            precision=self.precision,
-            truncate_dim=self.truncate_dim,
-        )
-        first, second = self._unpacked(first), self._unpacked(second)
+    def _measure(self, model: Any) -> Measured:
+        embedded = self._embed(model, self.sentences1, self.sentences2, precision=self.precision)
+        first, second = map(self._unpacked, embedded)
         names = self.similarity_fn_names or [model_similarity(model)]
         metrics, row = {}, {}
         for each in names:
@@ -132,7 +98,7 @@ class EmbeddingSimilarityEvaluator(SentenceEvaluator):
             for figure in ("pearson", "spearman"):
                 metrics[f"{figure}_max"] = max(metrics[f"{figure}_{each}"] for each in names)
         main = self.main_similarity or ("max" if len(names) > 1 else names[0])
-        return self._report(metrics, f"spearman_{main}", row, (output_path, epoch, steps))
+        return Measured(metrics, f"spearman_{main}", row)
 
     def _unpacked(self, vectors: NDArray[Any]) -> NDArray[Any]:
         """One number a bit, of vectors that are packed bits."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from vicinal.core.inputs import check_positive, explains_keywords
 from vicinal.errors import InputError, InputTypeError
 from vicinal.evaluation import metrics
-from vicinal.evaluation.base import SentenceEvaluator, embed_columns, file_name, mean, model_similarity
+from vicinal.evaluation.base import Measured, VectorEvaluator, embed_columns, mean, model_similarity
 from vicinal.evaluation.checks import cutoffs, text_column
 from vicinal.vectors.search import semantic_search
 from vicinal.vectors.similarity import SimilarityCallable, SimilarityFunction
@@ -23,7 +22,7 @@ Relevant = Collection[str] | Mapping[str, float]
 Ranked = list[tuple[int, float]]
 
 
-class InformationRetrievalEvaluator(SentenceEvaluator):
+class InformationRetrievalEvaluator(VectorEvaluator):
     """Retrieval of relevant documents from a corpus, by exact search.
 
     The figures, with the similarity's name before them, e.g. ``cosine_ndcg@10``: ``accuracy@k`` (a relevant
@@ -94,8 +93,9 @@ class InformationRetrievalEvaluator(SentenceEvaluator):
         corpus_prompt_name: str | None = None,
     ) -> None:
         check_positive(corpus_chunk_size, "corpus_chunk_size")
-        check_positive(batch_size, "batch_size")
-        check_positive(truncate_dim, "truncate_dim")
+        self._set_up(
+            "Information-Retrieval_evaluation", name, batch_size, show_progress_bar, write_csv, truncate_dim
+        )
         self.mrr_at_k = cutoffs(mrr_at_k, "mrr_at_k")
         self.ndcg_at_k = cutoffs(ndcg_at_k, "ndcg_at_k")
         self.accuracy_at_k = cutoffs(accuracy_at_k, "accuracy_at_k")
@@ -110,25 +110,13 @@ class InformationRetrievalEvaluator(SentenceEvaluator):
         self.corpus = text_column(corpus.values(), "corpus")
         self.relevant_docs = relevant_docs
         self.corpus_chunk_size = corpus_chunk_size
-        self.show_progress_bar = show_progress_bar
-        self.batch_size = batch_size
-        self.name = name
-        self.write_csv = write_csv
-        self.truncate_dim = truncate_dim
         self.score_functions, self.main_score_function = _functions(score_functions, main_score_function)
         self.query_prompt = query_prompt
         self.query_prompt_name = query_prompt_name
         self.corpus_prompt = corpus_prompt
         self.corpus_prompt_name = corpus_prompt_name
-        self.csv_file = file_name("Information-Retrieval_evaluation", name)
 
-    def __call__(
-        self,
-        model: Any,
-        output_path: str | os.PathLike[str] | None = None,
-        epoch: int = -1,
-        steps: int = -1,
-    ) -> dict[str, float]:
+    def _measure(self, model: Any) -> Measured:
         functions = self.score_functions
         if functions is None:
             own = model_similarity(model)
@@ -139,7 +127,7 @@ class InformationRetrievalEvaluator(SentenceEvaluator):
         main = self.main_score_function or max(found, key=lambda each: found[each][largest])
         named = {f"{each}_{key}": value for each, figures in found.items() for key, value in figures.items()}
         row = {column: named[key] for each in found for column, key in self._columns(each)}
-        return self._report(named, f"{main}_{largest}", row, (output_path, epoch, steps))
+        return Measured(named, f"{main}_{largest}", row)
 
     def _search(self, model: Any, functions: Mapping[str, SimilarityCallable]) -> dict[str, list[Ranked]]:
         """The best documents of each query, by each function."""

@@ -121,6 +121,27 @@ def best_f1(
     return BestF1(float(f1[best]), float(precision[best]), float(recall[best]), sign * _between(values, best))
 
 
+def threshold_metrics(
+    scores: ArrayLike, labels: ArrayLike, high_is_positive: bool = True
+) -> dict[str, float]:
+    """Accuracy of the most accurate threshold; F1, precision and recall of the one with the highest F1.
+
+    Arguments as in :func:`best_accuracy`.
+    """
+    accuracy, best = (
+        best_accuracy(scores, labels, high_is_positive),
+        best_f1(scores, labels, high_is_positive),
+    )
+    return {
+        "accuracy": accuracy.accuracy,
+        "accuracy_threshold": accuracy.threshold,
+        "f1": best.f1,
+        "f1_threshold": best.threshold,
+        "precision": best.precision,
+        "recall": best.recall,
+    }
+
+
 def matthews(labels: ArrayLike, predicted: ArrayLike) -> float:
     """Matthews' correlation of two sequences of 0 and 1; 0 if either is constant."""
     value = pearson(_floats(labels), _floats(predicted))

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from vicinal.core.inputs import check_positive, explains_keywords
+from vicinal.core.inputs import explains_keywords
 from vicinal.errors import InputError, InputTypeError
-from vicinal.evaluation.base import SentenceEvaluator, file_name
+from vicinal.evaluation.base import Measured, VectorEvaluator
 from vicinal.evaluation.checks import text_column
 from vicinal.evaluation.metrics import best_f1
 from vicinal.vectors.mining import paraphrase_mining
 
 
-class ParaphraseMiningEvaluator(SentenceEvaluator):
+class ParaphraseMiningEvaluator(VectorEvaluator):
     """Mining of the most similar pairs of a collection, against the pairs known to be duplicates.
 
     The figures are ``average_precision`` (the primary one), and ``f1``, ``precision``, ``recall`` and
@@ -61,8 +60,9 @@ class ParaphraseMiningEvaluator(SentenceEvaluator):
         write_csv: bool = True,
         truncate_dim: int | None = None,
     ) -> None:
-        check_positive(batch_size, "batch_size")
-        check_positive(truncate_dim, "truncate_dim")
+        self._set_up(
+            "paraphrase_mining_evaluation", name, batch_size, show_progress_bar, write_csv, truncate_dim
+        )
         if not isinstance(sentences_map, Mapping):
             raise InputTypeError(f"sentences_map is {type(sentences_map).__name__}: give a dictionary by id")
         self.ids = list(sentences_map)
@@ -76,25 +76,13 @@ class ParaphraseMiningEvaluator(SentenceEvaluator):
         self.corpus_chunk_size = corpus_chunk_size
         self.max_pairs = max_pairs
         self.top_k = top_k
-        self.show_progress_bar = show_progress_bar
-        self.batch_size = batch_size
-        self.name = name
-        self.write_csv = write_csv
-        self.truncate_dim = truncate_dim
-        self.csv_file = file_name("paraphrase_mining_evaluation", name)
 
-    def __call__(
-        self,
-        model: Any,
-        output_path: str | os.PathLike[str] | None = None,
-        epoch: int = -1,
-        steps: int = -1,
-    ) -> dict[str, float]:
+    def _measure(self, model: Any) -> Measured:
         mined = paraphrase_mining(
             model,
             self.sentences,
-            self.show_progress_bar,
-            self.batch_size,
+            bool(self.show_progress_bar),
+            self.batch_size or 32,
             self.query_chunk_size,
             self.corpus_chunk_size,
             self.max_pairs,
@@ -104,7 +92,7 @@ class ParaphraseMiningEvaluator(SentenceEvaluator):
         figures = self._figures(mined)
         columns = ("precision", "recall", "f1", "threshold", "average_precision")
         row = {column: figures[column] for column in columns}
-        return self._report(figures, "average_precision", row, (output_path, epoch, steps))
+        return Measured(figures, "average_precision", row)
 
     def _figures(self, mined: list[list[float | int]]) -> dict[str, float]:
         """Over the mined pairs; what was not mined is missed."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,13 +10,13 @@ import numpy as np
 from vicinal.core.arrays import as_array
 from vicinal.core.inputs import as_texts, check_positive, explains_keywords
 from vicinal.errors import InputError
-from vicinal.evaluation.base import SentenceEvaluator, embed_columns, file_name, mean
+from vicinal.evaluation.base import Measured, VectorEvaluator, mean
 from vicinal.evaluation.checks import samples_of, texts_of
 from vicinal.evaluation.metrics import average_precision, expected_ndcg, expected_reciprocal_rank
 from vicinal.vectors.similarity import SimilarityCallable, cos_sim
 
 
-class RerankingEvaluator(SentenceEvaluator):
+class RerankingEvaluator(VectorEvaluator):
     """Order of a query's positives and negatives by the similarity of their vectors to the query's.
 
     The figures are ``map``, ``mrr@k`` and ``ndcg@k``, the primary one. Equal scores count as a random order
@@ -57,8 +56,8 @@ class RerankingEvaluator(SentenceEvaluator):
     ) -> None:
         self.at_k = at_k if mrr_at_k is None else mrr_at_k
         check_positive(self.at_k, "at_k")
-        check_positive(batch_size, "batch_size")
-        check_positive(truncate_dim, "truncate_dim")
+        end = f"results_@{self.at_k}.csv"
+        self._set_up("RerankingEvaluator", name, batch_size, show_progress_bar, write_csv, truncate_dim, end)
         self.samples: list[tuple[str, list[str], list[str]]] = []
         for place, sample in enumerate(samples_of(samples, ("negative",))):
             (query,), _ = as_texts(sample["query"], f"samples[{place}]['query']")
@@ -67,38 +66,20 @@ class RerankingEvaluator(SentenceEvaluator):
                 self.samples.append((query, positive, negative))
         if not self.samples:
             raise InputError("samples: none has both positives and negatives")
-        self.name = name
-        self.write_csv = write_csv
         self.similarity_fct = similarity_fct
-        self.batch_size = batch_size
-        self.show_progress_bar = show_progress_bar
         self.use_batched_encoding = use_batched_encoding
-        self.truncate_dim = truncate_dim
-        self.csv_file = file_name("RerankingEvaluator", name, f"results_@{self.at_k}.csv")
 
-    def __call__(
-        self,
-        model: Any,
-        output_path: str | os.PathLike[str] | None = None,
-        epoch: int = -1,
-        steps: int = -1,
-    ) -> dict[str, float]:
+    def _measure(self, model: Any) -> Measured:
         groups = [self.samples] if self.use_batched_encoding else [[sample] for sample in self.samples]
         found = []
         for group in groups:
-            columns = [[query, *positive, *negative] for query, positive, negative in group]
-            vectors = embed_columns(
-                model.encode,
-                columns,
-                self.batch_size,
-                self.show_progress_bar,
-                truncate_dim=self.truncate_dim,
-            )
+            columns = ([query, *positive, *negative] for query, positive, negative in group)
+            vectors = self._embed(model, *columns)
             for (_, positive, negative), rows in zip(group, vectors, strict=True):
                 scores = as_array(self.similarity_fct(rows[:1], rows[1:]), "scores")[0]
                 relevant = np.repeat([1, 0], [len(positive), len(negative)])
                 found.append(ranking_figures(relevant, scores, self.at_k))
-        return self._report(*named_figures(found, self.at_k), (output_path, epoch, steps))
+        return named_figures(found, self.at_k)
 
 
 def ranking_figures(relevant: Any, scores: Any, k: int) -> tuple[float, float, float]:
@@ -110,10 +91,8 @@ def ranking_figures(relevant: Any, scores: Any, k: int) -> tuple[float, float, f
     )
 
 
-def named_figures(
-    found: Sequence[tuple[float, float, float]], k: int
-) -> tuple[dict[str, float], str, dict[str, float]]:
+def named_figures(found: Sequence[tuple[float, float, float]], k: int) -> Measured:
     """Means over the queries by name, the primary name, and the same as columns of the file."""
     means = [mean(column) for column in zip(*found, strict=True)]
     keys, columns = ("map", f"mrr@{k}", f"ndcg@{k}"), ("MAP", f"MRR@{k}", f"NDCG@{k}")
-    return dict(zip(keys, means, strict=True)), keys[2], dict(zip(columns, means, strict=True))
+    return Measured(dict(zip(keys, means, strict=True)), keys[2], dict(zip(columns, means, strict=True)))

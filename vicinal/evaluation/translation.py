@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from vicinal.core.inputs import check_positive, explains_keywords
-from vicinal.evaluation.base import SentenceEvaluator, embed_columns, file_name, mean
+from vicinal.core.inputs import explains_keywords
+from vicinal.evaluation.base import Measured, VectorEvaluator, mean
 from vicinal.evaluation.checks import check_lengths, text_column
 from vicinal.vectors.search import semantic_search
 
 
-class TranslationEvaluator(SentenceEvaluator):
+class TranslatedTextsEvaluator(VectorEvaluator):
+    """Base of evaluators of texts and their translations."""
+
+    def _set_texts(self, source_sentences: Sequence[str], target_sentences: Sequence[str]) -> None:
+        self.source_sentences = text_column(source_sentences, "source_sentences")
+        self.target_sentences = text_column(target_sentences, "target_sentences")
+        check_lengths(source_sentences=self.source_sentences, target_sentences=self.target_sentences)
+
+
+class TranslationEvaluator(TranslatedTextsEvaluator):
     """Share of texts whose translation has the highest cosine among all translations, in both directions.
 
     The figures are ``src2trg_accuracy``, ``trg2src_accuracy`` and their mean, ``mean_accuracy``, which is the
@@ -45,32 +53,11 @@ class TranslationEvaluator(SentenceEvaluator):
         write_csv: bool = True,
         truncate_dim: int | None = None,
     ) -> None:
-        check_positive(batch_size, "batch_size")
-        check_positive(truncate_dim, "truncate_dim")
-        self.source_sentences = text_column(source_sentences, "source_sentences")
-        self.target_sentences = text_column(target_sentences, "target_sentences")
-        check_lengths(source_sentences=self.source_sentences, target_sentences=self.target_sentences)
-        self.show_progress_bar = show_progress_bar
-        self.batch_size = batch_size
-        self.name = name
-        self.write_csv = write_csv
-        self.truncate_dim = truncate_dim
-        self.csv_file = file_name("translation_evaluation", name)
+        self._set_up("translation_evaluation", name, batch_size, show_progress_bar, write_csv, truncate_dim)
+        self._set_texts(source_sentences, target_sentences)
 
-    def __call__(
-        self,
-        model: Any,
-        output_path: str | os.PathLike[str] | None = None,
-        epoch: int = -1,
-        steps: int = -1,
-    ) -> dict[str, float]:
-        source, target = embed_columns(
-            model.encode,
-            (self.source_sentences, self.target_sentences),
-            self.batch_size,
-            self.show_progress_bar,
-            truncate_dim=self.truncate_dim,
-        )
+    def _measure(self, model: Any) -> Measured:
+        source, target = self._embed(model, self.source_sentences, self.target_sentences)
         there, back = _nearest(source, target), _nearest(target, source)
         metrics = {
             "src2trg_accuracy": there,
@@ -78,7 +65,7 @@ class TranslationEvaluator(SentenceEvaluator):
             "mean_accuracy": (there + back) / 2,
         }
         row = {"src2trg": there, "trg2src": back}
-        return self._report(metrics, "mean_accuracy", row, (output_path, epoch, steps))
+        return Measured(metrics, "mean_accuracy", row)
 
 
 def _nearest(texts: Any, others: Any) -> float:

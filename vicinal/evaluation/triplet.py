@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from vicinal.core.inputs import check_positive, explains_keywords
+from vicinal.core.inputs import explains_keywords
 from vicinal.errors import InputError
-from vicinal.evaluation.base import SentenceEvaluator, embed_columns, file_name, mean, model_similarity
+from vicinal.evaluation.base import Measured, VectorEvaluator, mean, model_similarity
 from vicinal.evaluation.checks import check_examples, check_lengths, similarity_names, text_column
 from vicinal.readers.input_example import InputExample
 from vicinal.vectors.similarity import SimilarityFunction
 
 
-class TripletEvaluator(SentenceEvaluator):
+class TripletEvaluator(VectorEvaluator):
     """Share of triplets whose anchor is more like the positive than like the negative.
 
     The figure is ``cosine_accuracy``, and the same of every other similarity that is asked for; of several
@@ -58,8 +57,7 @@ class TripletEvaluator(SentenceEvaluator):
         truncate_dim: int | None = None,
         similarity_fn_names: Sequence[str | SimilarityFunction] | None = None,
     ) -> None:
-        check_positive(batch_size, "batch_size")
-        check_positive(truncate_dim, "truncate_dim")
+        self._set_up("triplet_evaluation", name, batch_size, show_progress_bar, write_csv, truncate_dim)
         self.anchors = text_column(anchors, "anchors")
         self.positives = text_column(positives, "positives")
         self.negatives = text_column(negatives, "negatives")
@@ -68,12 +66,6 @@ class TripletEvaluator(SentenceEvaluator):
         self.main_similarity_function = None if main is None else SimilarityFunction(main).value
         self.similarity_fn_names = similarity_names(similarity_fn_names, main)
         self.margin = _margins(margin)
-        self.name = name
-        self.batch_size = batch_size
-        self.show_progress_bar = show_progress_bar
-        self.write_csv = write_csv
-        self.truncate_dim = truncate_dim
-        self.csv_file = file_name("triplet_evaluation", name)
 
     @classmethod
     def from_input_examples(cls, examples: Sequence[InputExample], **keywords: Any) -> TripletEvaluator:
@@ -82,20 +74,8 @@ class TripletEvaluator(SentenceEvaluator):
         anchors, positives, negatives = ([example.texts[place] for example in examples] for place in range(3))
         return cls(anchors, positives, negatives, **keywords)
 
-    def __call__(
-        self,
-        model: Any,
-        output_path: str | os.PathLike[str] | None = None,
-        epoch: int = -1,
-        steps: int = -1,
-    ) -> dict[str, float]:
-        anchors, positives, negatives = embed_columns(
-            model.encode,
-            (self.anchors, self.positives, self.negatives),
-            self.batch_size,
-            self.show_progress_bar,
-            truncate_dim=self.truncate_dim,
-        )
+    def _measure(self, model: Any) -> Measured:
+        anchors, positives, negatives = self._embed(model, self.anchors, self.positives, self.negatives)
         names = self.similarity_fn_names or [model_similarity(model)]
         metrics, row = {}, {}
         for each in names:
@@ -105,7 +85,7 @@ class TripletEvaluator(SentenceEvaluator):
         if len(names) > 1:
             metrics["max_accuracy"] = max(metrics.values())
         main = self.main_similarity_function or ("max" if len(names) > 1 else names[0])
-        return self._report(metrics, f"{main}_accuracy", row, (output_path, epoch, steps))
+        return Measured(metrics, f"{main}_accuracy", row)
 
 
 def _margins(margin: float | Mapping[str, float] | None) -> dict[str, float]:

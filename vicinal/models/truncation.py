@@ -1,4 +1,4 @@
-"""Texts that are longer than the model reads are counted, and what was cut is said once a call."""
+"""Texts that are longer than the model reads are counted, and what was cut is said once per call."""
 
 from __future__ import annotations
 
@@ -10,7 +10,20 @@ from vicinal.tokens.text import Ragged
 
 
 class TruncationWarning(UserWarning):
-    """Texts were longer than the model reads, and their ends did not count."""
+    """Texts were longer than the model reads, and their ends did not count.
+
+    Attributes:
+        count: how many texts of the call were cut.
+        limit: tokens that the model reads.
+        longest: tokens of the longest of them, before it was cut.
+        first: position of the first of them in the call, from 0.
+    """
+
+    def __init__(
+        self, message: str = "", count: int = 0, limit: int = 0, longest: int = 0, first: int = 0
+    ) -> None:
+        super().__init__(message)
+        self.count, self.limit, self.longest, self.first = count, limit, longest, first
 
 
 class Truncations:
@@ -40,9 +53,11 @@ class Truncations:
 
     def report(self) -> None:
         if self.count:
-            warnings.warn(
+            message = (
                 f"{self.count} of {self.texts} texts were cut to {self.limit} tokens (the longest had "
-                f"{self.longest}; the first is text {self.first}). Split long texts, or set on_truncate='ignore'",
-                TruncationWarning,
+                f"{self.longest}; the first is text {self.first}). Split long texts, or set on_truncate='ignore'"
+            )
+            warnings.warn(
+                TruncationWarning(message, self.count, self.limit, self.longest, self.first),
                 stacklevel=caller_level(),
             )

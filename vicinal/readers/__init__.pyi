@@ -5,7 +5,7 @@ from vicinal.readers.examples import STSBenchmarkDataReader as STSBenchmarkDataR
 from vicinal.readers.examples import STSDataReader as STSDataReader
 from vicinal.readers.examples import TripletReader as TripletReader
 from vicinal.readers.input_example import InputExample as InputExample
+from vicinal.readers.lines import Line as Line
 from vicinal.readers.texts import Format as Format
-from vicinal.readers.texts import Line as Line
 from vicinal.readers.texts import as_format as as_format
 from vicinal.readers.texts import read_texts as read_texts

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import os
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import IO
 
 from vicinal.errors import InputError
 from vicinal.readers.input_example import InputExample
+from vicinal.readers.lines import opened
+from vicinal.readers.tables import Row, separated, strict
 
 _NLI = {"contradiction": 0, "entailment": 1, "neutral": 2}
-
-
-def opened(path: Path) -> IO[str]:
-    """A text file, gzipped if its name says so."""
-    return (
-        gzip.open(path, "rt", encoding="utf-8")
-        if path.suffix == ".gz"
-        else path.open(encoding="utf-8", newline="")
-    )
 
 
 class _TableReader:
@@ -44,22 +36,18 @@ class _TableReader:
         self.dataset_folder = Path(dataset_folder)
         self.delimiter, self.quoting, self.has_header = delimiter, quoting, has_header
 
-    def _rows(self, filename: str, columns: Sequence[int], most: int) -> Iterator[tuple[int, list[str]]]:
-        path = self.dataset_folder / filename
-        given = 0
-        with opened(path) as stream:
-            reader = csv.reader(stream, delimiter=self.delimiter, quoting=self.quoting)  # type: ignore[arg-type]
-            for number, row in enumerate(reader, start=1):
-                if (self.has_header and number == 1) or not row:
-                    continue
-                if len(row) <= max(columns):
+    def _rows(self, filename: str, columns: Sequence[int], maximum: int) -> Iterator[Row]:
+        """The first ``maximum`` rows, all of them if it is 0."""
+        with opened(self.dataset_folder / filename) as lines:
+            rows = strict(separated(lines, lines.name, self.delimiter, self.quoting, strictly=False))
+            for row in islice(
+                rows, int(self.has_header), maximum + int(self.has_header) if maximum else None
+            ):
+                if len(row.cells) <= max(columns):
                     raise InputError(
-                        f"{path}, line {number}: there are {len(row)} columns, not {max(columns) + 1}"
+                        f"{lines.name}, line {row.number}: there are {len(row.cells)} columns, not {max(columns) + 1}"
                     )
-                yield number, row
-                given += 1
-                if given == most:
-                    return
+                yield row
 
 
 class STSDataReader(_TableReader):
@@ -96,16 +84,16 @@ class STSDataReader(_TableReader):
         """
         first, second, score = self.columns
         examples = []
-        for number, row in self._rows(filename, self.columns, max_examples):
+        for number, before, cells in self._rows(filename, self.columns, max_examples):
             try:
-                value = float(row[score])
+                value = float(cells[score])
             except ValueError as error:
                 place = f"{self.dataset_folder / filename}, line {number}"
-                raise InputError(f"{place}: the score is {row[score]!r}, not a number") from error
+                raise InputError(f"{place}: the score is {cells[score]!r}, not a number") from error
             if self.normalize_scores:
                 value = (value - self.min_score) / (self.max_score - self.min_score)
             examples.append(
-                InputExample(guid=f"{filename}{number}", texts=[row[first], row[second]], label=value)
+                InputExample(guid=f"{filename}{before + 1}", texts=[cells[first], cells[second]], label=value)
             )
         return examples
 
@@ -157,8 +145,8 @@ class TripletReader(_TableReader):
     def get_examples(self, filename: str, max_examples: int = 0) -> list[InputExample]:
         """The triplets of a file, all of them if ``max_examples`` is 0."""
         return [
-            InputExample(guid=f"{filename}{number}", texts=[row[place] for place in self.columns])
-            for number, row in self._rows(filename, self.columns, max_examples)
+            InputExample(guid=f"{filename}{before + 1}", texts=[cells[place] for place in self.columns])
+            for _, before, cells in self._rows(filename, self.columns, max_examples)
         ]
 
 
@@ -181,12 +169,17 @@ class LabelSentenceReader(_TableReader):
         label, sentence = self.columns
         return [
             InputExample(
-                guid=f"{filename}{number}",
-                texts=[row[sentence]],
-                label=self.label_map.setdefault(row[label], len(self.label_map)),
+                guid=f"{filename}{before + 1}",
+                texts=[cells[sentence]],
+                label=self.label_map.setdefault(cells[label], len(self.label_map)),
             )
-            for number, row in self._rows(filename, self.columns, max_examples)
+            for _, before, cells in self._rows(filename, self.columns, max_examples)
         ]
+
+
+def _lines(path: Path) -> list[str]:
+    with opened(path) as lines:
+        return [line.bare for line in lines]
 
 
 class NLIDataReader:
@@ -201,10 +194,7 @@ class NLIDataReader:
         Raises:
             InputError: the files have different numbers of lines, or a label is none of the three.
         """
-        columns = []
-        for name in ("s1", "s2", "labels"):
-            with opened(self.dataset_folder / f"{name}.{filename}") as stream:
-                columns.append(stream.read().splitlines())
+        columns = [_lines(self.dataset_folder / f"{name}.{filename}") for name in ("s1", "s2", "labels")]
         if len({len(column) for column in columns}) > 1:
             raise InputError(
                 f"{self.dataset_folder}: s1, s2 and labels of {filename} differ in their numbers of lines"
@@ -239,9 +229,5 @@ class PairedFilesReader:
 
     def get_examples(self, max_examples: int = 0) -> list[InputExample]:
         """The examples, all of them if ``max_examples`` is 0; the shortest file ends it."""
-        columns = []
-        for path in self.filepaths:
-            with opened(path) as stream:
-                columns.append(stream.read().splitlines())
-        rows = list(zip(*columns, strict=False))[: max_examples or None]
+        rows = list(zip(*map(_lines, self.filepaths), strict=False))[: max_examples or None]
         return [InputExample(guid=str(number), texts=list(row), label=1) for number, row in enumerate(rows)]

@@ -1,11 +1,8 @@
-"""Files become records: jsonl, csv, tsv, txt, md, html, folders of them, and BEIR corpora."""
+"""Files become records: jsonl, csv, tsv, txt, md, html (each may be gzipped), folders of them, and BEIR corpora."""
 
 from __future__ import annotations
 
-import csv
 import html.parser
-import io
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from vicinal.errors import InputError
+from vicinal.readers.lines import Lines, kind_of, opened
+from vicinal.readers.tables import Table, as_text, json_objects
 
 TEXT_FIELDS = ("text", "contents", "content", "body", "document", "sentence")
 ID_FIELDS = ("_id", "id", "doc_id", "docid")
-TABLES = {".csv": ",", ".tsv": "\t"}
+TABLES = (".csv", ".tsv")
 LINES = (".jsonl", ".ndjson")
 PAGES = (".txt", ".md", ".markdown", ".html", ".htm")
 SUFFIXES = (*LINES, *TABLES, *PAGES)
@@ -105,7 +104,7 @@ def find_sources(inputs: Sequence[str | os.PathLike[str]]) -> list[Source]:
             sources += found
         elif not path.exists():
             raise InputError(f"input {str(path)!r} does not exist: give files or folders")
-        elif path.suffix.lower() not in SUFFIXES:
+        elif kind_of(path) not in SUFFIXES:
             raise InputError(f"input {str(path)!r} is of an unknown kind: use one of {', '.join(SUFFIXES)}")
         else:
             sources.append(Source(path, path.name, path.stat().st_size))
@@ -121,7 +120,7 @@ def _in_folder(folder: Path) -> list[Source]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             path = Path(root, name)
-            if path.suffix.lower() in SUFFIXES and not name.startswith(".") and path.is_file():
+            if kind_of(path) in SUFFIXES and not name.startswith(".") and path.is_file():
                 sources.append(Source(path, path.relative_to(folder).as_posix(), path.stat().st_size))
     return sources
 
@@ -138,57 +137,43 @@ def read_source(source: Source, fields: Fields) -> Iterator[Record | InputError]
     Returns:
         An iterator of records and errors.
     """
-    suffix = source.path.suffix.lower()
+    kind = kind_of(source.path)
     try:
-        if suffix in LINES:
-            yield from _lines(source, fields)
-        elif suffix in TABLES:
-            yield from _table(source, fields, TABLES[suffix])
+        with opened(source.path) as lines:
+            if kind in LINES:
+                yield from _objects(lines, source, fields)
+            elif kind in TABLES:
+                yield from _rows(Table(lines, tabs=kind == ".tsv"), lines, source, fields)
+            else:
+                yield _page(lines, source, kind)
+    except InputError as error:
+        yield error
+
+
+def _objects(lines: Lines, source: Source, fields: Fields) -> Iterator[Record | InputError]:
+    for item in json_objects(lines):
+        if isinstance(item, InputError):
+            yield item
         else:
-            yield _page(source, suffix)
-    except UnicodeDecodeError as error:
-        yield InputError(f"{source.path}: not UTF-8 at byte {error.start}: convert it, e.g. with iconv")
-    except (OSError, csv.Error) as error:
-        yield InputError(f"{source.path}: cannot be read: {error}")
+            where = f"{source.path}, line {item.number}"
+            yield _record(item.value, fields, f"{source.name}:{item.number}", where, lines.position)
 
 
-def _lines(source: Source, fields: Fields) -> Iterator[Record | InputError]:
-    position = 0
-    with source.path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
-            position += len(raw)
-            where = f"{source.path}:{number}"
-            line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-            if not line:
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                yield InputError(f"{where}: no JSON: {error}")
-                continue
-            if not isinstance(row, dict):
-                yield InputError(f'{where}: a line must be an object, such as {{"text": "..."}}')
-                continue
-            yield _record(row, fields, f"{source.name}:{number}", where, position)
-
-
-def _table(source: Source, fields: Fields, delimiter: str) -> Iterator[Record | InputError]:
-    with source.path.open("rb") as binary:
-        text = io.TextIOWrapper(binary, encoding="utf-8-sig", newline="")
-        # Quoting rules of their own are as common in tsv files as the csv ones; both are accepted.
-        reader = csv.reader(text, delimiter=delimiter)
-        header = next(reader, None)
-        if header is None:
-            return
-        for number, cells in enumerate(reader, start=1):
-            where = f"{source.path}, row {number}"
-            if not cells:
-                continue
-            if len(cells) != len(header):
-                yield InputError(f"{where}: {len(cells)} cells under {len(header)} headings")
-                continue
-            row = {key: cell for key, cell in zip(header, cells, strict=True) if cell != ""}
-            yield _record(row, fields, f"{source.name}:{number}", where, binary.tell(), typed=True)
+def _rows(table: Table, lines: Lines, source: Source, fields: Fields) -> Iterator[Record | InputError]:
+    header = [] if table.header is None else table.header.cells
+    used = set(header) - {""}
+    if fields.metadata is not None:
+        id_fields = ID_FIELDS if fields.id is None else (fields.id,)
+        text_fields = ("title", *TEXT_FIELDS) if fields.text is None else fields.text
+        used &= {*fields.metadata, *id_fields, *text_fields}
+    table.check_unique(name for name in header if name in used)
+    for row in table.rows():
+        if isinstance(row, InputError):
+            yield row
+            continue
+        where = f"{source.path}, line {row.number}"
+        values = {key: cell for key, cell in zip(header, row.cells, strict=True) if cell != ""}
+        yield _record(values, fields, f"{source.name}:{row.before}", where, lines.position, typed=True)
 
 
 def _record(
@@ -209,9 +194,14 @@ def _record(
             )
     if not any(field in row for field in text_fields):
         return InputError(f"{where}: no text field {', '.join(map(repr, text_fields))}")
-    parts = [row[field] for field in text_fields if row.get(field) is not None]
-    if not all(isinstance(part, str) for part in parts):
-        return InputError(f"{where}: {', '.join(map(repr, text_fields))} must hold text")
+    try:
+        parts = [
+            as_text(row[field], where, f"the field {field!r}")
+            for field in text_fields
+            if row.get(field) is not None
+        ]
+    except InputError as error:
+        return error
     given = row.get(id_field) if id_field is not None else None
     id = name if given in (None, "") else str(given)
     if fields.metadata is not None:
@@ -236,17 +226,17 @@ def _typed(cell: Any) -> Any:
     return cell
 
 
-def _page(source: Source, suffix: str) -> Record:
-    text = source.path.read_bytes().decode("utf-8-sig")
+def _page(lines: Lines, source: Source, kind: str) -> Record:
+    text = "".join(line.text for line in lines)
     metadata: dict[str, Any] = {"path": source.name}
-    if suffix in (".html", ".htm"):
+    if kind in (".html", ".htm"):
         page = _Page()
         page.feed(text)
         page.close()
         text = page.text()
         title = " ".join(page.title.split())
     else:
-        heading = re.search(r"^#{1,6}[ \t]+(.+?)[ \t#]*$", text, re.MULTILINE) if suffix != ".txt" else None
+        heading = re.search(r"^#{1,6}[ \t]+(.+?)[ \t#]*$", text, re.MULTILINE) if kind != ".txt" else None
         title = heading.group(1) if heading else ""
     if title:
         metadata["title"] = title

@@ -1,287 +1,362 @@
-"""Files of evaluation data: tables with named columns, samples in jsonl, BEIR folders."""
+"""The one parser of tables: csv, tsv and jsonl become rows, for every command and reader.
+
+A row that cannot be read comes as an :class:`InputError` in its place, so that the caller decides: an index
+passes over it and goes on, everything else raises it (:func:`strict`). What spoils the whole file is raised.
+Memory holds one row.
+"""
 
 from __future__ import annotations
 
+import csv
 import json
-import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any, NamedTuple, TypeVar
 
 from vicinal.errors import InputError
-from vicinal.readers.texts import read_texts
+from vicinal.readers.lines import Line, Lines
 
-_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
-_SPLITS = ("test", "dev", "validation", "val", "train")
-# The distributed STS Benchmark has no headings: score, then the sentences, in columns 5 to 7.
-_STSB = {"score": 5, "sentence1": 6, "sentence2": 7}
+Item = TypeVar("Item")
 
-# Column -> names that are understood for it.
-NAMES: Mapping[str, tuple[str, ...]] = {
-    "sentence1": (
-        "sentence1",
-        "sentence_1",
-        "sentence_a",
-        "sentencea",
-        "text1",
-        "text_1",
-        "premise",
-        "question1",
-    ),
-    "sentence2": (
-        "sentence2",
-        "sentence_2",
-        "sentence_b",
-        "sentenceb",
-        "text2",
-        "text_2",
-        "hypothesis",
-        "question2",
-    ),
-    "score": ("score", "similarity_score", "relatedness_score", "similarity", "label", "labels"),
-    "label": ("label", "labels", "is_duplicate", "score"),
-    "anchor": ("anchor", "query", "sentence", "sent0"),
-    "positive": ("positive", "pos", "sent1"),
-    "negative": ("negative", "neg", "hard_neg"),
-}
+_SHOWN_FIELDS = 20
+# Lines that a quoted cell of a tsv spans at most: a lone quote must not swallow the file.
+_MOST_LINES = 1000
 
 
-class Retrieval(NamedTuple):
-    """A test collection.
-
-    Attributes:
-        queries: id -> text.
-        corpus: id -> text, ``title + " " + text``.
-        relevant: query id -> document id -> grade.
-    """
-
-    queries: dict[str, str]
-    corpus: dict[str, str]
-    relevant: dict[str, dict[str, float]]
+def strict(items: Iterable[Item | InputError]) -> Iterator[Item]:
+    """The items; the first error among them is raised."""
+    for item in items:
+        if isinstance(item, InputError):
+            raise item
+        yield item
 
 
-def read_columns(
-    path: str | os.PathLike[str], wanted: Sequence[str], given: Sequence[str] | None = None
-) -> dict[str, list[str]]:
-    """Columns of a csv, tsv or jsonl file, by what they mean.
+# jsonl -----------------------------------------------------------------------------------------------------
 
-    Args:
-        path: the file.
-        wanted: keys of :data:`NAMES`.
-        given: names or (from 1) numbers of the columns in the file, in the order of ``wanted``. None finds
-            them by name, and in a file without headings by place: the first ones, or those of the STS
-            Benchmark.
 
-    Returns:
-        Wanted column -> its cells, all of one length.
+class Object(NamedTuple):
+    """The JSON value of a line, and the line's number."""
+
+    number: int
+    value: Any
+
+
+def json_lines(lines: Lines) -> Iterator[Object | InputError]:
+    """The values of a jsonl file; empty lines are passed over.
 
     Raises:
-        InputError: the file cannot be read, or a column cannot be found.
+        InputError: the file is one JSON document over several lines.
     """
-    file = Path(path)
-    if file.suffix.lower() not in _SUFFIXES:
-        raise InputError(f"{file} is of an unknown kind: use csv, tsv or jsonl")
-    if given is not None and len(given) != len(wanted):
-        raise InputError(f"{len(given)} columns are named, but {len(wanted)} needed: {', '.join(wanted)}")
-    if file.suffix.lower() not in (".csv", ".tsv"):
-        return _fields(file, wanted, given)
-    names = _columns_of(file, wanted) if given is None else list(given)
-    if file.suffix.lower() == ".tsv" and all(name.isdecimal() for name in names):
-        return _plain_cells(file, wanted, [int(name) for name in names])
-    return {
-        each: [line.text for line in read_texts(file, name)] for each, name in zip(wanted, names, strict=True)
-    }
-
-
-def numbers(cells: Sequence[Any], path: str | os.PathLike[str], column: str) -> list[float]:
-    """Cells as numbers.
-
-    Raises:
-        InputError: one is none; its row is named.
-    """
-    found = []
-    for row, cell in enumerate(cells, start=1):
+    first = True
+    for line in lines:
+        stripped, number = line.text.strip(), line.number
+        if not stripped:
+            continue
         try:
-            found.append(float(cell))
-        except (TypeError, ValueError):
-            raise InputError(
-                f"{path}, row {row}: the {column} is {str(cell)[:40]!r}, not a number; if another column "
-                "holds it, name the columns"
-            ) from None
-    return found
-
-
-def read_samples(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The objects of a jsonl file, for the reranking evaluators.
-
-    Raises:
-        InputError: the file cannot be read, or a line is no object.
-    """
-    return [row for _, row in _objects(Path(path))]
-
-
-def read_beir(folder: str | os.PathLike[str], split: str | None = None) -> Retrieval:
-    """A folder with ``corpus.jsonl``, ``queries.jsonl`` and ``qrels/{split}.tsv``.
-
-    Args:
-        folder: the folder.
-        split: which judgements; None takes ``test``, or what there is.
-
-    Raises:
-        InputError: a file is missing or a line of it cannot be read.
-
-    Reference: Thakur et al., BEIR, 2021.
-    """
-    from vicinal.readers.records import Fields, Source, read_source
-
-    root = Path(folder)
-    found: list[dict[str, str]] = []
-    for name in ("queries.jsonl", "corpus.jsonl"):
-        file = root / name
-        if not file.is_file():
-            raise InputError(
-                f"{root} has no {name}: a BEIR folder holds corpus.jsonl, queries.jsonl and qrels/"
+            value = json.loads(line.bare)
+        except (ValueError, RecursionError) as error:
+            if first and stripped in ("[", "{"):
+                raise _one_document(lines.name) from error
+            reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+            column = f", column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+            yield InputError(
+                f"{lines.name}, line {number}{column}: not JSON ({reason}): every line must be one object"
             )
-        texts: dict[str, str] = {}
-        for record in read_source(Source(file, name, file.stat().st_size), Fields()):
-            if isinstance(record, InputError):
-                raise record
-            texts[record.id] = record.text
-        found.append(texts)
-    return Retrieval(found[0], found[1], _judgements(_judged(root, split)))
+        else:
+            if first and isinstance(value, list):
+                raise _one_document(lines.name)
+            yield Object(number, value)
+        first = False
 
 
-def _judged(root: Path, split: str | None) -> Path:
-    there = {file.stem: file for file in sorted((root / "qrels").glob("*.tsv"))}
-    if (root / "qrels.tsv").is_file():
-        there.setdefault("qrels", root / "qrels.tsv")
-    if not there:
-        raise InputError(f"{root} has no qrels/test.tsv: the judgements say which documents answer a query")
-    if split is None:
-        split = next((each for each in _SPLITS if each in there), next(iter(there)))
-    if split not in there:
-        raise InputError(f"{root} has no split {split!r}: there are {', '.join(map(repr, there))}")
-    return there[split]
-
-
-def _judgements(file: Path) -> dict[str, dict[str, float]]:
-    relevant: dict[str, dict[str, float]] = {}
-    for number, line in _numbered_lines(file):
-        cells = line.split("\t") if "\t" in line else line.split()
-        if len(cells) == 4:  # TREC's have an unused second column
-            cells = [cells[0], *cells[2:]]
-        try:
-            query, document, grade = cells
-            relevant.setdefault(query, {})[document] = float(grade)
-        except ValueError:
-            if number > 1:  # the first line may hold headings
-                raise InputError(
-                    f"{file}, line {number}: {line[:60]!r} is not query id, document id, grade with tabs between"
-                ) from None
-    return relevant
-
-
-def _objects(file: Path) -> list[tuple[int, dict[str, Any]]]:
-    rows = []
-    for number, line in _numbered_lines(file):
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise InputError(
-                f"{file}, line {number}: not JSON ({error}): every line must be one object"
-            ) from error
-        if not isinstance(row, dict):
-            raise InputError(f"{file}, line {number}: a line must be an object")
-        rows.append((number, row))
-    return rows
-
-
-def _numbered_lines(file: Path) -> list[tuple[int, str]]:
-    """The lines that are not blank."""
-    try:
-        text = file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file}: not UTF-8 at byte {error.start}: convert it, e.g. with iconv") from error
-    except OSError as error:
-        raise InputError(f"{file} cannot be opened: {error.strerror}") from error
-    # Not splitlines(), which also ends a line at characters that stand inside of texts.
-    lines = [line.removesuffix("\r") for line in text.split("\n")]
-    found = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
-    if not found:
-        raise InputError(f"{file} is empty: there is nothing to evaluate")
-    return found
-
-
-def _fields(file: Path, wanted: Sequence[str], given: Sequence[str] | None) -> dict[str, list[str]]:
-    rows = _objects(file)
-    names = _by_name(list(rows[0][1]), wanted) if given is None else list(given)
-    if names is None:
-        raise _not_found(file, list(rows[0][1]), wanted)
-    for number, row in rows:
-        for name in names:
-            if name not in row:
-                raise InputError(f"{file}, line {number}: there is no field {name!r}")
-    return {each: [row[name] for _, row in rows] for each, name in zip(wanted, names, strict=True)}
-
-
-def _plain_cells(file: Path, wanted: Sequence[str], columns: Sequence[int]) -> dict[str, list[str]]:
-    """Columns by number of a tsv without headings, whose quotes belong to the texts, as in the STS Benchmark."""
-    found: dict[str, list[str]] = {each: [] for each in wanted}
-    for number, line in _numbered_lines(file):
-        cells = line.split("\t")
-        if len(cells) < max(columns) or min(columns) < 1:
-            raise InputError(
-                f"{file}, line {number}: there are columns 1 to {len(cells)}, not all of {columns}"
+def json_objects(lines: Lines) -> Iterator[Object | InputError]:
+    """As :func:`json_lines`; a value that is not an object is an error."""
+    for item in json_lines(lines):
+        if isinstance(item, InputError) or isinstance(item.value, dict):
+            yield item
+        else:
+            yield InputError(
+                f'{lines.name}, line {item.number}: the line is not an object, such as {{"text": "..."}}'
             )
-        for each, column in zip(wanted, columns, strict=True):
-            found[each].append(cells[column - 1])
-    return found
 
 
-def _columns_of(file: Path, wanted: Sequence[str]) -> list[str]:
-    """Names of the wanted columns by the headings, or their numbers in a table without."""
-    try:
-        with file.open(encoding="utf-8-sig") as stream:
-            first = stream.readline().rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file}: not UTF-8 at byte {error.start}: convert it, e.g. with iconv") from error
-    except OSError as error:
-        raise InputError(f"{file} cannot be opened: {error.strerror}") from error
-    if not first.strip():
-        raise InputError(f"{file} is empty, or its first line is: there is nothing to read columns from")
-    separator = "\t" if file.suffix.lower() == ".tsv" else ";" if ";" in first and "," not in first else ","
-    cells = [cell.strip('"') for cell in first.split(separator)]
-    named = _by_name(cells, wanted)
-    if named is not None:
-        return named
-    stsb = len(cells) >= max(_STSB.values()) and _is_number(cells[_STSB["score"] - 1])
-    if stsb and "score" in wanted:
-        return [str(_STSB[each]) for each in wanted]
-    # Without headings the first columns are the wanted ones; a number in the first line tells it is no heading.
-    last = wanted[-1]
-    if len(cells) == len(wanted) and (last not in ("score", "label") or _is_number(cells[-1])):
-        return [str(number) for number in range(1, len(wanted) + 1)]
-    raise _not_found(file, cells, wanted)
-
-
-def _by_name(there: Sequence[str], wanted: Sequence[str]) -> list[str] | None:
-    lower = {name.lower(): name for name in there}
-    found = [next((lower[name] for name in NAMES[each] if name in lower), None) for each in wanted]
-    names = [name for name in found if name is not None]
-    return names if len(names) == len(wanted) else None
-
-
-def _not_found(file: Path, there: Sequence[str], wanted: Sequence[str]) -> InputError:
-    shown = ", ".join(repr(name[:30]) for name in there[:12])
+def _one_document(name: str) -> InputError:
     return InputError(
-        f"{file}: which columns are {', '.join(wanted)}? The first line has {shown}. Name the columns in this "
-        f"order, or give their numbers"
+        f"{name}: one JSON document over several lines; it must be one object per line, "
+        "e.g. by: jq -c '.[]' FILE"
     )
 
 
-def _is_number(cell: str) -> bool:
+def no_field(where: str, field: str, there: Iterable[str]) -> InputError:
+    """The error for a field or column that is not there, with those that are."""
+    names = list(there)
+    shown = ", ".join(map(repr, names[:_SHOWN_FIELDS])) or "none"
+    more = f" and {len(names) - _SHOWN_FIELDS} more" if len(names) > _SHOWN_FIELDS else ""
+    return InputError(f"{where}: there is no field {field!r}; the fields are {shown}{more}")
+
+
+def as_text(value: Any, where: str, what: str) -> str:
+    """Check a value that must be text.
+
+    Raises:
+        InputError: it is something else, or holds half a character, which no tokenizer can read.
+    """
+    if not isinstance(value, str):
+        kind = "null" if value is None else type(value).__name__
+        raise InputError(f"{where}: {what} is {kind}, not text; mend or remove the line")
     try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{where}: {what} holds half a character (a surrogate, \\ud800 to \\udfff); mend the line"
+        ) from error
+    return value
+
+
+# csv and tsv -----------------------------------------------------------------------------------------------
+
+
+class Row(NamedTuple):
+    """One row of a table.
+
+    Attributes:
+        number: the line that it begins on, from 1.
+        before: rows before it, headings and blank ones included.
+        cells: what it holds.
+    """
+
+    number: int
+    before: int
+    cells: list[str]
+
+
+class Table:
+    """A csv or tsv file.
+
+    A csv is separated by the first of comma, semicolon and tab that its first line has outside of quotes; a cell
+    in quotes may hold separators and line breaks. A tsv row is a line, and quotes count only around a whole cell.
+    Of a tsv without headings they do not count at all, as in the STS Benchmark. Where a tsv's row does not have as
+    many cells as the headings, the rules of csv are tried, for what csv writers make with tabs.
+
+    Args:
+        lines: the file.
+        tabs: it is a tsv.
+
+    Attributes:
+        name: the file in messages.
+        header: the first row, whether or not these are headings; None in an empty file.
+
+    Raises:
+        InputError: the first row cannot be read.
+    """
+
+    def __init__(self, lines: Lines, tabs: bool) -> None:
+        self.name = lines.name
+        self._tabs = tabs
+        source = iter(lines)
+        self._first = next((line for line in source if line.bare), None)
+        self._source = source
+        self._rows: Iterator[Row | InputError] = iter(())
+        self.header: Row | None = None
+        if self._first is not None:
+            every = chain([self._first], source)
+            mark = "\t" if tabs else _delimiter(self._first.text)
+            self._rows = _tab_rows(every) if tabs else separated(every, self.name, mark)
+            self.header = next(strict(self._rows))
+
+    def places(self, keys: Sequence[str]) -> tuple[list[int], bool]:
+        """Columns by their names, or by their numbers (from 1) in a file without headings.
+
+        Returns:
+            Their places from 0, and whether the first row is headings.
+
+        Raises:
+            InputError: a column is not there, or a name stands for several.
+        """
+        if self.header is None:
+            return [], True
+        cells, where = self.header.cells, f"{self.name}, line {self.header.number}"
+        missing = [key for key in keys if key not in cells]
+        if not missing:
+            self.check_unique(keys)
+            return [cells.index(key) for key in keys], True
+        if not all(key.isascii() and key.isdigit() for key in keys):
+            raise no_field(where, missing[0], cells)
+        width = len(self._first_cells())
+        for key in keys:
+            if not 1 <= int(key) <= width:
+                raise InputError(f"{where}: there are columns 1 to {width}, but no column {key}")
+        return [int(key) - 1 for key in keys], False
+
+    def check_unique(self, names: Iterable[str]) -> None:
+        """Refuse names of several columns.
+
+        Raises:
+            InputError: names the first such name.
+        """
+        if self.header is not None:
+            for name in names:
+                if self.header.cells.count(name) > 1:
+                    raise InputError(
+                        f"{self.name}, line {self.header.number}: several columns are named {name!r}; rename one"
+                    )
+
+    def rows(self, headings: bool = True, needed: int = 0) -> Iterator[Row | InputError]:
+        """The rows, once.
+
+        Args:
+            headings: the first row is headings, and none of the data.
+            needed: cells that a row of a tsv without headings must have: such tables may have optional
+                columns at their ends.
+        """
+        if self.header is None or self._first is None:
+            return
+        wide, start = len(self.header.cells), self.header.number
+        loose = self._tabs and not headings
+        if loose:
+            source: Iterator[Row | InputError] = _plain_rows(chain([self._first], self._source))
+        else:
+            source = self._rows if headings else chain([self.header], self._rows)
+        for row in source:
+            if isinstance(row, InputError) or len(row.cells) == wide or (loose and len(row.cells) >= needed):
+                yield row
+                continue
+            count = f"{len(row.cells)} cell{'' if len(row.cells) == 1 else 's'}"
+            # A row that is too wide most often has a text with an unquoted separator, which would be cut there.
+            yield InputError(
+                f"{self.name}, line {row.number}: {count}, but line {start} has {wide}; "
+                + (
+                    "a tab inside a text?"
+                    if self._tabs
+                    else "a separator or line break without quotes around it?"
+                )
+            )
+
+    def _first_cells(self) -> list[str]:
+        assert self.header is not None and self._first is not None
+        return self._first.bare.split("\t") if self._tabs else self.header.cells
+
+
+def separated(
+    lines: Iterable[Line],
+    name: str,
+    delimiter: str = ",",
+    quoting: int = csv.QUOTE_MINIMAL,
+    strictly: bool = True,
+) -> Iterator[Row | InputError]:
+    """Rows by the rules of the csv module; blank ones are passed over.
+
+    Args:
+        lines: of the file.
+        name: the file in messages.
+        delimiter: between cells.
+        quoting: a constant of the csv module.
+        strictly: refuse quotes that are not closed or not doubled.
+    """
+    known = deque[int]()
+
+    def feed() -> Iterator[str]:
+        for line in lines:
+            known.append(line.number)
+            yield line.text
+
+    reader = csv.reader(feed(), delimiter=delimiter, quoting=quoting, strict=strictly)  # type: ignore[arg-type]
+    index = -1
+    while True:
+        index += 1
+        known.clear()
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield InputError(f"{name}, line {known[0]}: {_explained(error)}")
+            continue
+        if cells:
+            yield Row(known[0], index, cells)
+
+
+def _explained(error: csv.Error) -> str:
+    text = str(error)
+    if "new-line" in text or "newline" in text:
+        return (
+            "a carriage return inside a line; if every line ends in one alone, convert: tr '\\r' '\\n' < FILE"
+        )
+    if "field limit" in text:
+        return (
+            f"a cell has more than {csv.field_size_limit():,} characters: is a quote not closed? Put texts that are "
+            "so long into a jsonl file"
+        )
+    return f"not csv ({text}); is a quote in this record not closed, or not doubled?"
+
+
+def _delimiter(first: str) -> str:
+    bare = re.sub(r'"[^"]*"', "", first)
+    return next((mark for mark in ",;\t" if mark in bare), ",")
+
+
+def _plain_rows(lines: Iterable[Line]) -> Iterator[Row]:
+    for index, line in enumerate(lines):
+        if line.bare:
+            yield Row(line.number, index, line.bare.split("\t"))
+
+
+def _tab_rows(lines: Iterator[Line]) -> Iterator[Row]:
+    """Rows of a tsv with headings; see :class:`Table`."""
+    waiting = deque[Line]()
+    width = index = -1
+    while (line := waiting.popleft() if waiting else next(lines, None)) is not None:
+        index += 1
+        if not line.bare:
+            continue
+        plain = line.bare.split("\t")
+        cells = [_unquoted(cell) for cell in plain]
+        if width < 0:
+            width = len(cells)
+        elif '"' in line.text and (len(cells) != width or _opens(plain[-1])):
+            cells = _quoted_record(line, waiting, lines, width) or cells
+        yield Row(line.number, index, cells)
+
+
+def _opens(cell: str) -> bool:
+    return cell.startswith('"') and cell.count('"') % 2 == 1
+
+
+def _quoted_record(first: Line, waiting: deque[Line], lines: Iterator[Line], width: int) -> list[str] | None:
+    """The cells of a record with quoted tabs or line breaks; None, and no line is lost, if it is not one.
+
+    A line with as many cells as the headings is a row by itself and ends the record, unless ``first`` has too few
+    and this line closes its quote.
+    """
+    short = first.text.count("\t") < width - 1
+    taken = [first]
+    quotes = first.text.count('"')
+    while quotes % 2 and len(taken) < _MOST_LINES:
+        line = waiting.popleft() if waiting else next(lines, None)
+        if line is None:
+            break
+        if line.text.count("\t") == width - 1 and not (short and line.text.count('"') % 2):
+            waiting.appendleft(line)
+            break
+        taken.append(line)
+        quotes += line.text.count('"')
+    if quotes % 2 == 0:
+        try:
+            rows = list(csv.reader([line.text for line in taken], delimiter="\t", strict=True))
+        except csv.Error:
+            rows = []
+        if len(rows) == 1 and len(rows[0]) == width:
+            return rows[0]
+    waiting.extendleft(reversed(taken[1:]))
+    return None
+
+
+def _unquoted(cell: str) -> str:
+    """The content of a cell that is quoted as in csv; any other cell as it is."""
+    if len(cell) >= 2 and cell[0] == cell[-1] == '"':
+        inner = cell[1:-1]
+        if '"' not in inner.replace('""', ""):
+            return inner.replace('""', '"')
+    return cell

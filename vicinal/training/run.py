@@ -10,7 +10,7 @@ from typing import Any
 
 from vicinal.core.torch import require_torch
 from vicinal.errors import InputError, MissingExtraError
-from vicinal.readers.tables import NAMES, numbers, read_columns
+from vicinal.readers.columns import numbers, read_columns
 from vicinal.training.curves import draw, write_log
 
 _CHECKPOINTS = "checkpoints"
@@ -23,7 +23,7 @@ class Plan:
     Attributes:
         model: folder or hub name to start from.
         files: csv, tsv, jsonl or parquet files.
-        columns: what the loss wants: keys of ``vicinal.readers.tables.NAMES``.
+        columns: what the loss wants: keys of ``vicinal.readers.columns.NAMES``.
         given: names or numbers of these columns in the files; None finds them.
         loss: a name of ``vicinal.losses`` (or of ``vicinal.cross_encoder.losses``).
         evaluation: a file of the same kind to measure with.
@@ -152,7 +152,7 @@ def _read(file: str, columns: Sequence[str], given: Sequence[str] | None) -> dic
         return read_columns(file, columns, given)
     from vicinal.nn.training.parquet import read_parquet
 
-    return read_parquet(file, {each: NAMES[each] for each in columns}, given)
+    return read_parquet(file, columns, given)
 
 
 def _scaled(values: list[float], file: str, say: Callable[[str], None]) -> list[float]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
 from vicinal.core.inputs import explains_keywords
 from vicinal.errors import InputError
+from vicinal.evaluation.base import Measured
 from vicinal.evaluation.checks import binary_column, check_lengths, class_column
 from vicinal.evaluation.cross_encoder.pairs import PairEvaluator
-from vicinal.evaluation.metrics import average_precision, best_accuracy, best_f1, f1_of_classes
+from vicinal.evaluation.metrics import average_precision, f1_of_classes, threshold_metrics
 
 
 class CrossEncoderClassificationEvaluator(PairEvaluator):
@@ -54,34 +54,19 @@ class CrossEncoderClassificationEvaluator(PairEvaluator):
         self.labels = class_column(labels, "labels")
         check_lengths(sentence_pairs=self.sentence_pairs, labels=self.labels)
 
-    def __call__(
-        self,
-        model: Any,
-        output_path: str | os.PathLike[str] | None = None,
-        epoch: int = -1,
-        steps: int = -1,
-    ) -> dict[str, float]:
+    def _measure(self, model: Any) -> Measured:
         scores = self._predicted(model)
-        place = (output_path, epoch, steps)
-        return self._two(scores, place) if scores.ndim == 1 else self._several(scores, place)
+        return self._two(scores) if scores.ndim == 1 else self._several(scores)
 
-    def _two(self, scores: Any, place: Any) -> dict[str, float]:
+    def _two(self, scores: Any) -> Measured:
         labels = binary_column(self.labels, "labels")
-        accuracy, best = best_accuracy(scores, labels), best_f1(scores, labels)
         metrics = {
-            "accuracy": accuracy.accuracy,
-            "accuracy_threshold": accuracy.threshold,
-            "f1": best.f1,
-            "f1_threshold": best.threshold,
-            "precision": best.precision,
-            "recall": best.recall,
+            **threshold_metrics(scores, labels),
             "average_precision": average_precision(labels, scores),
         }
-        return self._report(
-            metrics, "average_precision", {key.title(): value for key, value in metrics.items()}, place
-        )
+        return Measured(metrics, "average_precision", {key.title(): value for key, value in metrics.items()})
 
-    def _several(self, scores: Any, place: Any) -> dict[str, float]:
+    def _several(self, scores: Any) -> Measured:
         count = scores.shape[1]
         if self.labels.max() >= count:
             where = int(self.labels.argmax())
@@ -89,4 +74,4 @@ class CrossEncoderClassificationEvaluator(PairEvaluator):
         found = f1_of_classes(self.labels, scores.argmax(axis=1))
         metrics = {f"f1_{kind}": value for kind, value in found.items()}
         row = {f"{kind.title()}_F1": value for kind, value in found.items()}
-        return self._report(metrics, "f1_macro", row, place)
+        return Measured(metrics, "f1_macro", row)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
 from vicinal.core.inputs import explains_keywords
 from vicinal.errors import InputError
+from vicinal.evaluation.base import Measured
 from vicinal.evaluation.checks import check_lengths, number_column
 from vicinal.evaluation.cross_encoder.pairs import PairEvaluator
 from vicinal.evaluation.metrics import pearson, spearman
@@ -50,13 +50,7 @@ class CrossEncoderCorrelationEvaluator(PairEvaluator):
         self.scores = number_column(scores, "scores")
         check_lengths(sentence_pairs=self.sentence_pairs, scores=self.scores)
 
-    def __call__(
-        self,
-        model: Any,
-        output_path: str | os.PathLike[str] | None = None,
-        epoch: int = -1,
-        steps: int = -1,
-    ) -> dict[str, float]:
+    def _measure(self, model: Any) -> Measured:
         found = self._predicted(model)
         if found.ndim != 1:
             raise InputError(
@@ -65,4 +59,4 @@ class CrossEncoderCorrelationEvaluator(PairEvaluator):
             )
         metrics = {"pearson": pearson(self.scores, found), "spearman": spearman(self.scores, found)}
         row = {"Pearson_Correlation": metrics["pearson"], "Spearman_Correlation": metrics["spearman"]}
-        return self._report(metrics, "spearman", row, (output_path, epoch, steps))
+        return Measured(metrics, "spearman", row)

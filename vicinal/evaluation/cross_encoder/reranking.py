@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from vicinal.core.inputs import as_texts, check_positive, explains_keywords
 from vicinal.errors import InputError
-from vicinal.evaluation.base import SentenceEvaluator, file_name, predict_pairs
+from vicinal.evaluation.base import Measured, SentenceEvaluator, file_name, predict_pairs
 from vicinal.evaluation.checks import samples_of, texts_of
 from vicinal.evaluation.reranking import named_figures, ranking_figures
 
@@ -99,13 +98,7 @@ class CrossEncoderRerankingEvaluator(SentenceEvaluator):
             candidates = retrieved
         return _Sample(query, candidates, wanted, [int(text in wanted) for text in candidates], retrieved)
 
-    def __call__(
-        self,
-        model: Any,
-        output_path: str | os.PathLike[str] | None = None,
-        epoch: int = -1,
-        steps: int = -1,
-    ) -> dict[str, float]:
+    def _measure(self, model: Any) -> Measured:
         pairs = [(sample.query, text) for sample in self.samples for text in sample.candidates]
         scores = predict_pairs(model, pairs, self.batch_size, self.show_progress_bar, self.prompt_name)
         if scores.ndim != 1:
@@ -118,8 +111,9 @@ class CrossEncoderRerankingEvaluator(SentenceEvaluator):
         metrics, primary, row = named_figures(found, self.at_k)
         if self.samples[0].retrieved is not None:
             base = [self._before(sample) for sample in self.samples]
-            metrics |= {f"base_{key}": value for key, value in named_figures(base, self.at_k)[0].items()}
-        return self._report(metrics, primary, row, (output_path, epoch, steps))
+            before = named_figures(base, self.at_k).metrics
+            metrics = {**metrics, **{f"base_{key}": value for key, value in before.items()}}
+        return Measured(metrics, primary, row)
 
     def _before(self, sample: _Sample) -> tuple[float, float, float]:
         """The figures of the order in which the documents came; positives that were not found come last."""

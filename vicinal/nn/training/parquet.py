@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from vicinal.errors import InputError, missing_extra
+from vicinal.readers.columns import by_name
+from vicinal.readers.tables import no_field
 
 
 def read_parquet(
-    path: str, wanted: Mapping[str, Sequence[str]], given: Sequence[str] | None = None
+    path: str, wanted: Sequence[str], given: Sequence[str] | None = None
 ) -> dict[str, list[Any]]:
-    """Columns of a parquet file, as ``vicinal.readers.tables.read_columns`` reads other files.
+    """Columns of a parquet file, as ``vicinal.readers.columns.read_columns`` reads other files.
 
     Args:
         path: the file.
-        wanted: what a column means -> the names that it may have.
-        given: the names it has, in the same order; None finds them.
+        wanted: keys of ``vicinal.readers.columns.NAMES``.
+        given: names of the columns in the file, whatever their case, in the order of ``wanted``; None finds them.
 
     Raises:
         InputError: the file cannot be read, or a column is not there.
@@ -31,14 +33,12 @@ def read_parquet(
         table = pyarrow.parquet.read_table(path)
     except (OSError, pyarrow.ArrowException) as error:
         raise InputError(f"{path} cannot be read as parquet: {str(error).splitlines()[0]}") from error
-    lower = {name.lower(): name for name in table.column_names}
-    found: dict[str, list[Any]] = {}
-    for place, each in enumerate(wanted):
-        names = tuple(wanted[each]) if given is None else (given[place].lower(),)
-        name = next((lower[name] for name in names if name in lower), None)
-        if name is None:
-            raise InputError(
-                f"{path}: no column for {each}; it has {', '.join(map(repr, table.column_names))}"
-            )
-        found[each] = table[name].to_pylist()
-    return found
+    there = list(table.column_names)
+    lower = {name.lower(): name for name in there}
+    names = by_name(there, wanted) if given is None else [lower.get(name.lower(), name) for name in given]
+    if names is None:
+        raise InputError(f"{path}: no columns for {', '.join(wanted)}; it has {', '.join(map(repr, there))}")
+    for name in names:
+        if name not in there:
+            raise no_field(path, name, there)
+    return {each: table[name].to_pylist() for each, name in zip(wanted, names, strict=True)}

@@ -1,0 +1,177 @@
+"""Columns of labelled data by what they mean, for evaluation and training; and samples for reranking."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vicinal.errors import InputError
+from vicinal.readers.lines import Lines, kind_of, opened
+from vicinal.readers.tables import Table, as_text, json_objects, no_field, strict
+
+_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
+# Columns that hold no text.
+_VALUES = ("score", "label")
+# The distributed STS Benchmark has no headings: score, then the sentences, in columns 5 to 7.
+_STSB = {"score": 5, "sentence1": 6, "sentence2": 7}
+
+# Column -> names that are understood for it.
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "sentence1": (
+        "sentence1",
+        "sentence_1",
+        "sentence_a",
+        "sentencea",
+        "text1",
+        "text_1",
+        "premise",
+        "question1",
+    ),
+    "sentence2": (
+        "sentence2",
+        "sentence_2",
+        "sentence_b",
+        "sentenceb",
+        "text2",
+        "text_2",
+        "hypothesis",
+        "question2",
+    ),
+    "score": ("score", "similarity_score", "relatedness_score", "similarity", "label", "labels"),
+    "label": ("label", "labels", "is_duplicate", "score"),
+    "anchor": ("anchor", "query", "sentence", "sent0"),
+    "positive": ("positive", "pos", "sent1"),
+    "negative": ("negative", "neg", "hard_neg"),
+}
+
+
+def read_columns(
+    path: str | os.PathLike[str], wanted: Sequence[str], given: Sequence[str] | None = None
+) -> dict[str, list[str]]:
+    """Columns of a csv, tsv or jsonl file, by what they mean.
+
+    Args:
+        path: the file.
+        wanted: keys of :data:`NAMES`.
+        given: names or (from 1) numbers of the columns in the file, in the order of ``wanted``. None finds
+            them by name, and in a file without headings by place: the first ones, or those of the STS
+            Benchmark.
+
+    Returns:
+        Wanted column -> its cells, all of one length.
+
+    Raises:
+        InputError: the file cannot be read, or a column cannot be found.
+    """
+    file = Path(path)
+    kind = kind_of(file)
+    if kind not in _SUFFIXES:
+        raise InputError(f"{file} is of an unknown kind: use csv, tsv or jsonl")
+    if given is not None and len(given) != len(wanted):
+        raise InputError(f"{len(given)} columns are named, but {len(wanted)} needed: {', '.join(wanted)}")
+    with opened(file) as lines:
+        if kind in (".csv", ".tsv"):
+            found = _of_table(Table(lines, tabs=kind == ".tsv"), wanted, given)
+        else:
+            found = _of_objects(lines, wanted, given)
+    if not found[wanted[0]]:
+        raise InputError(f"{file} is empty: there are no rows in it")
+    return found
+
+
+def numbers(cells: Sequence[Any], path: str | os.PathLike[str], column: str) -> list[float]:
+    """Cells as numbers.
+
+    Raises:
+        InputError: one is none; its row is named.
+    """
+    found = []
+    for row, cell in enumerate(cells, start=1):
+        try:
+            found.append(float(cell))
+        except (TypeError, ValueError):
+            raise InputError(
+                f"{path}, row {row}: the {column} is {str(cell)[:40]!r}, not a number; if another column "
+                "holds it, name the columns"
+            ) from None
+    return found
+
+
+def read_samples(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """The objects of a jsonl file, for the reranking evaluators.
+
+    Raises:
+        InputError: the file cannot be read, or a line is not an object.
+    """
+    with opened(path) as lines:
+        rows = [row for _, row in strict(json_objects(lines))]
+    if not rows:
+        raise InputError(f"{path} is empty: there is nothing to evaluate")
+    return rows
+
+
+def _of_table(table: Table, wanted: Sequence[str], given: Sequence[str] | None) -> dict[str, list[Any]]:
+    if given is None and table.header is not None:
+        given = _found(table.name, table.header.cells, wanted)
+    places, headings = table.places(given or ())
+    columns: dict[str, list[Any]] = {each: [] for each in wanted}
+    for row in strict(table.rows(headings, needed=max(places, default=0) + 1)):
+        for each, place in zip(wanted, places, strict=True):
+            columns[each].append(row.cells[place])
+    return columns
+
+
+def _of_objects(lines: Lines, wanted: Sequence[str], given: Sequence[str] | None) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = {each: [] for each in wanted}
+    for number, row in strict(json_objects(lines)):
+        where = f"{lines.name}, line {number}"
+        if given is None:
+            given = by_name(list(row), wanted)
+            if given is None:
+                raise _not_found(lines.name, list(row), wanted)
+        for each, name in zip(wanted, given, strict=True):
+            if name not in row:
+                raise no_field(where, name, row)
+            value = row[name]
+            columns[each].append(value if each in _VALUES else as_text(value, where, f"the field {name!r}"))
+    return columns
+
+
+def _found(name: str, cells: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """Names of the wanted columns by the first row, or their numbers if that is not headings."""
+    named = by_name(cells, wanted)
+    if named is not None:
+        return named
+    stsb = len(cells) >= max(_STSB.values()) and _is_number(cells[_STSB["score"] - 1])
+    if stsb and "score" in wanted:
+        return [str(_STSB[each]) for each in wanted]
+    # Without headings the first columns are the wanted ones; a number in the first row tells that it is data.
+    if len(cells) == len(wanted) and (wanted[-1] not in _VALUES or _is_number(cells[-1])):
+        return [str(number) for number in range(1, len(wanted) + 1)]
+    raise _not_found(name, cells, wanted)
+
+
+def by_name(there: Sequence[str], wanted: Sequence[str]) -> list[str] | None:
+    """The columns that :data:`NAMES` knows for what is wanted, whatever their case; None if one is missing."""
+    lower = {name.lower(): name for name in there}
+    found = [next((lower[name] for name in NAMES[each] if name in lower), None) for each in wanted]
+    names = [name for name in found if name is not None]
+    return names if len(names) == len(wanted) else None
+
+
+def _not_found(file: str, there: Sequence[str], wanted: Sequence[str]) -> InputError:
+    shown = ", ".join(repr(name[:30]) for name in there[:12])
+    return InputError(
+        f"{file}: which columns are {', '.join(wanted)}? The first line has {shown}. Name the columns in this "
+        f"order, or give their numbers"
+    )
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
