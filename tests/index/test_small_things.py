@@ -45,7 +45,9 @@ def test_a_file_that_does_not_know_its_date_has_none(path):
         ("frost table pan", "frost", (1, 2), "cold"),  # the vectors did
     ],
 )
-def test_the_passage_is_that_of_the_leg_that_found_the_document_better(path, other, query, ranks, shown):
+def test_the_passage_is_that_of_the_retriever_that_found_the_document_better(
+    path, other, query, ranks, shown
+):
     """Two chunks: the model takes "cold" for "frost", the words know only "frost"."""
     model = FakeModel(dimension=256, window=12)
     model.words["cold"] = 3 * model.word("frost")

@@ -32,15 +32,15 @@ def write_hits(hits: Sequence[Hit]) -> None:
     )
 
 
-def show_hits(hits: Sequence[Hit], legs: bool) -> None:
+def show_hits(hits: Sequence[Hit], explain: bool) -> None:
     """Hits for a person; the words of the query stand out.
 
     Args:
         hits: what was found.
-        legs: whether to say what each way of searching thought of them.
+        explain: whether to add score and rank by each retriever.
     """
     console = screen()
-    scores = [_score(hit, legs) for hit in hits]
+    scores = [_score(hit, explain) for hit in hits]
     used = len(str(len(hits))) + 2 + max(map(len, scores), default=0) + 2
     width = max(16, min(_WIDEST, console.width - used))
     table = plain_table(headings=False)
@@ -49,16 +49,16 @@ def show_hits(hits: Sequence[Hit], legs: bool) -> None:
     table.add_column(justify="right", no_wrap=True, style="bold")
     table.add_column(overflow="fold", max_width=width)
     for rank, (hit, score) in enumerate(zip(hits, scores, strict=True), start=1):
-        table.add_row(str(rank), score, _described(hit, width, legs))
+        table.add_row(str(rank), score, _described(hit, width, explain))
     console.print(table)
 
 
-def _score(hit: Hit, legs: bool) -> str:
+def _score(hit: Hit, explain: bool) -> str:
     # Fused scores are sums of 1 / (60 + rank): three decimals would not tell them apart.
-    return f"{hit.score:.4f}" if legs and hit.rerank is None else scored(hit.score)
+    return f"{hit.score:.4f}" if explain and hit.rerank is None else scored(hit.score)
 
 
-def _described(hit: Hit, width: int, legs: bool) -> Text:
+def _described(hit: Hit, width: int, explain: bool) -> Text:
     from rich.text import Text
 
     title, passage = _title_and_passage(hit)
@@ -71,7 +71,7 @@ def _described(hit: Hit, width: int, legs: bool) -> Text:
         text, spans = _window(*passage, _TALLEST * (width - 3 - width // 16))
         shown.append("\n")
         shown.append_text(_marked(*_dotted(text, spans, hit), ""))
-    for line in (_metadata_line(hit), _legs_line(hit) if legs else ""):
+    for line in (_metadata_line(hit), _retrievers_line(hit) if explain else ""):
         if line:
             shown.append("\n")
             shown.append(shortened(line, width), style="dim")
@@ -184,11 +184,9 @@ def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _legs_line(hit: Hit) -> str:
-    legs = [
-        ("dense", hit.dense, hit.dense_rank),
-        ("lexical", hit.lexical, hit.lexical_rank),
-    ]
+def _retrievers_line(hit: Hit) -> str:
     return " · ".join(
-        f"{name} {scored(score)} (no. {rank})" for name, score, rank in legs if score is not None
+        f"{name} {scored(ranked.score)} (no. {ranked.rank})"
+        for name, ranked in hit.retrievers.items()
+        if ranked is not None
     )

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from vicinal import CrossEncoder
     from vicinal.index import Hit, Index, Mode
 
-_MODES = ("dense", "lexical", "hybrid")
 _PROMPT = "search> "
 _HELP = """\
 Type a query. What begins with a colon is a command:
@@ -51,7 +50,7 @@ class _Search:
         top: hits at most.
         mode: dense, lexical or hybrid.
         where: the filter, None for none.
-        reranker: orders the candidates anew, None to leave it out.
+        reranker: orders the candidates again, None to leave it out.
         candidates: how many documents it gets.
         as_json: whether hits are printed as JSON.
     """
@@ -86,8 +85,10 @@ class _Search:
     def show(self, hits: list[Hit]) -> None:
         """Print hits in the way that suits stdout."""
         if is_terminal():
+            from vicinal.index.retrievers import MODES
+
             if hits:
-                show_hits(hits, legs=self.mode == "hybrid" or self.reranker is not None)
+                show_hits(hits, explain=len(MODES[self.mode]) > 1 or self.reranker is not None)
         else:
             write_hits(hits)
 
@@ -127,7 +128,7 @@ def search(
     rerank: Annotated[
         str | None,
         typer.Option(
-            metavar="MODEL", help="A cross-encoder that reads the best candidates anew.", show_default=False
+            metavar="MODEL", help="A cross-encoder that reads the best candidates again.", show_default=False
         ),
     ] = None,
     candidates: Annotated[
@@ -175,8 +176,10 @@ def search(
 
 
 def _mode(name: str, option: str) -> Mode:
-    if name not in _MODES:
-        raise InputError(f"{option} {name}: choose one of {', '.join(_MODES)}")
+    from vicinal.index.retrievers import MODES
+
+    if name not in MODES:
+        raise InputError(f"{option} {name}: choose one of {', '.join(MODES)}")
     return cast("Mode", name)
 
 

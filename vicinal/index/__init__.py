@@ -3,7 +3,8 @@
 :class:`Index` is the way in; the other names are what it takes and gives.
 """
 
-from vicinal.index.index import Index, Mode
-from vicinal.index.results import Document, Hit, IndexInfo, Passage, VerifyReport
+from vicinal.index.index import Index
+from vicinal.index.results import Document, Hit, IndexInfo, Passage, Ranked, VerifyReport
+from vicinal.index.retrievers import Mode
 
-__all__ = ["Document", "Hit", "Index", "IndexInfo", "Mode", "Passage", "VerifyReport"]
+__all__ = ["Document", "Hit", "Index", "IndexInfo", "Mode", "Passage", "Ranked", "VerifyReport"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from vicinal.core.files import SQLITE_START, check_target, replacing
@@ -12,15 +12,15 @@ from vicinal.errors import InputError, InputTypeError, StoreError
 from vicinal.index.results import Document
 
 
-def export_target(path: str | os.PathLike[str], index: str) -> Path:
+def export_target(path: str | os.PathLike[str], own: Sequence[str]) -> Path:
     """The file to write, links followed.
 
     Args:
         path: what the caller gave.
-        index: the file of the index.
+        own: the files of the index, links followed.
 
     Raises:
-        InputTypeError: it is no path.
+        InputTypeError: it is not a path.
         InputError: it is a folder or a device, its folder does not exist or is closed to us, or a database is
             there: this index, or another one.
     """
@@ -29,8 +29,8 @@ def export_target(path: str | os.PathLike[str], index: str) -> Path:
     shown = os.fspath(path)
     if not shown or "\0" in shown:
         raise InputError(f"path {shown!r} names no file: give for example 'texts.jsonl'")
-    target, own = check_target(shown, "path"), os.path.realpath(index)
-    if str(target) in (own, f"{own}-wal", f"{own}-shm") or _is_database(target):
+    target = check_target(shown, "path")
+    if str(target) in own or _is_database(target):
         raise InputError(
             f"path {shown!r} is a database, and exporting would put JSON lines in its place: "
             "give another path, such as 'texts.jsonl'"
@@ -39,7 +39,7 @@ def export_target(path: str | os.PathLike[str], index: str) -> Path:
 
 
 def write_lines(target: Path, documents: Iterable[Document]) -> int:
-    """Write one JSON object a document; the file appears under its name when it is complete.
+    """Write one JSON object per document; the file appears under its name when it is complete.
 
     Args:
         target: from :func:`export_target`.

@@ -13,10 +13,10 @@ RRF_K = 60
 def reciprocal_rank_fusion(rankings: Sequence[Sequence[Key]], k: int = RRF_K) -> list[tuple[Key, float]]:
     """Fuse rankings by the sum of ``1 / (k + rank)``, ranks from 1.
 
-    Scores of different legs (a cosine, a BM25 sum) have no common scale; their ranks do.
+    Scores of different retrievers (a cosine, a BM25 sum) have no common scale; their ranks do.
 
     Args:
-        rankings: one sequence of keys for each leg, best first, no key twice in a leg.
+        rankings: one sequence of keys for each retriever (any number), best first, no key twice in one.
         k: how quickly a rank loses weight; 60 is the paper's value.
 
     Returns:

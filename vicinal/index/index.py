@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, Literal, get_args
+from typing import Any
 
 from vicinal.core.inputs import check_unicode
 from vicinal.errors import InputError, InputTypeError
@@ -15,14 +15,12 @@ from vicinal.index.export import export_target, write_lines
 from vicinal.index.filters import parse_filter
 from vicinal.index.reranking import Reranker, check_reranker
 from vicinal.index.results import Document, Hit, IndexInfo, VerifyReport
+from vicinal.index.retrievers import MODES, RETRIEVERS, Mode
 from vicinal.index.searching import Request, search
 from vicinal.index.segments import STORAGES
-from vicinal.index.stores.base import ModelFacts
+from vicinal.index.stores.base import ModelFacts, Store, compare_models
 from vicinal.index.stores.sqlite import SqliteStore
-from vicinal.index.stores.writing import compare_models
 from vicinal.index.values import integer_from, seconds
-
-Mode = Literal["dense", "lexical", "hybrid"]
 
 
 class Index:
@@ -43,7 +41,7 @@ class Index:
         storage: for a new file, how vectors are stored: ``"int16"`` (16 bits a number and a scale a row;
             similarities of unit vectors are exact to about 1e-5) or ``"float32"`` (all bits, twice the
             size). In memory they are float32 either way.
-        tokenizer: for a new file, the FTS5 tokenizer of the lexical leg. The default knows words of all
+        tokenizer: for a new file, the FTS5 tokenizer of the lexical retriever. The default knows words of all
             alphabets that put spaces between them and English endings; ``"trigram"`` suits Chinese,
             Japanese and Thai.
         chunk_tokens: for a new file, the longest chunk in tokens. None is the model's window
@@ -90,7 +88,7 @@ class Index:
         # Checked before anything is made, so that a wrong type leaves no empty file behind.
         given = DEFAULT_MODEL if model is None else model
         Encoder(given, chunk_tokens, chunk_overlap)
-        self._store = store = SqliteStore(
+        store: Store = SqliteStore(
             path,
             timeout=timeout,
             read_only=read_only,
@@ -99,6 +97,7 @@ class Index:
             tokenizer=tokenizer,
             chunk_overlap=chunk_overlap,
         )
+        self._store = store
         self._compared = False
         try:
             stored = store.facts()
@@ -269,32 +268,37 @@ class Index:
             filter: a metadata filter (see :mod:`vicinal.index.filters`), applied before the search.
             mode: ``"dense"``, ``"lexical"`` or ``"hybrid"``.
             reranker: something with ``rank(query, documents, top_k=...)`` or ``predict(pairs)``, such as
-                :class:`vicinal.CrossEncoder`; orders the best candidates anew by their best passages.
-            candidates: how many documents each leg hands to fusion and reranker (at least ``top_k``).
+                :class:`vicinal.CrossEncoder`; orders the best candidates again by their best passages.
+            candidates: how many documents each retriever hands to fusion and reranker (at least ``top_k``).
 
         Returns:
             Hits, best first.
 
         Raises:
-            InputError: an argument cannot be meant, or the file was made with another model.
+            InputError: an argument is invalid, or the file was made with another model.
             StoreError: the file cannot be read.
         """
         if not isinstance(query, str):
             raise InputTypeError(f"query must be a string, got {type(query).__name__}")
         check_unicode(query, "query")
         top_k, candidates = integer_from(1, top_k, "top_k"), integer_from(1, candidates, "candidates")
-        if mode not in get_args(Mode):
-            raise InputError(f"mode must be one of {', '.join(map(repr, get_args(Mode)))}, got {mode!r}")
+        if mode not in list(MODES):  # of any type, also one without a hash
+            raise InputError(f"mode must be one of {', '.join(map(repr, MODES))}, got {mode!r}")
+        retrievers = MODES[mode]
         where = None if filter is None or filter == {} else parse_filter(filter)
-        depth = top_k if mode != "hybrid" and reranker is None else max(top_k, candidates)
+        depth = top_k if len(retrievers) == 1 and reranker is None else max(top_k, candidates)
         if reranker is not None:
             check_reranker(reranker)
-        vector = None
-        if mode != "lexical":
-            if not self._compared and self._store.facts() is None:
+        asked: dict[str, Any] = {}
+        for name in retrievers:
+            encode = RETRIEVERS[name].encode
+            if encode is None:
+                asked[name] = query
+            elif not self._compared and self._store.facts() is None:
                 return []  # nothing was ever added: no need of a model to know that
-            vector = self._encoder.queries([query], self._checked_facts())[0]
-        request = Request(query, vector, mode != "dense", where, top_k, depth, reranker)
+            else:
+                asked[name] = encode(self._encoder, self._checked_facts(), query)
+        request = Request(query, asked, where, top_k, depth, reranker)
         with self._store.reader(ranking=True) as reader:
             return search(reader, request)
 
@@ -362,7 +366,7 @@ class Index:
             InputError: no such file can be made, or a database is there (this index or another).
             StoreError: the file could not be written, or the index not be read; an old file is as it was.
         """
-        target = export_target(path, self._store.file)
+        target = export_target(path, self._store.files)
         with self._store.reader() as reader:
             return write_lines(target, reader.every())
 

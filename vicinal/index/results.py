@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,21 +60,32 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Ranked:
+    """What one retriever says of a document that it found.
+
+    Attributes:
+        score: its own score: a similarity (dense), a BM25 score (lexical).
+        rank: the place among what it found, from 1.
+    """
+
+    score: float
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """One document found.
 
     Attributes:
         id: the document's id.
         score: what the list is ordered by: the reranker's score if there is one, else the fused score
-            (hybrid), else the score of the one leg.
+            (hybrid), else the score of the one retriever.
         text: the whole original text.
         metadata: the document's metadata.
         passage: its best passage.
-        dense: similarity of its best chunk, None if the dense leg did not run or did not find it.
-        lexical: its BM25 score, None if the lexical leg did not run or did not find it.
+        retrievers: score and rank by each retriever, ``"dense"`` and ``"lexical"``; None where it did not run
+            or did not find the document.
         rerank: the reranker's score, None without one.
-        dense_rank: its place in the dense leg, from 1, or None.
-        lexical_rank: its place in the lexical leg, from 1, or None.
     """
 
     id: str
@@ -81,19 +93,37 @@ class Hit:
     text: str
     metadata: dict[str, Any]
     passage: Passage
-    dense: float | None = None
-    lexical: float | None = None
+    retrievers: Mapping[str, Ranked | None] = field(default_factory=dict)
     rerank: float | None = None
-    dense_rank: int | None = None
-    lexical_rank: int | None = None
+
+    @property
+    def dense(self) -> float | None:
+        """Similarity of its best chunk, None if the dense retriever did not run or did not find it."""
+        return _score(self.retrievers.get("dense"))
+
+    @property
+    def lexical(self) -> float | None:
+        """Its BM25 score, None if the lexical retriever did not run or did not find it."""
+        return _score(self.retrievers.get("lexical"))
+
+    @property
+    def dense_rank(self) -> int | None:
+        """Its place by the dense retriever, from 1, or None."""
+        return _rank(self.retrievers.get("dense"))
+
+    @property
+    def lexical_rank(self) -> int | None:
+        """Its place by the lexical retriever, from 1, or None."""
+        return _rank(self.retrievers.get("lexical"))
 
     def to_dict(self) -> dict[str, Any]:
         """The hit as JSON types, for a server or a command line."""
+        scores = {name: _score(ranked) for name, ranked in self.retrievers.items()}
         return {
             "id": self.id,
             "score": self.score,
-            "scores": {"dense": self.dense, "lexical": self.lexical, "rerank": self.rerank},
-            "ranks": {"dense": self.dense_rank, "lexical": self.lexical_rank},
+            "scores": {**scores, "rerank": self.rerank},
+            "ranks": {name: _rank(ranked) for name, ranked in self.retrievers.items()},
             "text": self.text,
             "metadata": self.metadata,
             "passage": {
@@ -103,6 +133,14 @@ class Hit:
                 "matches": [list(span) for span in self.passage.matches],
             },
         }
+
+
+def _score(ranked: Ranked | None) -> float | None:
+    return None if ranked is None else ranked.score
+
+
+def _rank(ranked: Ranked | None) -> int | None:
+    return None if ranked is None else ranked.rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +178,13 @@ class IndexInfo:
         chunks: living chunks, one vector each.
         deleted_chunks: vectors of deleted documents that :meth:`vicinal.Index.compact` would drop.
         dimension: of the vectors, None before the first document.
-        storage: how a number of a vector is stored, ``"int16"`` or ``"float32"``.
+        storage: how a dimension of a vector is stored, ``"int16"`` or ``"float32"``.
         similarity: ``"cosine"`` or ``"dot"``, None before the first document.
         model: the model's name as it was given.
         fingerprint: the model's fingerprint, None before the first document.
         chunk_tokens: longest chunk, in tokens, None before the first document.
         chunk_overlap: tokens that neighbouring chunks share.
-        tokenizer: the FTS5 tokenizer of the lexical leg.
+        tokenizer: the FTS5 tokenizer of the lexical retriever.
         segments: how many pieces the vectors are stored in.
         file_bytes: size of the file, with its write-ahead log.
         fields: names of the metadata fields that were ever used.

@@ -1,15 +1,16 @@
-"""From the legs of a search to its hits: fusion, best passages, reranking."""
+"""From the retrievers of a search to its hits: fusion, best passages, reranking."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from vicinal.index.filters import Node
 from vicinal.index.fusion import reciprocal_rank_fusion
 from vicinal.index.reranking import Reranker, rerank_scores
-from vicinal.index.results import Document, Hit, Passage, Span
-from vicinal.index.segments import Floats
+from vicinal.index.results import Document, Hit, Passage, Ranked, Span
+from vicinal.index.retrievers import RETRIEVERS
 from vicinal.index.stores.base import Found, Reader
 
 
@@ -19,33 +20,34 @@ class Request:
 
     Attributes:
         query: the text.
-        vector: its ``(d,)`` vector, None to leave the dense leg out.
-        lexical: whether the lexical leg runs.
+        asked: the retrievers that run, by name, each with what it is asked: the text, or what the model made
+            of it. Where two rank a document equally, the earlier one's passage is shown.
         where: the filter, None for none.
-        top_k: how many hits at most.
-        depth: how many documents each leg gives.
-        reranker: orders the candidates anew, None to leave it out.
+        top_k: the maximum number of hits.
+        depth: how many documents each retriever gives.
+        reranker: orders the candidates again, None to leave it out.
     """
 
     query: str
-    vector: Floats | None
-    lexical: bool
+    asked: Mapping[str, Any]
     where: Node | None
     top_k: int
     depth: int
     reranker: Reranker | None
 
 
+class _Placed(NamedTuple):
+    rank: int  # from 1
+    found: Found
+
+
 @dataclass(slots=True)
 class _Candidate:
-    """One document on its way to a hit."""
+    """One document on its way to a hit, with what each retriever that found it says."""
 
     doc: int
     score: float
-    dense: Found | None
-    lexical: Found | None
-    dense_rank: int | None
-    lexical_rank: int | None
+    placed: dict[str, _Placed] = field(default_factory=dict)
     rerank: float | None = None
 
 
@@ -86,31 +88,37 @@ def search(reader: Reader, request: Request) -> list[Hit]:
 
 
 def _candidates(reader: Reader, request: Request) -> list[_Candidate]:
-    dense = [] if request.vector is None else reader.dense(request.vector, request.depth, request.where)
-    lexical = reader.lexical(request.query, request.depth, request.where) if request.lexical else []
-    if request.vector is None or not request.lexical:
-        ranking = [(one.doc, one.score) for one in dense or lexical]
+    found = {
+        name: RETRIEVERS[name].find(reader, asked, request.depth, request.where)
+        for name, asked in request.asked.items()
+    }
+    if len(found) == 1:
+        ranking = [(one.doc, one.score) for ones in found.values() for one in ones]
     else:
-        ranking = reciprocal_rank_fusion([[one.doc for one in dense], [one.doc for one in lexical]])
-    by_dense = {one.doc: (one, rank) for rank, one in enumerate(dense, start=1)}
-    by_lexical = {one.doc: (one, rank) for rank, one in enumerate(lexical, start=1)}
-    candidates = []
-    for doc, score in ranking[: request.depth]:
-        near, near_rank = by_dense.get(doc, (None, None))
-        worded, worded_rank = by_lexical.get(doc, (None, None))
-        candidates.append(_Candidate(doc, score, near, worded, near_rank, worded_rank))
-    return candidates
+        ranking = reciprocal_rank_fusion([[one.doc for one in ones] for ones in found.values()])
+    candidates = {doc: _Candidate(doc, score) for doc, score in ranking[: request.depth]}
+    for name, ones in found.items():
+        for rank, one in enumerate(ones, start=1):
+            candidate = candidates.get(one.doc)
+            if candidate is not None:
+                candidate.placed[name] = _Placed(rank, one)
+    return list(candidates.values())
 
 
 def _passages(
     reader: Reader, query: str, found: Sequence[_Candidate], documents: Sequence[Document]
 ) -> list[Span]:
-    """The best chunk of each by the leg that put it higher: the dense leg's, or that with most of the words."""
-    spans = [one.dense.span if one.dense is not None else None for one in found]
+    """The best chunk of each document, by the retriever that ranks it highest.
+
+    A retriever that knows only whole documents leaves the choice to the query's words: the chunk with most of
+    them, and of equal ones another retriever's, else the first.
+    """
+    spans: list[Span | None] = []
     several: dict[int, list[Span]] = {}
     for i, candidate in enumerate(found):
-        near, worded = candidate.dense_rank, candidate.lexical_rank
-        if worded is None or (near is not None and near <= worded):
+        placed = sorted(candidate.placed.values(), key=lambda one: one.rank)
+        spans.append(next((one.found.span for one in placed if one.found.span is not None), None))
+        if placed[0].found.span is not None:
             continue
         chunks = reader.chunks(candidate.doc)
         if len(chunks) > 1:
@@ -122,7 +130,7 @@ def _passages(
         richness = [_richness(documents[i].text, chunk, places) for chunk in chunks]
         most = max(richness)
         chunks = [chunk for chunk, rich in zip(chunks, richness, strict=True) if rich == most]
-        if spans[i] not in chunks:  # of equals the dense leg's, else the first
+        if spans[i] not in chunks:
             spans[i] = chunks[0]
     return [span if span is not None else (0, 0) for span in spans]
 
@@ -144,9 +152,10 @@ def _hit(candidate: _Candidate, document: Document, start: int, piece: str, plac
             end=start + len(piece),
             matches=tuple((start + a, start + b) for a, b in places),
         ),
-        dense=candidate.dense.score if candidate.dense else None,
-        lexical=candidate.lexical.score if candidate.lexical else None,
+        retrievers={name: _ranked(candidate.placed.get(name)) for name in RETRIEVERS},
         rerank=candidate.rerank,
-        dense_rank=candidate.dense_rank,
-        lexical_rank=candidate.lexical_rank,
     )
+
+
+def _ranked(placed: _Placed | None) -> Ranked | None:
+    return None if placed is None else Ranked(placed.found.score, placed.rank)

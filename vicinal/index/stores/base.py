@@ -1,8 +1,16 @@
 """The seam between an index and where it is kept: one protocol to read, one to write, one that gives both.
 
-A store keeps documents, their metadata and their chunks' vectors, and answers two kinds of ranking. It
-knows nothing of models, chunking, fusion and rerankers; :class:`vicinal.Index` does, and knows nothing of
-SQL. Another backend (PostgreSQL, Qdrant) is another implementation of these three.
+A store keeps documents, their metadata and their chunks' vectors, and answers one kind of ranking for each
+retriever. It knows nothing of models, chunking, fusion and rerankers; :class:`vicinal.Index` does, and knows
+nothing of SQL.
+
+To add a store (PostgreSQL, Qdrant):
+
+1. implement :class:`Reader`: one unchanging state, with a method for each retriever;
+2. implement :class:`Writer`: one transaction, whole or not at all, that refuses another model's vectors;
+3. implement :class:`Store`, which gives both, and raise :class:`vicinal.errors.StoreError` for its failures;
+4. let ``Index.__init__`` choose it: the only place that names a store;
+5. run ``tests/index`` over it: ``oracle.py`` says what every store must answer.
 """
 
 from __future__ import annotations
@@ -12,6 +20,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from vicinal.errors import InputError
 from vicinal.index.filters import Node
 from vicinal.index.results import Document, IndexInfo, Span, VerifyReport
 from vicinal.index.segments import Floats
@@ -40,12 +49,12 @@ class NewDocument:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One document of one leg.
+    """One document that a retriever found.
 
     Attributes:
         doc: the store's own number of the document.
         score: similarity or BM25.
-        span: the best chunk, None where a leg knows only whole documents.
+        span: the best chunk, None where a retriever knows only whole documents.
     """
 
     doc: int
@@ -74,6 +83,22 @@ class ModelFacts:
     chunk_tokens: int
 
 
+def compare_models(path: str, stored: ModelFacts, given: ModelFacts) -> None:
+    """Refuse a model that would make vectors of another space.
+
+    Raises:
+        InputError: fingerprint, dimension or prompts differ; names both models.
+    """
+    for what in ("fingerprint", "dimension", "prompts"):
+        old, new = getattr(stored, what), getattr(given, what)
+        if old != new:
+            raise InputError(
+                f"index {path!r} was made with model {stored.name!r} ({what} {old}), "
+                f"it cannot be used with model {given.name!r} ({what} {new}): "
+                f"open it with {stored.name!r}, or index the texts anew into another file"
+            )
+
+
 class Reader(Protocol):
     """One unchanging state of the store; everything asked of one reader agrees."""
 
@@ -98,7 +123,7 @@ class Reader(Protocol):
         ...
 
     def matches(self, query: str, texts: Sequence[str]) -> list[list[Span]]:
-        """Where words of the query stand in texts, as the lexical leg cuts and stems them."""
+        """Where words of the query stand in texts, as the lexical retriever cuts and stems them."""
         ...
 
     def by_id(self, ids: Sequence[str]) -> dict[str, Document]:
@@ -139,10 +164,21 @@ class Writer(Protocol):
 
 
 class Store(Protocol):
-    """Where an index is kept."""
+    """Where an index is kept.
+
+    Attributes:
+        chunk_overlap: tokens that neighbouring chunks share, as given when the store was made.
+        files: paths, links followed, that are the store's own: nothing else may be written to them.
+    """
+
+    @property
+    def chunk_overlap(self) -> int: ...
+
+    @property
+    def files(self) -> tuple[str, ...]: ...
 
     def reader(self, ranking: bool = False) -> AbstractContextManager[Reader]:
-        """A state to read from; its legs and chunks may only be asked for with ``ranking``."""
+        """A state to read from; its retrievers and chunks may only be asked for with ``ranking``."""
         ...
 
     def writer(self) -> AbstractContextManager[Writer]:

@@ -85,7 +85,7 @@ class SqliteReader:
         self._caches.keep(key, mask)
         return mask
 
-    # -- legs ----------------------------------------------------------------------------------------
+    # -- retrievers ----------------------------------------------------------------------------------
 
     def dense(self, query: Floats, k: int, where: Node | None) -> list[Found]:
         """The ``k`` documents with the best chunk by dot product, best first."""

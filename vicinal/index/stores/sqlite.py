@@ -244,6 +244,12 @@ class SqliteStore:
         """The model's name as it was given when the file was made."""
         return str(self._settings["model"])
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The file, its log and the log's index: beside the file itself, if a link leads to it."""
+        file = os.path.realpath(self.file)
+        return file, file + "-wal", file + "-shm"
+
     def info(self) -> IndexInfo:
         """What is in it."""
         with self.reader() as reader:
@@ -258,7 +264,6 @@ class SqliteStore:
                 segments += 1
                 chunks += n
                 alive += n - int(np.count_nonzero(np.isin(docs, dead)))
-        files = (self.file, self.file + "-wal")
         return IndexInfo(
             path=self.path,
             documents=int(rows["documents"]),
@@ -273,7 +278,7 @@ class SqliteStore:
             chunk_overlap=self.chunk_overlap,
             tokenizer=str(rows["tokenizer"]),
             segments=segments,
-            file_bytes=sum(os.path.getsize(file) for file in files if os.path.exists(file)),
+            file_bytes=sum(os.path.getsize(file) for file in self.files[:2] if os.path.exists(file)),
             fields=tuple(names),
             created=str(rows["created"]) if "created" in rows else None,
         )

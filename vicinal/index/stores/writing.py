@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vicinal.errors import InputError, StoreError
+from vicinal.errors import StoreError
 from vicinal.index.filters import Node, Scalar, flatten
 from vicinal.index.segments import (
     Floats,
@@ -21,7 +21,7 @@ from vicinal.index.segments import (
     encode_vectors,
     row_bytes,
 )
-from vicinal.index.stores.base import ModelFacts, NewDocument
+from vicinal.index.stores.base import ModelFacts, NewDocument, compare_models
 from vicinal.index.stores.database import DAMAGED, set_state, state
 from vicinal.index.stores.filtering import BATCH, matching, numbers
 from vicinal.index.stores.reading import document
@@ -265,19 +265,3 @@ def facts_of(rows: Mapping[str, Any]) -> ModelFacts | None:
     if "model.fingerprint" not in rows:
         return None
     return ModelFacts(**{key: rows[f"model.{key}"] for key in ModelFacts.__slots__})
-
-
-def compare_models(path: str, stored: ModelFacts, given: ModelFacts) -> None:
-    """Refuse a model that would make vectors of another space.
-
-    Raises:
-        InputError: fingerprint, dimension or prompts differ; names both models.
-    """
-    for what in ("fingerprint", "dimension", "prompts"):
-        old, new = getattr(stored, what), getattr(given, what)
-        if old != new:
-            raise InputError(
-                f"index {path!r} was made with model {stored.name!r} ({what} {old}), "
-                f"it cannot be used with model {given.name!r} ({what} {new}): "
-                f"open it with {stored.name!r}, or index the texts anew into another file"
-            )
