@@ -228,7 +228,7 @@ def test_precision_of_another_name() -> None:
 @pytest.mark.parametrize(
     ("tensors", "message"),
     [
-        ({"weight": rows()}, "no static model"),
+        ({"weight": rows()}, "not a static model"),
         ({"embedding.weight": rows()[0]}, "two axes"),
         ({"embeddings": rows(), "mapping": np.array([99])}, "points outside"),
         ({"embeddings": rows(), "weights": np.ones(3, dtype=np.float32)}, "3 numbers for"),

@@ -5,15 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from vicinal import SentenceTransformer, models  # noqa: E402
+from vicinal.engine.base import Batch  # noqa: E402
 from vicinal.errors import InputError, OutOfMemoryError  # noqa: E402
+from vicinal.folder.read import read_model_spec  # noqa: E402
 from vicinal.folder.specs import POOLING_FLAGS  # noqa: E402
+from vicinal.nn.engine.pairs import TorchScorer  # noqa: E402
 from vicinal.nn.engine.tokens import TorchEngine  # noqa: E402
+from vicinal.nn.modules.classifier import open_classifier  # noqa: E402
 
 pytestmark = pytest.mark.torch
 TEXTS = ["the cat sat on the mat.", "a dog", "", "hello world, search the passage!", "mat"]
@@ -72,6 +77,30 @@ def test_families(family: str, tmp_path: Path) -> None:
     assert graph(graph.tokenize(texts))["sentence_embedding"].detach().numpy() == pytest.approx(
         live.encode(texts), abs=1e-5
     )
+
+
+def test_half_precision_for_every_output(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on an accelerator: the transformer's copy computes in bfloat16, what comes out is float32."""
+    module = torch.nn.Sequential(models.Transformer(tiny_bert), models.Pooling(16)).eval()
+    spec = read_model_spec(tiny_bert).transformer
+    classifier = torch.nn.Sequential(open_classifier(spec, 3)[0])
+    ids = np.array([[2, 50, 51, 3], [2, 52, 3, 0]], dtype=np.int32)
+    batch = Batch(ids, np.array([4, 3], dtype=np.int32))
+    exact = TorchEngine(module, 16), TorchScorer(classifier, 3)
+    monkeypatch.setattr("vicinal.nn.engine.tokens._precision", lambda device, dtype: "bfloat16")
+    half = TorchEngine(module, 16), TorchScorer(classifier, 3)
+    assert [each.is_live for each in (*exact, *half)] == [True, True, False, False]
+    outputs: list[tuple[int, Any, tuple[int, ...]]] = [
+        (0, "sentence", (2, 16)),
+        (0, "tokens", (2, 4, 16)),
+        (1, "sentence", (2, 3)),
+    ]
+    for which, output, shape in outputs:
+        found, wanted = half[which].run(batch, output), exact[which].run(batch, output)
+        assert found.dtype == np.float32 and found.shape == wanted.shape == shape
+        assert found == pytest.approx(wanted, abs=0.1) and not np.array_equal(found, wanted)
+        ((_, many),) = half[which].run_many([("x", batch)], output)
+        assert np.array_equal(many, found)
 
 
 class Greedy(torch.nn.Module):

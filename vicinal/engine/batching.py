@@ -79,7 +79,7 @@ def run_all(
         ragged: the texts.
         sink: what takes the results.
         pad_id: the id that fills up rows.
-        token_budget: maximum of padded tokens per batch.
+        token_budget: maximum of padded tokens per batch, for an engine that has no ``token_budget`` of its own.
         output: what to compute.
         batch_size: texts per batch; None leaves it to the budget.
         prompt_length: how many leading tokens of each text pooling leaves out.
@@ -94,6 +94,7 @@ def run_all(
     if output == "sentence" and is_ragged_engine(engine):
         engine.run_ragged(ragged, sink, progress)
         return batch_size
+    budget = getattr(engine, "token_budget", None) or token_budget
 
     def compute(groups: list[Rows]) -> Iterator[tuple[Rows, NDArray[np.float32]]]:
         batches = ((rows, pad(ragged, rows, pad_id, prompt_length)) for rows in groups)
@@ -103,7 +104,7 @@ def run_all(
             for rows, batch in batches:
                 yield rows, engine.run(batch, output)
 
-    return _run_batches(engine, ragged.lengths, sink, compute, token_budget, batch_size, progress)
+    return _run_batches(engine, ragged.lengths, sink, compute, budget, batch_size, progress)
 
 
 def run_all_texts(

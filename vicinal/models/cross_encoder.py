@@ -539,7 +539,7 @@ class CrossEncoder(TorchSide, Sharing):
                 ragged,
                 DenseRows(out),
                 pad_id=self._texts.pad_id,
-                token_budget=getattr(engine, "token_budget", None) or _TOKEN_BUDGET,
+                token_budget=_TOKEN_BUDGET,
                 batch_size=batch_size,
                 progress=progress,
             )

@@ -91,7 +91,7 @@ class Forward:
             ragged,
             sink,
             pad_id=self.texts.pad_id,
-            token_budget=getattr(self.engine, "token_budget", None) or _TOKEN_BUDGET,
+            token_budget=_TOKEN_BUDGET,
             output=output,
             batch_size=self.batch_size,
             prompt_length=self.prompt_length,
