@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -113,3 +114,49 @@ def test_command_refuses(tmp_path: Path) -> None:
         done = CliRunner().invoke(app, [*run, *arguments])
         assert done.exit_code != 0
         assert message in " ".join(done.stderr.split())
+
+
+def said(*arguments: str) -> str:
+    done = CliRunner().invoke(app, ["evaluate", *arguments])
+    assert done.exit_code == 1
+    return " ".join(done.stderr.split())
+
+
+def test_messages_speak_of_the_file_and_the_options(tmp_path: Path) -> None:
+    file = tmp_path / "pairs.tsv"
+    data = ["vicinal-mini", "-d", str(file), "-t"]
+    file.write_text("a\tb\t1\nc\td\t2\n")
+    assert f"{file}, row 2: the label is 2; classes are 0 or 1" in said(*data, "classification")
+    file.write_text("a\tb\t1\nc\td\tnan\n")
+    assert f"{file}, row 2: the score is 'nan', not a number" in said(*data, "sts")
+    assert "error: --similarity: 'cosin' is no" in said(*data, "sts", "--similarity", "cosin")
+    samples = tmp_path / "samples.jsonl"
+    samples.write_text('{"query": "a", "positive": ["b"], "negative": ["c"]}\n{"query": "a"}\n')
+    assert f"{samples}: sample 2 has no 'positive'" in said(
+        "vicinal-mini", "-t", "rerank", "-d", str(samples)
+    )
+    folder = beir(tmp_path / "beir")
+    (folder / "qrels" / "test.tsv").write_text("q\tz\t1\n")
+    told = said("vicinal-mini", "-t", "retrieval", "-d", str(folder))
+    assert "qrels['q'] names 'z', not in the corpus" in told
+    assert "relevant_docs" not in told
+
+
+@pytest.mark.parametrize(
+    ("task", "scores", "words"),
+    [
+        ("sts", 3, "the model gives 3 scores per pair, but --task sts needs one; --task classification"),
+        ("classification", 3, "row 2: the label is 4; classes are 0 to 2"),
+        ("classification", 1, "row 2: the label is 4; classes are 0 or 1"),
+    ],
+)
+def test_what_a_cross_encoder_cannot_score(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str, scores: int, words: str
+) -> None:
+    from vicinal.cli import evaluate
+
+    monkeypatch.setattr(evaluate, "_is_cross_encoder", lambda name: True)
+    monkeypatch.setattr(evaluate, "_load", lambda *_: SimpleNamespace(num_labels=scores))
+    file = tmp_path / "pairs.tsv"
+    file.write_text("a\tb\t1\nc\td\t4\n")
+    assert words in said("pairs-model", "-t", task, "-d", str(file))

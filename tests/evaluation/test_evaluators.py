@@ -242,7 +242,7 @@ def test_refused(kind: Any, arguments: tuple[Any, ...], message: str) -> None:
 
 def test_refused_when_called() -> None:
     pairs = [["1", "2"], ["3", "4"]]
-    with pytest.raises(InputError, match="3 scores a pair, and a correlation needs one"):
+    with pytest.raises(InputError, match="3 scores per pair, and a correlation needs one"):
         CrossEncoderCorrelationEvaluator(pairs, [1, 2])(TablePredictor(3))
     with pytest.raises(InputError, match=r"labels\[1\] is 3, but the model knows 0 to 2"):
         CrossEncoderClassificationEvaluator(pairs, [0, 3])(TablePredictor(3))

@@ -58,7 +58,7 @@ def models(
 ) -> None:
     """List the models in the cache.
 
-    Each with its dimensions, the most tokens of a text that it reads, and its size on disk; with --bench
+    Each with its dimensions, the maximum number of tokens that it reads of a text, and its size on disk; with --bench
     also the texts (or, of a reranker, the pairs) that it gets through in a second on this machine.
     """
     from vicinal.hub.resolve import default_cache_folder, list_cached

@@ -18,6 +18,7 @@ from vicinal.cli.options import (
     ModelName,
     PromptName,
     TextFile,
+    TruncateDim,
 )
 from vicinal.cli.texts import Encoder, count_lines, lines_of, load_model
 from vicinal.core.files import check_target, replacing
@@ -37,14 +38,11 @@ def encode(
     dtype: DType = "auto",
     prompt_name: PromptName = None,
     normalize: Annotated[bool, typer.Option("--normalize", help="Scale every vector to length 1.")] = False,
-    truncate_dim: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Keep the first N numbers of each vector.", show_default=False),
-    ] = None,
+    truncate_dim: TruncateDim = None,
 ) -> None:
     """Turn the texts of a file into vectors.
 
-    Writes a NumPy file of float32 with one row a text, in order. Every line of a txt file is a text, an
+    Writes a NumPy file of float32 with one row per text, in order. Every line of a txt file is a text, an
     empty one too. The file appears when it is whole; memory does not grow with the number of texts.
     """
     if output == "-":

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +22,7 @@ from vicinal.cli.console import (
     write_json,
     write_rows,
 )
-from vicinal.cli.options import AsJson, BatchSize, DType
+from vicinal.cli.options import AsJson, BatchSize, Columns, DType, TruncateDim, split_columns
 from vicinal.errors import InputError, InputTypeError
 
 if TYPE_CHECKING:
@@ -73,14 +76,7 @@ def evaluate(
             help="csv, tsv or jsonl; for rerank jsonl; for retrieval a BEIR folder.",
         ),
     ],
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B,C",
-            show_default=False,
-            help="The columns' names or numbers, e.g. 6,7,5, where they are not found by themselves.",
-        ),
-    ] = None,
+    columns: Columns = None,
     split: Annotated[
         str | None,
         typer.Option(
@@ -96,10 +92,7 @@ def evaluate(
         ),
     ] = None,
     dtype: DType = "auto",
-    truncate_dim: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, show_default=False, help="Keep the first N numbers of each vector."),
-    ] = None,
+    truncate_dim: TruncateDim = None,
     batch_size: BatchSize = None,
     csv: Annotated[
         str | None,
@@ -107,7 +100,7 @@ def evaluate(
             "--csv",
             metavar="DIR",
             show_default=False,
-            help="Append the figures to a CSV file in this folder.",
+            help="Append the metrics to a CSV file in this folder.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -117,8 +110,8 @@ def evaluate(
     The data come with known answers.
 
     sts: correlation of the similarities with the scores. classification: the best threshold. triplets: how
-    often the positive is nearer. retrieval and rerank: nDCG, MRR, MAP, recall. The marked figure is the one
-    that training goes by.
+    often the positive is nearer. retrieval and rerank: nDCG, MRR, MAP, recall. The marked metric is the one
+    that decides which model is best.
     """
     cross = _is_cross_encoder(model)
     if cross and task not in _CROSS_TASKS:
@@ -132,6 +125,8 @@ def evaluate(
         options["truncate_dim"] = truncate_dim
     evaluator, what = _evaluator(task, data, columns, split, cross, similarity, options)
     loaded = _load(model, dtype, cross)
+    if cross:
+        _check_head(loaded, evaluator, task, data)
     start = time.perf_counter()
     figures = evaluator(loaded, csv)
     took = time.perf_counter() - start
@@ -156,7 +151,7 @@ def _show(figures: dict[str, float], primary: str | None) -> None:
     from rich.text import Text
 
     table = plain_table()
-    table.add_column("figure", overflow="fold")
+    table.add_column("metric", overflow="fold")
     table.add_column("value", justify="right", no_wrap=True)
     for key, value in figures.items():
         style = "bold" if key == primary else ""
@@ -186,6 +181,30 @@ def _load(name: str, dtype: str, cross: bool) -> Any:
     return CrossEncoder(name, dtype=dtype) if cross else SentenceTransformer(name, dtype=dtype)
 
 
+def _check_head(model: Any, evaluator: Any, task: Task, data: str) -> None:
+    """What the number of scores that a cross-encoder gives decides, in the words of the command line."""
+    from vicinal.readers.columns import classes
+
+    count = model.num_labels
+    if task is Task.classification:
+        classes(evaluator.labels, data, max(count - 1, 1))
+    elif count != 1:
+        raise InputError(
+            f"the model gives {count} scores per pair, but --task {task.value} needs one; "
+            "--task classification takes several"
+        )
+
+
+@contextmanager
+def _about(data: str) -> Iterator[None]:
+    """Errors of the evaluators name the file and its parts, not arguments of Python."""
+    try:
+        yield
+    except (InputError, InputTypeError) as error:
+        words = re.sub(r"samples\[(\d+)\]", lambda found: f"sample {int(found[1]) + 1}", str(error))
+        raise InputError(f"{data}: {words.replace('relevant_docs', 'qrels')}") from error
+
+
 def _evaluator(
     task: Task,
     data: str,
@@ -196,11 +215,12 @@ def _evaluator(
     options: dict[str, Any],
 ) -> tuple[SentenceEvaluator, str]:
     """The evaluator, and how much it evaluates."""
+    if similarity is not None:
+        _check_similarity(similarity)
     if split is not None and task is not Task.retrieval:
         raise InputError(f"--split {split} is for retrieval; {task.value} reads the one file of --data")
     if task in _COLUMNS:
-        given = None if columns is None else [each.strip() for each in columns.split(",")]
-        return _of_table(task, data, given, cross, similarity, options)
+        return _of_table(task, data, split_columns(columns), cross, similarity, options)
     if columns is not None:
         raise InputError(
             f"--columns is for sts, classification and triplets; {task.value} reads named fields"
@@ -210,6 +230,15 @@ def _evaluator(
         if task is Task.retrieval
         else _of_samples(data, cross, similarity, options)
     )
+
+
+def _check_similarity(name: str) -> None:
+    from vicinal.vectors.similarity import SimilarityFunction
+
+    try:
+        SimilarityFunction(name)
+    except InputError as error:
+        raise InputError(f"--similarity: {error}") from error
 
 
 def _of_table(
@@ -222,18 +251,22 @@ def _of_table(
 ) -> tuple[SentenceEvaluator, str]:
     from vicinal import evaluation as bi
     from vicinal.evaluation import cross_encoder
-    from vicinal.readers.columns import numbers, read_columns
+    from vicinal.readers.columns import classes, numbers, read_columns
 
     names = _COLUMNS[task]
     found = read_columns(data, names, given)
     first, second, third = (found[name] for name in names)
     own = None if similarity is None else [similarity]
-    try:
+    values: list[Any] = []
+    if task is not Task.triplets:
+        values = numbers(third, data, names[2])
+    if task is Task.classification:
+        values = classes(values, data, None if cross else 1)
+    with _about(data):
         if task is Task.triplets:
             return bi.TripletEvaluator(first, second, third, similarity_fn_names=own, **options), counted(
                 len(first), "triplet"
             )
-        values: list[Any] = numbers(third, data, names[2])
         what = counted(len(first), "pair")
         pairs = list(zip(first, second, strict=True))
         if cross and task is Task.sts:
@@ -247,8 +280,6 @@ def _of_table(
         return bi.BinaryClassificationEvaluator(
             first, second, values, similarity_fn_names=own, **options
         ), what
-    except (InputError, InputTypeError) as error:
-        raise InputError(f"{data}: {error}") from error
 
 
 def _of_retrieval(
@@ -258,7 +289,7 @@ def _of_retrieval(
     from vicinal.readers.beir import read_beir
 
     found = read_beir(data, split)
-    try:
+    with _about(data):
         evaluator = InformationRetrievalEvaluator(
             *found,
             accuracy_at_k=(1, 10),
@@ -266,8 +297,6 @@ def _of_retrieval(
             main_score_function=similarity,
             **options,
         )
-    except (InputError, InputTypeError) as error:
-        raise InputError(f"{data}: {error}") from error
     documents = counted(len(found.corpus), "document")
     return evaluator, f"{counted(len(evaluator.queries), 'query', 'queries')} on {documents}"
 
@@ -281,10 +310,8 @@ def _of_samples(
 
     samples = read_samples(data)
     what = counted(len(samples), "query", "queries")
-    try:
+    with _about(data):
         if cross:
             return CrossEncoderRerankingEvaluator(samples, **options), what
         function = SimilarityFunction.to_similarity_fn(similarity or "cosine")
         return RerankingEvaluator(samples, similarity_fct=function, **options), what
-    except (InputError, InputTypeError) as error:
-        raise InputError(f"{data}: {error}") from error

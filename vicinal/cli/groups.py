@@ -43,7 +43,8 @@ _METHODS = ("kmeans", "agglomerative", "hdbscan", "communities")
 def mine(
     file: TextFile,
     threshold: Annotated[
-        float, typer.Option("--threshold", "-t", metavar="COSINE", min=-1, max=1, help="The least likeness.")
+        float,
+        typer.Option("--threshold", "-t", metavar="COSINE", min=-1, max=1, help="The minimum similarity."),
     ] = 0.8,
     top: Annotated[
         int | None,
@@ -63,7 +64,7 @@ def mine(
 ) -> None:
     """Find pairs of texts that mean the same.
 
-    Prints score and the two texts with their lines, the most alike first. Of each text the 100 nearest
+    Prints score and the two texts with their lines, the most similar first. Of each text the 100 nearest
     others are looked at.
     """
     lines = filled_lines_of(file, field, format)
@@ -151,7 +152,7 @@ def cluster(
             metavar="COSINE",
             min=-1,
             max=1,
-            help="The least likeness within a cluster; for agglomerative and communities.",
+            help="The minimum similarity within a cluster; for agglomerative and communities.",
             show_default=False,
         ),
     ] = None,

@@ -14,7 +14,7 @@ TextFile = Annotated[
     typer.Argument(
         metavar="FILE",
         show_default=False,
-        help="Texts: txt (one a line), jsonl, csv or tsv; - is standard input.",
+        help="Texts: txt (one per line), jsonl, csv or tsv; - is standard input.",
     ),
 ]
 ModelName = Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="A model folder or hub name.")]
@@ -53,7 +53,19 @@ BatchSize = Annotated[
     typer.Option(
         metavar="N",
         min=1,
-        help="Texts a batch; if not given, a batch is filled up to a number of tokens.",
+        help="Texts per batch; if not given, a batch is filled up to a number of tokens.",
+        show_default=False,
+    ),
+]
+TruncateDim = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Keep the first N dimensions of each vector.", show_default=False),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B,C",
+        help="The columns' names or numbers, e.g. 6,7,5, where they are not found by themselves.",
         show_default=False,
     ),
 ]
@@ -61,3 +73,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 IndexFile = Annotated[
     str, typer.Argument(metavar="DB", help="An index that `vicinal index` made.", show_default=False)
 ]
+
+
+def split_columns(columns: str | None) -> list[str] | None:
+    """What ``--columns`` names."""
+    return None if columns is None else [each.strip() for each in columns.split(",")]

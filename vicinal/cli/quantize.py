@@ -135,7 +135,7 @@ def _cosines(
 
 
 def _rates(models: list[SentenceTransformer], texts: list[str]) -> list[float]:
-    """Texts a second of each; the best of rounds taken in turn, as other work on the machine comes and goes."""
+    """Texts per second of each; the best of rounds taken in turn, as other work on the machine comes and goes."""
     best = [0.0] * len(models)
     for round in range(1 + _ROUNDS):
         for place, loaded in enumerate(models):

@@ -39,7 +39,7 @@ def similarity(
     prompt_name: PromptName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show how alike texts are, each with each.
+    """Show how similar texts are to each other.
 
     The measure is the model's own; for most it is the cosine, where 1 means the same direction.
     """

@@ -35,7 +35,7 @@ def lines_of(file: str, field: str | None, format: str | None) -> Iterator[Line]
     if sys.stdin is None:
         raise InputError("standard input is closed: give a file")
     if sys.stdin.isatty():
-        say("reading texts from the terminal, one a line; Ctrl-D ends", "note")
+        say("reading texts from the terminal, one per line; Ctrl-D ends", "note")
     return read_texts(sys.stdin.buffer, field, known)
 
 

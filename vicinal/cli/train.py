@@ -10,6 +10,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from vicinal.cli.console import counted, say, seconds_text
+from vicinal.cli.options import Columns, split_columns
 from vicinal.errors import InputError
 
 
@@ -93,20 +94,13 @@ def train(
             help="Scored pairs (or triplets) to measure with.",
         ),
     ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B,C",
-            show_default=False,
-            help="The columns' names or numbers, e.g. 6,7,5, where they are not found by themselves.",
-        ),
-    ] = None,
+    columns: Columns = None,
     cross_encoder: Annotated[
         bool,
         typer.Option("--cross-encoder", help="Train a model that scores pairs, not one that gives vectors."),
     ] = False,
     epochs: Annotated[float, typer.Option(metavar="N", help="How often to go through the data.")] = 1.0,
-    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Rows a step.")] = 16,
+    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Rows per step.")] = 16,
     learning_rate: Annotated[
         float, typer.Option("--lr", metavar="RATE", help="Highest learning rate.")
     ] = 2e-5,
@@ -148,7 +142,7 @@ def train(
             model=model,
             files=tuple(data),
             columns=kind.columns,
-            given=None if columns is None else tuple(each.strip() for each in columns.split(",")),
+            given=split_columns(columns),
             loss=kind.name,
             evaluation=evaluation,
             output=target,

@@ -1,4 +1,4 @@
-"""How good is a model? Evaluators: called with one, they give figures by name.
+"""How good is a model? Evaluators: called with one, they give metrics.
 
 They need numpy alone, use only the model's public methods, leave it as it is, and write nothing but a line of a
 CSV file when they are given an ``output_path``.

@@ -35,9 +35,9 @@ class SentenceEvaluator:
     """Base of all evaluators. A custom one overrides :meth:`__call__`.
 
     Attributes:
-        primary_metric: key of the figure that decides which model is best; some evaluators know it only after
+        primary_metric: key of the metric that decides which model is best; some evaluators know it only after
             the first call, because it carries the name of the model's similarity.
-        greater_is_better: whether a larger primary figure is a better one.
+        greater_is_better: whether a larger primary metric is a better one.
         name: what stands before every key; "" for nothing.
         csv_file: name of the file that a call with ``output_path`` appends to.
         write_csv: whether it does.
@@ -88,7 +88,7 @@ class SentenceEvaluator:
         return words.strip().removesuffix("Evaluator").strip()
 
     def prefix_name_to_metrics(self, metrics: Mapping[str, float], name: str) -> dict[str, float]:
-        """The figures, and the primary key, with ``name`` and an underscore before them."""
+        """The metrics, and the primary key, with ``name`` and an underscore before them."""
         if not name:
             return dict(metrics)
         if self.primary_metric is not None and not self.primary_metric.startswith(f"{name}_"):
@@ -98,7 +98,7 @@ class SentenceEvaluator:
     def store_metrics_in_model_card_data(
         self, model: Any, metrics: Any, epoch: int = 0, step: int = 0
     ) -> None:
-        """Does nothing: the trainer itself keeps the figures for the card. Old custom evaluators call it."""
+        """Does nothing: the trainer itself keeps the metrics for the card. Old custom evaluators call it."""
 
 
 class VectorEvaluator(SentenceEvaluator):

@@ -23,18 +23,18 @@ _COLUMNS = ("accuracy", "accuracy_threshold", "f1", "precision", "recall", "f1_t
 class BinaryClassificationEvaluator(LabelledTextsEvaluator):
     """Pairs that belong together (label 1) or do not (0), told apart by their similarity.
 
-    The figures, each of each similarity, e.g. ``cosine_accuracy``: ``accuracy`` and ``accuracy_threshold`` of
+    The metrics, each of each similarity, e.g. ``cosine_accuracy``: ``accuracy`` and ``accuracy_threshold`` of
     the most accurate threshold; ``f1``, ``precision``, ``recall``, ``f1_threshold`` and ``mcc`` (Matthews'
     correlation) of the one with the highest F1; ``ap``, the average precision over all thresholds. Of several
-    similarities there is also the largest of each, ``max_accuracy``, ... The primary figure is ``ap``. The
+    similarities there is also the largest of each, ``max_accuracy``, ... The primary metric is ``ap``. The
     thresholds of "euclidean" and "manhattan" are distances: pairs no farther apart are positive.
 
     Args:
         sentences1: n texts.
         sentences2: n texts, the other halves of the pairs.
         labels: n of 0 and 1.
-        name: stands before the figures' names and in the file's.
-        batch_size: texts a batch; None leaves it to the model.
+        name: stands before the metrics' names and in the file's.
+        batch_size: texts per batch; None leaves it to the model.
         show_progress_bar: while encoding.
         write_csv: append to ``binary_classification_evaluation_{name}_results.csv`` where ``output_path`` is
             given.
@@ -44,7 +44,7 @@ class BinaryClassificationEvaluator(LabelledTextsEvaluator):
 
     Raises:
         InputError: columns of different lengths or empty ones, a label that is not 0 or 1.
-        InputTypeError: something that is no text (its position is named).
+        InputTypeError: something that is not a text (its position is named).
     """
 
     @explains_keywords

@@ -17,7 +17,7 @@ def text_column(texts: Iterable[str], name: str) -> list[str]:
     """A list of texts that is not empty.
 
     Raises:
-        InputTypeError: one string, or an item that is no string (its position is named).
+        InputTypeError: one string, or an item that is not a string (its position is named).
         InputError: it is empty.
     """
     if isinstance(texts, str):
@@ -32,7 +32,7 @@ def number_column(values: Iterable[Any], name: str) -> NDArray[np.float64]:
     """(n,) finite numbers.
 
     Raises:
-        InputTypeError: an item is no number (its position is named).
+        InputTypeError: an item is not a number (its position is named).
         InputError: an item is NaN or infinite.
     """
     numbers = np.empty(0)
@@ -51,7 +51,7 @@ def class_column(values: Iterable[Any], name: str) -> NDArray[np.int64]:
     """(n,) whole numbers.
 
     Raises:
-        InputError: an item is no whole number of 0 or more (its position is named).
+        InputError: an item is not a whole number of 0 or more (its position is named).
     """
     numbers = number_column(values, name)
     bad = np.flatnonzero((numbers != np.floor(numbers)) | (numbers < 0))
@@ -77,7 +77,7 @@ def pair_column(pairs: Iterable[Sequence[str]], name: str) -> list[tuple[str, st
     """A list of pairs of texts that is not empty.
 
     Raises:
-        InputTypeError: an item is no pair of strings (its position is named).
+        InputTypeError: an item is not a pair of strings (its position is named).
         InputError: it is empty.
     """
     found = []
@@ -115,7 +115,7 @@ def cutoffs(values: Iterable[int], name: str) -> list[int]:
     ranks = list(values)
     for rank in ranks:
         if isinstance(rank, bool) or not isinstance(rank, (int, np.integer)) or rank < 1:
-            raise InputError(f"{name}={ranks!r}: {rank!r} is no rank; give whole numbers of 1 or more")
+            raise InputError(f"{name}={ranks!r}: {rank!r} is not a rank; give whole numbers of 1 or more")
     return [int(rank) for rank in ranks]
 
 
@@ -158,7 +158,7 @@ def samples_of(
     """Samples of a reranking: a query, its ``positive`` texts, and one or more of ``fields``.
 
     Raises:
-        InputTypeError: a sample is no dictionary.
+        InputTypeError: a sample is not a dictionary.
         InputError: a sample lacks a field, or there are no samples.
     """
     found = list(samples.values()) if isinstance(samples, Mapping) else list(samples)

@@ -1,4 +1,4 @@
-"""The one thing that evaluators write: a line of figures a call."""
+"""The one thing that evaluators write: one line of metrics per call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def append_row(folder: str | os.PathLike[str], name: str, row: Mapping[str, floa
     Args:
         folder: made if it is not there.
         name: the file's name in it.
-        row: column -> figure.
+        row: column -> metric.
 
     Returns:
         The file.

@@ -25,19 +25,19 @@ Precision = Literal["float32", "int8", "uint8", "binary", "ubinary"]
 class EmbeddingSimilarityEvaluator(LabelledTextsEvaluator):
     """Correlation of the similarity of pairs with gold scores (semantic textual similarity).
 
-    The figures are ``pearson_cosine`` and ``spearman_cosine``, and the same of every other similarity that is
+    The metrics are ``pearson_cosine`` and ``spearman_cosine``, and the same of every other similarity that is
     asked for; of several also the largest of each, ``pearson_max`` and ``spearman_max``. The primary one is
     Spearman's, of ``main_similarity`` if that is given, else the largest.
 
     Args:
         sentences1: n texts.
         sentences2: n texts, the other halves of the pairs.
-        scores: n numbers of any scale; more means more alike.
-        batch_size: texts a batch; None leaves it to the model.
-        main_similarity: which similarity's Spearman is the primary figure.
+        scores: n numbers of any scale; a larger one means more similar.
+        batch_size: texts per batch; None leaves it to the model.
+        main_similarity: which similarity's Spearman is the primary metric.
         similarity_fn_names: the similarities to compute: "cosine", "dot", "euclidean", "manhattan"; None is
             ``main_similarity``, or the model's own.
-        name: stands before the figures' names and in the file's.
+        name: stands before the metrics' names and in the file's.
         show_progress_bar: while encoding.
         write_csv: append to ``similarity_evaluation_{name}_results.csv`` where ``output_path`` is given.
         precision: quantised vectors to evaluate, as in ``encode``; binary ones are compared bit by bit.
@@ -45,7 +45,7 @@ class EmbeddingSimilarityEvaluator(LabelledTextsEvaluator):
 
     Raises:
         InputError: columns of different lengths or empty ones, an unknown name.
-        InputTypeError: something that is no text or no number (its position is named).
+        InputTypeError: something that is not a text or not a number (its position is named).
 
     Reference: Cer et al., SemEval-2017 Task 1: Semantic Textual Similarity.
     """
@@ -101,7 +101,7 @@ class EmbeddingSimilarityEvaluator(LabelledTextsEvaluator):
         return Measured(metrics, f"spearman_{main}", row)
 
     def _unpacked(self, vectors: NDArray[Any]) -> NDArray[Any]:
-        """One number a bit, of vectors that are packed bits."""
+        """One number per bit, of vectors that are packed bits."""
         if self.precision == "binary":  # signed: 128 less than the packed bits
             vectors = (vectors.astype(np.int16) + 128).astype(np.uint8)
         if self.precision in ("binary", "ubinary"):

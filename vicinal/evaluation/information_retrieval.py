@@ -25,7 +25,7 @@ Ranked = list[tuple[int, float]]
 class InformationRetrievalEvaluator(VectorEvaluator):
     """Retrieval of relevant documents from a corpus, by exact search.
 
-    The figures, with the similarity's name before them, e.g. ``cosine_ndcg@10``: ``accuracy@k`` (a relevant
+    The metrics, with the similarity's name before them, e.g. ``cosine_ndcg@10``: ``accuracy@k`` (a relevant
     document is among the first k), ``precision@k``, ``recall@k``, ``ndcg@k``, ``mrr@k``, ``map@k``, each the
     mean over the queries. The primary one is nDCG at the largest of ``ndcg_at_k``; of several score functions
     that of the main one, or of the best. Of equal scores the document that comes first in the corpus is first.
@@ -45,14 +45,14 @@ class InformationRetrievalEvaluator(VectorEvaluator):
         precision_recall_at_k: see there.
         map_at_k: see there.
         show_progress_bar: while encoding.
-        batch_size: texts a batch; None leaves it to the model.
-        name: stands before the figures' names and in the file's.
+        batch_size: texts per batch; None leaves it to the model.
+        name: stands before the metrics' names and in the file's.
         write_csv: append to ``Information-Retrieval_evaluation_{name}_results.csv`` where ``output_path`` is
             given.
         truncate_dim: evaluate this many first dimensions of the vectors.
         score_functions: name -> function of (q, dim) and (r, dim) that gives (q, r) scores; None is
             ``main_score_function``, or the model's own similarity.
-        main_score_function: whose nDCG is the primary figure.
+        main_score_function: whose nDCG is the primary metric.
         query_prompt: put before every query.
         query_prompt_name: the same by the name of one of the model's prompts. Without either the query prompt
             of the model is used, if it has one.
@@ -62,7 +62,7 @@ class InformationRetrievalEvaluator(VectorEvaluator):
     Raises:
         InputError: no query has a relevant document, a relevant document is not in the corpus, an unknown
             name, a rank below 1.
-        InputTypeError: something is no dictionary or no text.
+        InputTypeError: something is not a dictionary or not a text.
 
     Reference: Järvelin and Kekäläinen, Cumulated gain-based evaluation of IR techniques, 2002; Thakur et al.,
     BEIR, 2021.
@@ -102,7 +102,7 @@ class InformationRetrievalEvaluator(VectorEvaluator):
         self.precision_recall_at_k = cutoffs(precision_recall_at_k, "precision_recall_at_k")
         self.map_at_k = cutoffs(map_at_k, "map_at_k")
         if not self.ndcg_at_k:
-            raise InputError("ndcg_at_k is empty: its largest rank gives the primary figure; give one, [10]")
+            raise InputError("ndcg_at_k is empty: its largest rank gives the primary metric; give one, [10]")
         self._grades = _checked_grades(queries, corpus, relevant_docs)
         self.queries_ids = list(self._grades)
         self.queries = text_column([queries[key] for key in self._grades], "queries")
@@ -202,7 +202,7 @@ class InformationRetrievalEvaluator(VectorEvaluator):
         return ideal
 
     def _columns(self, each: str) -> list[tuple[str, str]]:
-        """Columns of the file and the figures in them."""
+        """Columns of the file and the metrics in them."""
         columns = [(f"{each}-Accuracy@{k}", f"{each}_accuracy@{k}") for k in self.accuracy_at_k]
         for k in self.precision_recall_at_k:
             columns.append((f"{each}-Precision@{k}", f"{each}_precision@{k}"))

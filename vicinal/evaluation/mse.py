@@ -18,21 +18,21 @@ from vicinal.evaluation.translation import TranslatedTextsEvaluator
 class MSEEvaluator(TranslatedTextsEvaluator):
     """Mean squared error between the teacher's vectors of source texts and the model's of target texts.
 
-    The figure is ``negative_mse``: -100 times the mean over texts and dimensions, so that larger is better.
+    The metric is ``negative_mse``: -100 times the mean over texts and dimensions, so that larger is better.
 
     Args:
         source_sentences: n texts for the teacher, e.g. in English.
         target_sentences: n texts for the model: the same ones, or translations.
         teacher_model: encodes the sources, once, at the first call.
         show_progress_bar: while encoding.
-        batch_size: texts a batch; None leaves it to the model.
-        name: stands before the figure's name and in the file's.
+        batch_size: texts per batch; None leaves it to the model.
+        name: stands before the metric's name and in the file's.
         write_csv: append to ``mse_evaluation_{name}_results.csv`` where ``output_path`` is given.
         truncate_dim: evaluate this many first dimensions of the vectors.
 
     Raises:
         InputError: columns of different lengths or empty ones; when called, vectors of different lengths.
-        InputTypeError: something that is no text, or no teacher.
+        InputTypeError: something that is not a text, or not a teacher.
 
     Reference: Reimers and Gurevych, Making Monolingual Sentence Embeddings Multilingual using Knowledge
     Distillation, 2020.

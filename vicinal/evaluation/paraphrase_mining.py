@@ -18,7 +18,7 @@ from vicinal.vectors.mining import paraphrase_mining
 class ParaphraseMiningEvaluator(VectorEvaluator):
     """Mining of the most similar pairs of a collection, against the pairs known to be duplicates.
 
-    The figures are ``average_precision`` (the primary one), and ``f1``, ``precision``, ``recall`` and
+    The metrics are ``average_precision`` (the primary one), and ``f1``, ``precision``, ``recall`` and
     ``threshold`` of the threshold on the cosine with the highest F1. Duplicates that were not mined count as
     missed.
 
@@ -32,15 +32,15 @@ class ParaphraseMiningEvaluator(VectorEvaluator):
         max_pairs: see there.
         top_k: see there.
         show_progress_bar: while encoding.
-        batch_size: texts a batch.
-        name: stands before the figures' names and in the file's.
+        batch_size: texts per batch.
+        name: stands before the metrics' names and in the file's.
         write_csv: append to ``paraphrase_mining_evaluation_{name}_results.csv`` where ``output_path`` is
             given.
         truncate_dim: evaluate this many first dimensions of the vectors.
 
     Raises:
         InputError: no duplicates, or one whose id is unknown.
-        InputTypeError: something that is no text, or ``sentences_map`` is no dictionary.
+        InputTypeError: something that is not a text, or ``sentences_map`` is not a dictionary.
     """
 
     @explains_keywords

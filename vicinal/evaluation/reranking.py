@@ -19,16 +19,16 @@ from vicinal.vectors.similarity import SimilarityCallable, cos_sim
 class RerankingEvaluator(VectorEvaluator):
     """Order of a query's positives and negatives by the similarity of their vectors to the query's.
 
-    The figures are ``map``, ``mrr@k`` and ``ndcg@k``, the primary one. Equal scores count as a random order
+    The metrics are ``map``, ``mrr@k`` and ``ndcg@k``, the primary one. Equal scores count as a random order
     of them would on average. Samples without a positive or without a negative are left out.
 
     Args:
         samples: dictionaries with ``query`` (a text), ``positive`` and ``negative`` (lists of texts).
         at_k: ranks that count for MRR and nDCG.
-        name: stands before the figures' names and in the file's.
+        name: stands before the metrics' names and in the file's.
         write_csv: append to ``RerankingEvaluator_{name}_results_@{k}.csv`` where ``output_path`` is given.
         similarity_fct: function of (1, dim) and (n, dim) that gives (1, n) scores.
-        batch_size: texts a batch; None leaves it to the model.
+        batch_size: texts per batch; None leaves it to the model.
         show_progress_bar: while encoding.
         use_batched_encoding: encode the texts of all samples at once; False goes sample by sample, which
             takes less memory and more time.
@@ -37,7 +37,7 @@ class RerankingEvaluator(VectorEvaluator):
 
     Raises:
         InputError: a sample lacks a field, or no sample has both positives and negatives.
-        InputTypeError: something that is no text (its position is named).
+        InputTypeError: something that is not a text (its position is named).
     """
 
     @explains_keywords

@@ -19,15 +19,15 @@ def _last(scores: list[float]) -> float:
 
 
 class SequentialEvaluator(SentenceEvaluator):
-    """Runs evaluators one after the other and joins their figures.
+    """Runs evaluators one after the other and joins their metrics.
 
-    The primary figure is ``sequential_score``. An evaluator that gives one number instead of a dictionary has
-    it as ``evaluator_{place}``. Give evaluators of one kind different names, or the later figure hides the
+    The primary metric is ``sequential_score``. An evaluator that gives one number instead of a dictionary has
+    it as ``evaluator_{place}``. Give evaluators of one kind different names, or the later metric hides the
     earlier one of the same key, which is logged as a warning.
 
     Args:
         evaluators: the evaluators.
-        main_score_function: from the list of their primary figures to one number; the last, if not given.
+        main_score_function: from the list of their primary metrics to one number; the last, if not given.
 
     Raises:
         InputError: there is no evaluator.
@@ -64,7 +64,7 @@ class SequentialEvaluator(SentenceEvaluator):
             if not isinstance(found, dict):
                 found = {f"evaluator_{place}": float(found)}
             primary = getattr(each, "primary_metric", None)
-            # One of the user's own may name no primary figure: then it is the first.
+            # One of the user's own may name no primary metric: then it is the first.
             scores.append(found[primary] if primary in found else next(iter(found.values())))
             hidden = sorted(found.keys() & metrics.keys())
             if hidden:

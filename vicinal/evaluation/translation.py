@@ -25,21 +25,21 @@ class TranslatedTextsEvaluator(VectorEvaluator):
 class TranslationEvaluator(TranslatedTextsEvaluator):
     """Share of texts whose translation has the highest cosine among all translations, in both directions.
 
-    The figures are ``src2trg_accuracy``, ``trg2src_accuracy`` and their mean, ``mean_accuracy``, which is the
+    The metrics are ``src2trg_accuracy``, ``trg2src_accuracy`` and their mean, ``mean_accuracy``, which is the
     primary one.
 
     Args:
         source_sentences: n texts.
         target_sentences: n texts, the translations in the same order.
         show_progress_bar: while encoding.
-        batch_size: texts a batch; None leaves it to the model.
-        name: stands before the figures' names and in the file's.
+        batch_size: texts per batch; None leaves it to the model.
+        name: stands before the metrics' names and in the file's.
         write_csv: append to ``translation_evaluation_{name}_results.csv`` where ``output_path`` is given.
         truncate_dim: evaluate this many first dimensions of the vectors.
 
     Raises:
         InputError: columns of different lengths or empty ones.
-        InputTypeError: something that is no text (its position is named).
+        InputTypeError: something that is not a text (its position is named).
     """
 
     @explains_keywords

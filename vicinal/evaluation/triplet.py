@@ -18,7 +18,7 @@ from vicinal.vectors.similarity import SimilarityFunction
 class TripletEvaluator(VectorEvaluator):
     """Share of triplets whose anchor is more like the positive than like the negative.
 
-    The figure is ``cosine_accuracy``, and the same of every other similarity that is asked for; of several
+    The metric is ``cosine_accuracy``, and the same of every other similarity that is asked for; of several
     also the largest, ``max_accuracy``. The primary one is that of ``main_similarity_function`` if given, else
     the largest.
 
@@ -26,11 +26,11 @@ class TripletEvaluator(VectorEvaluator):
         anchors: n texts.
         positives: n texts that belong to the anchors.
         negatives: n texts that do not.
-        main_similarity_function: whose accuracy is the primary figure.
+        main_similarity_function: whose accuracy is the primary metric.
         margin: by how much the positive must be ahead; a number for every similarity, or a dictionary from
             similarity to number (0 where one is missing).
-        name: stands before the figures' names and in the file's.
-        batch_size: texts a batch; None leaves it to the model.
+        name: stands before the metrics' names and in the file's.
+        batch_size: texts per batch; None leaves it to the model.
         show_progress_bar: while encoding.
         write_csv: append to ``triplet_evaluation_{name}_results.csv`` where ``output_path`` is given.
         truncate_dim: evaluate this many first dimensions of the vectors.
@@ -39,7 +39,7 @@ class TripletEvaluator(VectorEvaluator):
 
     Raises:
         InputError: columns of different lengths or empty ones, an unknown name, a negative margin.
-        InputTypeError: something that is no text (its position is named).
+        InputTypeError: something that is not a text (its position is named).
     """
 
     @explains_keywords

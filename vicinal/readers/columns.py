@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def read_columns(
 
 
 def numbers(cells: Sequence[Any], path: str | os.PathLike[str], column: str) -> list[float]:
-    """Cells as numbers.
+    """Cells as finite numbers.
 
     Raises:
         InputError: one is none; its row is named.
@@ -91,12 +92,28 @@ def numbers(cells: Sequence[Any], path: str | os.PathLike[str], column: str) -> 
     for row, cell in enumerate(cells, start=1):
         try:
             found.append(float(cell))
+            if not isfinite(found[-1]):
+                raise ValueError
         except (TypeError, ValueError):
             raise InputError(
                 f"{path}, row {row}: the {column} is {str(cell)[:40]!r}, not a number; if another column "
                 "holds it, name the columns"
             ) from None
     return found
+
+
+def classes(values: Sequence[float], path: str | os.PathLike[str], maximum: int | None = None) -> list[int]:
+    """Numbers of classes, from 0 to ``maximum`` if that is given.
+
+    Raises:
+        InputError: one is none; its row is named.
+    """
+    for row, value in enumerate(values, start=1):
+        if value != int(value) or value < 0 or (maximum is not None and value > maximum):
+            wanted = "whole numbers from 0" if maximum is None else f"0 to {maximum}"
+            wanted = "0 or 1" if maximum == 1 else wanted
+            raise InputError(f"{path}, row {row}: the label is {value:g}; classes are {wanted}")
+    return [int(value) for value in values]
 
 
 def read_samples(path: str | os.PathLike[str]) -> list[dict[str, Any]]:

@@ -183,7 +183,7 @@ def _lines(path: Path) -> list[str]:
 
 
 class NLIDataReader:
-    """Natural language inference in three files: ``s1.NAME``, ``s2.NAME`` and ``labels.NAME``, a line a pair."""
+    """Natural language inference in three files: ``s1.NAME``, ``s2.NAME`` and ``labels.NAME``, one line per pair."""
 
     def __init__(self, dataset_folder: str | os.PathLike[str]) -> None:
         self.dataset_folder = Path(dataset_folder)

@@ -1,4 +1,4 @@
-"""The curves of a training run: a CSV of all figures, and a picture of them."""
+"""The curves of a training run: a CSV of all metrics, and a picture of them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ PICTURE_FILE = "training_curves.png"
 
 
 def write_log(folder: Path, history: Sequence[Mapping[str, Any]]) -> Path:
-    """Write ``training_log.csv``: one row a step that was logged, one column a figure.
+    """Write ``training_log.csv``: one row per logged step, one column per metric.
 
     Args:
         folder: where to; made if absent.
-        history: what the trainer logged: dictionaries with ``step``, ``epoch`` and figures.
+        history: what the trainer logged: dictionaries with ``step``, ``epoch`` and metrics.
     """
     merged: dict[int, dict[str, Any]] = {}
     for entry in history:
@@ -46,7 +46,7 @@ def draw(folder: Path, history: Sequence[Mapping[str, Any]], score: str | None =
     Args:
         folder: where to.
         history: as for :func:`write_log`.
-        score: which figure the score is, e.g. ``"eval_dev_spearman_cosine"``.
+        score: which metric the score is, e.g. ``"eval_dev_spearman_cosine"``.
 
     Raises:
         MissingExtraError: matplotlib is not installed.

@@ -10,7 +10,7 @@ from typing import Any
 
 from vicinal.core.torch import require_torch
 from vicinal.errors import InputError, MissingExtraError
-from vicinal.readers.columns import numbers, read_columns
+from vicinal.readers.columns import classes, numbers, read_columns
 from vicinal.training.curves import draw, write_log
 
 _CHECKPOINTS = "checkpoints"
@@ -31,13 +31,13 @@ class Plan:
         cross_encoder: whether the model scores pairs.
         epochs, batch_size, learning_rate, warmup, max_seq_length, seed: of the run; warmup is a share.
         evaluations: how often to measure on the way.
-        bf16: None decides by what the processor computes natively.
+        bf16: None decides by what the CPU computes natively.
     """
 
     model: str
     files: tuple[str, ...]
     columns: tuple[str, ...]
-    given: tuple[str, ...] | None
+    given: Sequence[str] | None
     loss: str
     evaluation: str | None
     output: Path
@@ -58,7 +58,7 @@ class Trained:
 
     Attributes:
         rows: trained on.
-        score: which figure was measured.
+        score: which metric was measured.
         before: its value of the untrained model, None where nothing was measured.
         after: its value of the model that was saved.
     """
@@ -131,7 +131,7 @@ def read_rows(
     Scores from 0 to 5 (STS) and from 1 to 5 (SICK) are scaled to 0 to 1, and ``say`` is told.
 
     Raises:
-        InputError: a file that cannot be read, a column that is not there, a score that is no number.
+        InputError: a file that cannot be read, a column that is not there, a score that is not a number.
     """
     rows: list[dict[str, Any]] = []
     for file in files:
@@ -139,7 +139,7 @@ def read_rows(
         last = columns[-1]
         if last in ("score", "label"):
             values = numbers(table[last], file, last)
-            table[last] = _scaled(values, file, say) if last == "score" else _classes(values, file)
+            table[last] = _scaled(values, file, say) if last == "score" else classes(values, file)
         rows += [
             dict(zip(columns, cells, strict=True))
             for cells in zip(*(table[each] for each in columns), strict=True)
@@ -166,13 +166,6 @@ def _scaled(values: list[float], file: str, say: Callable[[str], None]) -> list[
         say(f"{file}: scores from 0 to 5 are divided by 5")
         return [value / 5 for value in values]
     raise InputError(f"{file}: scores run from {low:g} to {high:g}; scale them to 0 to 1 first")
-
-
-def _classes(values: list[float], file: str) -> list[int]:
-    for row, value in enumerate(values, start=1):
-        if value != int(value) or value < 0:
-            raise InputError(f"{file}, row {row}: the label is {value:g}; classes are whole numbers from 0")
-    return [int(value) for value in values]
 
 
 def _evaluator(plan: Plan, model: Any, say: Callable[[str], None]) -> tuple[Any, str]:

@@ -1,7 +1,7 @@
 """Evaluators of cross-encoders.
 
 The names that begin with ``CE`` are what older code calls them. They are the same classes and give the same
-dictionary of figures; in old releases of the library that introduced them, a call gave one number.
+dictionary of metrics; in old releases of the library that introduced them, a call gave one number.
 """
 
 from __future__ import annotations

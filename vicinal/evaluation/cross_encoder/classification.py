@@ -16,17 +16,17 @@ from vicinal.evaluation.metrics import average_precision, f1_of_classes, thresho
 class CrossEncoderClassificationEvaluator(PairEvaluator):
     """Classes of pairs, of two or of more.
 
-    A model with one score a pair is judged on labels 0 and 1: ``accuracy`` and ``accuracy_threshold`` of the
+    A model with one score per pair is judged on labels 0 and 1: ``accuracy`` and ``accuracy_threshold`` of the
     most accurate threshold, ``f1``, ``f1_threshold``, ``precision`` and ``recall`` of the one with the highest
-    F1, and ``average_precision``, the primary figure. A model with several scores a pair chooses the class of
-    the highest: ``f1_macro`` (the primary figure), ``f1_micro`` (which is the accuracy) and ``f1_weighted``.
+    F1, and ``average_precision``, the primary metric. A model with several scores per pair chooses the class of
+    the highest: ``f1_macro`` (the primary metric), ``f1_micro`` (which is the accuracy) and ``f1_weighted``.
 
     Args:
         sentence_pairs: n pairs of texts.
         labels: n class numbers from 0.
-        name: stands before the figures' names and in the file's.
+        name: stands before the metrics' names and in the file's.
         prompt_name: given to ``predict`` if not None.
-        batch_size: pairs a batch; None leaves it to the model.
+        batch_size: pairs per batch; None leaves it to the model.
         show_progress_bar: while predicting; None shows one after two seconds of work in a terminal.
         write_csv: append to ``CrossEncoderClassificationEvaluator_{name}_results.csv`` where ``output_path``
             is given.
@@ -34,7 +34,7 @@ class CrossEncoderClassificationEvaluator(PairEvaluator):
     Raises:
         InputError: columns of different lengths or empty ones; when called, a label that the model does not
             know.
-        InputTypeError: something that is no pair of texts or no number (its position is named).
+        InputTypeError: something that is not a pair of texts or not a number (its position is named).
     """
 
     _file = "CrossEncoderClassificationEvaluator"

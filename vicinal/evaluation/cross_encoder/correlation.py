@@ -16,21 +16,21 @@ from vicinal.evaluation.metrics import pearson, spearman
 class CrossEncoderCorrelationEvaluator(PairEvaluator):
     """Correlation of predicted scores of pairs with gold scores.
 
-    The figures are ``pearson`` and ``spearman``, the primary one.
+    The metrics are ``pearson`` and ``spearman``, the primary one.
 
     Args:
         sentence_pairs: n pairs of texts.
         scores: n numbers of any scale.
-        name: stands before the figures' names and in the file's.
+        name: stands before the metrics' names and in the file's.
         prompt_name: given to ``predict`` if not None.
-        batch_size: pairs a batch; None leaves it to the model.
+        batch_size: pairs per batch; None leaves it to the model.
         show_progress_bar: while predicting; None shows one after two seconds of work in a terminal.
         write_csv: append to ``CrossEncoderCorrelationEvaluator_{name}_results.csv`` where ``output_path`` is
             given.
 
     Raises:
         InputError: columns of different lengths or empty ones; when called, a model with several labels.
-        InputTypeError: something that is no pair of texts or no number (its position is named).
+        InputTypeError: something that is not a pair of texts or not a number (its position is named).
     """
 
     _file = "CrossEncoderCorrelationEvaluator"
@@ -54,7 +54,7 @@ class CrossEncoderCorrelationEvaluator(PairEvaluator):
         found = self._predicted(model)
         if found.ndim != 1:
             raise InputError(
-                f"the model gives {found.shape[1]} scores a pair, and a correlation needs one: use "
+                f"the model gives {found.shape[1]} scores per pair, and a correlation needs one: use "
                 "CrossEncoderClassificationEvaluator"
             )
         metrics = {"pearson": pearson(self.scores, found), "spearman": spearman(self.scores, found)}

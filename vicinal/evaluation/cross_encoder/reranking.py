@@ -27,8 +27,8 @@ class _Sample:
 class CrossEncoderRerankingEvaluator(SentenceEvaluator):
     """Order of a query's candidates by a cross-encoder's scores.
 
-    The figures are ``map``, ``mrr@k`` and ``ndcg@k``, the primary one. For samples with ``documents``, the
-    same figures of the order in which these came are ``base_map``, ``base_mrr@k`` and ``base_ndcg@k``: what
+    The metrics are ``map``, ``mrr@k`` and ``ndcg@k``, the primary one. For samples with ``documents``, the
+    same metrics of the order in which these came are ``base_map``, ``base_mrr@k`` and ``base_ndcg@k``: what
     the reranking improves on. Equal scores count as a random order of them would on average.
 
     Args:
@@ -38,9 +38,9 @@ class CrossEncoderRerankingEvaluator(SentenceEvaluator):
         always_rerank_positives: of samples with ``documents``: whether positives that are not among them are
             reranked too. False reranks what was found and nothing else; a query with no positive in there
             then counts 0.
-        name: stands before the figures' names and in the file's.
+        name: stands before the metrics' names and in the file's.
         prompt_name: given to ``predict`` if not None.
-        batch_size: pairs a batch; None leaves it to the model.
+        batch_size: pairs per batch; None leaves it to the model.
         show_progress_bar: while predicting.
         write_csv: append to ``CrossEncoderRerankingEvaluator_{name}_results_@{k}.csv`` where ``output_path``
             is given.
@@ -49,7 +49,7 @@ class CrossEncoderRerankingEvaluator(SentenceEvaluator):
     Raises:
         InputError: a sample lacks a field, some have ``documents`` and others ``negative``, or none has
             something to rerank; when called, a model with several labels.
-        InputTypeError: something that is no text (its position is named).
+        InputTypeError: something that is not a text (its position is named).
     """
 
     @explains_keywords
@@ -71,7 +71,7 @@ class CrossEncoderRerankingEvaluator(SentenceEvaluator):
         self.always_rerank_positives = always_rerank_positives
         given = samples_of(samples, ("negative", "documents"))
         if len({"documents" in sample for sample in given}) > 1:
-            raise InputError("samples: some have 'documents' and others 'negative'; make two evaluators")
+            raise InputError("samples: some have 'documents' and others 'negative'; evaluate them apart")
         every = [self._sample(sample, place) for place, sample in enumerate(given)]
         self.samples = [sample for sample in every if sample.positive and sample.candidates]
         if not self.samples:
@@ -102,7 +102,7 @@ class CrossEncoderRerankingEvaluator(SentenceEvaluator):
         pairs = [(sample.query, text) for sample in self.samples for text in sample.candidates]
         scores = predict_pairs(model, pairs, self.batch_size, self.show_progress_bar, self.prompt_name)
         if scores.ndim != 1:
-            raise InputError(f"the model gives {scores.shape[1]} scores a pair: reranking needs one")
+            raise InputError(f"the model gives {scores.shape[1]} scores per pair: reranking needs one")
         ends = np.cumsum([len(sample.candidates) for sample in self.samples])[:-1]
         found = [
             ranking_figures(sample.relevant, part, self.at_k)
@@ -116,7 +116,7 @@ class CrossEncoderRerankingEvaluator(SentenceEvaluator):
         return Measured(metrics, primary, row)
 
     def _before(self, sample: _Sample) -> tuple[float, float, float]:
-        """The figures of the order in which the documents came; positives that were not found come last."""
+        """The metrics of the order in which the documents came; positives that were not found come last."""
         retrieved = sample.retrieved or []
         relevant = [int(text in sample.positive) for text in retrieved]
         relevant += [1] * len(sample.positive - set(retrieved))
