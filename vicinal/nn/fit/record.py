@@ -7,7 +7,13 @@ from dataclasses import fields
 from itertools import islice
 from typing import Any
 
-from vicinal.folder.card_records import DatasetRecord, TrainingRecord, describe_dataset, versions
+from vicinal.folder.card_records import (
+    DatasetRecord,
+    TrainingRecord,
+    base_model_of,
+    describe_dataset,
+    versions,
+)
 from vicinal.nn.fit.loop import Settings
 
 _SAMPLE = 1000
@@ -34,7 +40,7 @@ def fit_record(model: Any, objectives: Iterable[tuple[Any, Any]], settings: Sett
     }
     sizes = [getattr(loader, "batch_size", None) for loader, _ in pairs]
     return TrainingRecord(
-        base_model=getattr(model, "name_or_path", None) or None,
+        base_model=base_model_of(model),
         datasets=[_described(model, place, *pair) for place, pair in enumerate(pairs)],
         arguments={"batch_size": sizes[0] if len(set(sizes)) == 1 else sizes, **shown},
         versions=versions(),
