@@ -12,12 +12,12 @@ from vicinal.index import Index as Index
 from vicinal.index.pipeline import SearchPipeline as SearchPipeline
 from vicinal.models.cross_encoder import CrossEncoder as CrossEncoder
 from vicinal.models.sentence_transformer import SentenceTransformer as SentenceTransformer
-from vicinal.nn.training.arguments import (
-    SentenceTransformerTrainingArguments as SentenceTransformerTrainingArguments,
-)
 from vicinal.nn.training.cross_encoder import CrossEncoderTrainer as CrossEncoderTrainer
 from vicinal.nn.training.cross_encoder import CrossEncoderTrainingArguments as CrossEncoderTrainingArguments
-from vicinal.nn.training.trainer import SentenceTransformerTrainer as SentenceTransformerTrainer
+from vicinal.nn.training.sentence_transformer import SentenceTransformerTrainer as SentenceTransformerTrainer
+from vicinal.nn.training.sentence_transformer import (
+    SentenceTransformerTrainingArguments as SentenceTransformerTrainingArguments,
+)
 from vicinal.readers.input_example import InputExample as InputExample
 from vicinal.vectors.quantization import quantize_embeddings as quantize_embeddings
 from vicinal.vectors.similarity import SimilarityFunction as SimilarityFunction

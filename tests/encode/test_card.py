@@ -24,6 +24,7 @@ from vicinal.folder.card_records import (
     changed_arguments,
     describe_dataset,
     facts_of,
+    name_on_hub,
     versions,
 )
 
@@ -130,7 +131,7 @@ def test_any_text_survives(name: str, text: str) -> None:
         facts, record(base_model="org/base", datasets=[data], evaluations=[], arguments={text: name})
     )
     found = front(card)
-    assert found["datasets"] == [name]
+    assert found.get("datasets", []) == ([name] if name_on_hub(name) else [])
     assert found["model-index"][0]["name"] == name
     assert f"loss:{text}" in found["tags"]
     for line in card[card.index("\n# ") :].splitlines():
@@ -265,6 +266,60 @@ def test_which_card_a_folder_gets(tmp_path: Path) -> None:
     assert "half ?" in (new / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["../base", "/base", "a/b/c", "C:\\base"])
-def test_a_folder_is_no_base_model_of_the_hub(name: str) -> None:
-    assert "base_model" not in front(render(BI, record(base_model=name)))
+PATHS = [
+    "../base",
+    "/base",
+    "~/base",
+    "a/b/c",
+    "models/",
+    "C:\\base",
+    "C:/base",
+    "\\\\server\\base",
+    "file:///home/me/base",
+    "https://huggingface.co/org/base",
+    "my model",
+    "a--b",
+    "",
+]
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_only_hub_names_stand_in_a_card(name: str) -> None:
+    assert name_on_hub(name) is None
+    data = describe_dataset("d", 1, [], hub_name=name)
+    assert data.hub_name is None
+    card = render(BI, record(base_model=name, datasets=[DatasetRecord("d", 1, hub_name=name), data]))
+    assert not {"base_model", "datasets"} & set(front(card))
+    assert "fine-tuned" not in card
+
+
+def test_the_name_of_a_folder_is_not_a_hub_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert name_on_hub("my-model") == "my-model" and name_on_hub("models/foo") == "models/foo"
+    (tmp_path / "my-model").mkdir()
+    (tmp_path / "models/foo").mkdir(parents=True)
+    assert name_on_hub("my-model") is None and name_on_hub("models/foo") is None
+    # Loaded from there, and the folder, or the working directory, is another one now.
+    assert name_on_hub("models/bar", tmp_path / "models/bar") is None
+    assert name_on_hub("org/bar", "/cache/models--org--bar/snapshots/0123") == "org/bar"
+
+
+def test_paths_of_this_machine_are_left_out_everywhere(tmp_path: Path) -> None:
+    secret = str(tmp_path / "customers.json")
+    given = Arguments("out", 2e-5, [secret, "a"], epochs=1, unknown={"config": secret, "rate": 1})
+    arguments = changed_arguments(given)
+    assert arguments == {"learning_rate": 2e-5, "names": ["a"], "epochs": 1, "unknown": {"rate": 1}}
+    settings = {"teacher": secret, "config": Path(secret), "scale": 20.0}
+    data = describe_dataset(secret, 1, [], loss="L", loss_arguments=settings)
+    assert data.name == "customers.json" and data.loss_arguments == {"scale": 20.0}
+    # Records that were filled by hand are checked when they are rendered.
+    by_hand = DatasetRecord(secret, 1, loss="L", loss_arguments={"teacher": secret})
+    card = render(BI, record(base_model=secret, datasets=[data, by_hand], arguments={"deepspeed": secret}))
+    assert str(tmp_path) not in card and "### customers.json" in card
+
+
+def test_a_card_without_a_name_is_that_of_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    write_card(Path("."), ModelFacts("", dimension=3))
+    assert "SentenceTransformer('mine')" in Path("README.md").read_text()

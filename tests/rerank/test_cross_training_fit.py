@@ -120,6 +120,47 @@ def test_without_an_evaluator_the_last_model_is_saved(base: Path, tmp_path: Path
     np.testing.assert_allclose(kept.predict(PAIRS), model.predict(PAIRS), atol=1e-4)
 
 
+def test_a_card_bears_the_name_of_its_folder(base: Path, tmp_path: Path) -> None:
+    model = new_model(base)
+    folders: dict[str, Any] = {"checkpoint_path": tmp_path / "checkpoints", "checkpoint_save_steps": 10}
+    model.fit(loader(), output_path=tmp_path / "out", **SETTINGS, **folders)
+    for folder in (tmp_path / "out", tmp_path / "checkpoints/checkpoint-10"):
+        card = (folder / "README.md").read_text()
+        assert f"# {folder.name}\n" in card and f"CrossEncoder({folder.name!r})" in card
+        assert ".saving" not in card and str(tmp_path) not in card and "fine-tuned" not in card
+
+
+@pytest.mark.parametrize("nothing", [None, {}])
+def test_without_a_score_the_last_model_is_kept(base: Path, tmp_path: Path, nothing: Any) -> None:
+    model = new_model(base)
+    with pytest.warns(UserWarning, match="function gave no score .*no best model can be chosen") as caught:
+        model.fit(loader(), lambda *_, **__: nothing, output_path=tmp_path / "out", **SETTINGS)
+    assert len([each for each in caught if "gave no score" in str(each.message)]) == 1
+    kept = CrossEncoder(tmp_path / "out", dtype="float32")
+    np.testing.assert_allclose(kept.predict(PAIRS), model.predict(PAIRS), atol=1e-4)
+    with pytest.raises(InputTypeError, match="evaluator is int"):
+        model.fit(loader(), 3, **SETTINGS)
+
+
+def test_a_failed_run_leaves_the_record_as_it_was(base: Path) -> None:
+    model = new_model(base)
+    model.fit(loader(), evaluator(), **SETTINGS)
+    before = model.training_record
+    model.model.classifier.bias.data[:] = float("nan")
+    with pytest.raises(InputError, match="the loss of train_dataloader is nan at step 1"):
+        model.fit(loader(), **SETTINGS)
+    assert model.training_record is before is not None
+
+
+def test_a_resumed_fit_is_the_uninterrupted_one(base: Path, tmp_path: Path) -> None:
+    keep: dict[str, Any] = {"checkpoint_path": tmp_path, "checkpoint_save_steps": 12}
+    whole, again = new_model(base), new_model(base)
+    whole.fit(loader(), **SETTINGS, **keep)
+    again.fit(loader(), **SETTINGS, resume_from_checkpoint=tmp_path / "checkpoint-12")
+    for name, weight in whole.state_dict().items():
+        assert torch.equal(again.state_dict()[name], weight), name
+
+
 def test_what_fit_refuses(base: Path) -> None:
     model = new_model(base)
     wrong = [*EXAMPLES[:5], InputExample(texts=["a", "b"], label=4.0)]
@@ -194,6 +235,18 @@ def test_trainer_learns_and_resumes_exactly(base: Path, tmp_path: Path, rows: li
         torch.testing.assert_close(again.owner.state_dict()[name], weight, atol=1e-6, rtol=1e-6, msg=name)
     loaded = CrossEncoder(tmp_path / "whole/checkpoint-30", dtype="float32")
     np.testing.assert_allclose(loaded.predict(PAIRS), whole.owner.predict(PAIRS), atol=1e-4)
+
+
+@pytest.mark.parametrize("nothing", [None, {}])
+def test_trainer_goes_on_without_a_score(
+    base: Path, tmp_path: Path, rows: list[dict[str, Any]], nothing: Any
+) -> None:
+    made = trainer(new_model(base), tmp_path, rows[:32], evaluator=lambda *_, **__: nothing)
+    with pytest.warns(UserWarning, match="function gave no score"):
+        made.train()
+    assert not made.owner.head_is_new and made.owner.training_record.after == {}
+    made.save_model(str(tmp_path / "last"))
+    assert "CrossEncoder('last')" in (tmp_path / "last/README.md").read_text()
 
 
 def test_trainer_refuses_before_the_first_step(

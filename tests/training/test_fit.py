@@ -376,11 +376,102 @@ def test_arguments_that_cannot_be_meant_are_refused(still: Path) -> None:
         fit(model, optimizer_params={"learning_rate": 1.0})
     with pytest.raises(InputTypeError, match="did you mean 'evaluator'"):
         fit(model, evaluater=None)
-    with pytest.raises(InputTypeError, match="Scores gave NoneType"):
-        fit(model, evaluator=Scores([None]))  # type: ignore[list-item]
+    with pytest.raises(InputTypeError, match="Scores gave str: an evaluator returns a number"):
+        fit(model, evaluator=Scores(["good"]))  # type: ignore[list-item]
+    with pytest.raises(InputTypeError, match="evaluator is int; give a SentenceEvaluator"):
+        fit(model, evaluator=3)
     model.requires_grad_(False)
     with pytest.raises(InputError, match="no weight that is to be trained"):
         fit(model)
+
+
+@pytest.mark.parametrize("nothing", [None, {}])
+def test_without_a_score_the_last_model_is_saved(dropping: Path, tmp_path: Path, nothing: Any) -> None:
+    model, heard = load(dropping), []
+    before = model.training_record
+    with pytest.warns(UserWarning, match="Scores gave no score .*no best model can be chosen") as caught:
+        fit(
+            model,
+            evaluator=Scores([nothing] * 3),
+            epochs=2,
+            output_path=tmp_path / "out",
+            callback=lambda *facts: heard.append(facts),
+        )
+    assert len([each for each in caught if "gave no score" in str(each.message)]) == 1
+    assert not heard and model.training_record is not before
+    assert model.training_record.after == {}
+    np.testing.assert_allclose(load(tmp_path / "out").encode("the cat"), model.encode("the cat"), atol=1e-6)
+
+
+def test_a_score_that_is_not_a_number_is_never_the_best(dropping: Path, tmp_path: Path) -> None:
+    model, kept = load(dropping), []
+    fit(
+        model,
+        evaluator=Scores([0.1, float("nan"), 0.3, 0.2]),
+        epochs=3,
+        output_path=tmp_path / "out",
+        callback=lambda *_: kept.append(model.encode("the cat")),
+    )
+    np.testing.assert_allclose(load(tmp_path / "out").encode("the cat"), kept[1], atol=1e-6)
+
+
+def test_a_failed_run_leaves_the_record_as_it_was(still: Path) -> None:
+    model = load(still)
+    fit(model, evaluator=Scores([0.1, 0.2]))
+    before = model.training_record
+
+    class Stop(Exception):
+        pass
+
+    def stop(*_: Any) -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        fit(model, evaluator=Scores([0.5, 0.6]), callback=stop)
+    assert model.training_record is before and before.after == {"score": 0.2}
+
+
+def test_cards_bear_the_names_of_their_folders(still: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    folders = {"checkpoint_path": "checkpoints", "checkpoint_save_steps": 6}
+    fit(load(still), output_path=".", **folders)
+    for folder, name in ((tmp_path, tmp_path.name), (tmp_path / "checkpoints/checkpoint-6", "checkpoint-6")):
+        card = (folder / "README.md").read_text()
+        assert f"SentenceTransformer({name!r})" in card and ".saving" not in card
+
+
+def test_the_default_rate_holds_beside_other_parameters(still: Path) -> None:
+    rates = []
+
+    class Watched(torch.optim.SGD):
+        def step(self, closure: Any = None) -> Any:
+            rates.append(self.param_groups[0]["lr"])
+            return super().step(closure)
+
+    fit(
+        load(still),
+        scheduler="constantlr",
+        optimizer_class=Watched,
+        optimizer_params={"momentum": 0.5},
+    )
+    assert set(rates) == {2e-5}
+
+
+def test_a_loader_that_gives_fewer_batches_than_it_says(still: Path) -> None:
+    model = load(still)
+
+    class Once:
+        def __init__(self) -> None:
+            self.batches = iter([examples(4)])
+
+        def __len__(self) -> int:
+            return 3
+
+        def __iter__(self) -> Any:
+            return self.batches
+
+    with pytest.raises(InputError, match=r"train_objectives\[0\]: its loader has a length of 3 and gave no"):
+        model.fit([(Once(), losses.CosineSimilarityLoss(model))], warmup_steps=0, show_progress_bar=False)
 
 
 @pytest.mark.slow

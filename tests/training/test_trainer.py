@@ -19,8 +19,8 @@ from tinybert import WIDTH, pairs, sentences, write_tiny  # noqa: E402
 
 from vicinal import SentenceTransformer, losses  # noqa: E402
 from vicinal.errors import InputError, InputTypeError, ModelFormatError  # noqa: E402
-from vicinal.nn.training.arguments import SentenceTransformerTrainingArguments as Arguments  # noqa: E402
-from vicinal.nn.training.trainer import SentenceTransformerTrainer as Trainer  # noqa: E402
+from vicinal.nn.training.sentence_transformer import SentenceTransformerTrainer as Trainer  # noqa: E402
+from vicinal.nn.training.sentence_transformer import SentenceTransformerTrainingArguments as Arguments  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -95,6 +95,16 @@ class Fake:
         assert model.encode(["the cat"]).shape == (1, WIDTH)
         self.calls.append((epoch, steps))
         return {"dev_score": self.answers[min(len(self.calls), len(self.answers)) - 1], "dev_other": 0.5}
+
+
+class Answers:
+    """A custom evaluator without ``primary_metric``."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def __call__(self, model: Any, output_path: Any = None, epoch: float = -1, steps: int = -1) -> Any:
+        return self.answer
 
 
 # training
@@ -380,6 +390,63 @@ def test_best_model_is_loaded_and_early_stopping_stops(tiny: Path, tmp_path: Pat
     assert same(weights(best), weights(model))
 
 
+@pytest.mark.parametrize("answer", [None, {}])
+def test_an_evaluator_without_a_score(tiny: Path, tmp_path: Path, answer: Any) -> None:
+    """It is said once; the run goes on, and its last model is kept."""
+    model = SentenceTransformer(str(tiny))
+    args = settings(
+        tmp_path,
+        eval_strategy="steps",
+        eval_steps=1,
+        save_strategy="steps",
+        save_steps=1,
+        load_best_model_at_end=True,
+        metric_for_best_model="dev_score",
+    )
+    with pytest.warns(UserWarning, match="Answers gave no score .*no best model can be chosen") as caught:
+        Trainer(model, args, pairs(12), evaluator=Answers(answer)).train()
+    assert len([each for each in caught if "gave no score" in str(each.message)]) == 1
+    last = SentenceTransformer(str(tmp_path / "checkpoint-3"))
+    assert same(weights(last), weights(model))
+    with pytest.raises(InputTypeError, match="Answers gave list as 'a': an evaluator returns a number"):
+        Trainer(model, settings(tmp_path), pairs(4), evaluator=Answers({"a": []})).train()
+
+
+def test_a_typing_error_in_the_metric_is_still_an_error(tiny: Path, tmp_path: Path) -> None:
+    args = settings(tmp_path, eval_strategy="epoch", metric_for_best_model="dev_scorn")
+    with pytest.raises(KeyError, match="dev_scorn"):
+        Trainer(SentenceTransformer(str(tiny)), args, pairs(4), evaluator=Fake(0.5)).train()
+
+
+def test_a_failed_run_leaves_record_and_mode_as_they_were(tiny: Path, tmp_path: Path) -> None:
+    model = SentenceTransformer(str(tiny))
+    Trainer(model, settings(tmp_path), pairs(4), evaluator=Fake(0.5, 0.6)).train()
+    before = model.training_record
+
+    class Break(transformers.TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        Trainer(model, settings(tmp_path), pairs(8), evaluator=Fake(0.1), callbacks=[Break()]).train()
+    assert model.training_record is before and not model.training
+
+
+def test_cards_bear_the_names_of_their_folders(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = SentenceTransformer(str(tiny))
+    args = settings(tmp_path / "runs", save_strategy="steps", save_steps=1)
+    trainer = Trainer(model, args, pairs(4))
+    trainer.train()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for folder, name in (("../last", "last"), (".", "here")):
+        trainer.save_model(folder)
+        assert f"SentenceTransformer('{name}')" in (Path(folder) / "README.md").read_text()
+    assert "# checkpoint-1\n" in (tmp_path / "runs/checkpoint-1/README.md").read_text()
+
+
 def test_the_record_for_the_card(tiny: Path, tmp_path: Path) -> None:
     model = SentenceTransformer(str(tiny))
     args = settings(tmp_path, eval_strategy="epoch")
@@ -387,7 +454,7 @@ def test_the_record_for_the_card(tiny: Path, tmp_path: Path) -> None:
     trainer = Trainer(model, args, rows, rows[:4], losses.CosineSimilarityLoss(model), Fake(0.5, 0.7))
     trainer.train()
     record = model.training_record
-    assert record.base_model == str(tiny)
+    assert record.base_model is None  # a folder has no name that a card could show
     (data,) = record.datasets
     assert (data.rows, data.columns, data.loss) == (8, ["first", "second", "label"], "CosineSimilarityLoss")
     assert data.statistics["first"]["unit"] == "tokens"
@@ -590,12 +657,34 @@ def test_the_table_shows_what_is_used(still: Path, tmp_path: Path, capsys: Any, 
 # arguments
 
 
+def test_each_kind_of_trainer_is_a_kind_of_its_own(still: Path, tmp_path: Path) -> None:
+    from vicinal.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
+    from vicinal.nn.training.arguments import ModelTrainingArguments
+    from vicinal.nn.training.model_trainer import ModelTrainer
+
+    for base, kinds in (
+        (ModelTrainer, (Trainer, CrossEncoderTrainer)),
+        (ModelTrainingArguments, (Arguments, CrossEncoderTrainingArguments)),
+    ):
+        assert all(issubclass(kind, base) for kind in kinds)
+        assert not any(issubclass(a, b) for a in kinds for b in kinds if a is not b)
+    model = SentenceTransformer(str(still))
+    args = CrossEncoderTrainingArguments(output_dir=str(tmp_path), bf16=False)
+    with pytest.raises(InputTypeError, match="CrossEncoderTrainer trains a CrossEncoder: give one"):
+        CrossEncoderTrainer(model, args, pairs(4))
+    with pytest.raises(InputTypeError, match="args is CrossEncoderTrainingArguments; give SentenceT"):
+        Trainer(model, args, pairs(4))
+
+
 def test_wrong_arguments(still: Path, tmp_path: Path) -> None:
     model = SentenceTransformer(str(still))
     other = SentenceTransformer(str(still))
     with pytest.raises(InputTypeError, match="one of the two"):
         Trainer(args=settings(tmp_path))
-    with pytest.raises(InputTypeError, match="no argument 'evaluater'; did you mean 'evaluator'"):
+    with pytest.raises(
+        InputTypeError,
+        match=r"^SentenceTransformerTrainer\(\) has no argument 'evaluater'; did you mean 'evaluator'",
+    ):
         Trainer(model, evaluater=None)
     with pytest.raises(InputTypeError, match="args is TrainingArguments"):
         Trainer(model, transformers.TrainingArguments(str(tmp_path), use_cpu=True), pairs(4))

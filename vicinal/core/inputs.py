@@ -36,8 +36,9 @@ def explains_keywords(function: Callable[Parameters, Result]) -> Callable[Parame
         for name in kwargs:
             if name not in valid:
                 near = difflib.get_close_matches(name, valid, 1)
+                made = args and function.__name__ == "__init__"  # a base's, called for one of its subclasses
                 raise InputTypeError(
-                    f"{function.__qualname__.removesuffix('.__init__')}() has no argument {name!r}"
+                    f"{type(args[0]).__name__ if made else function.__qualname__}() has no argument {name!r}"
                     + (f"; did you mean {near[0]!r}?" if near else ".")
                     + f" Valid: {', '.join(valid)}"
                 )

@@ -6,10 +6,19 @@ import html
 import math
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vicinal.folder.card_records import DatasetRecord, ModelFacts, TrainingRecord
+from vicinal.folder.card_records import (
+    DatasetRecord,
+    ModelFacts,
+    TrainingRecord,
+    is_local_path,
+    name_on_hub,
+    shown_arguments,
+    title_of,
+)
 from vicinal.folder.write import write_bytes
 
 _TASKS = {
@@ -39,6 +48,8 @@ def write_card(
         if original is not None and (original / "README.md").is_file():
             write_bytes(target, (original / "README.md").read_bytes())
             return
+    if not facts.name:  # of a folder given as "."
+        facts = replace(facts, name=title_of(folder))
     write_bytes(target, render(facts, record).encode("utf-8", "replace"))
 
 
@@ -80,9 +91,10 @@ def _metadata(facts: ModelFacts, record: TrainingRecord | None) -> dict[str, Any
         return found
     tags += ["generated_from_trainer", f"dataset_size:{sum(each.rows for each in record.datasets)}"]
     tags += dict.fromkeys(f"loss:{each.loss}" for each in record.datasets if each.loss)
-    if record.base_model and _is_hub_name(record.base_model):
-        found["base_model"] = record.base_model
-    named = list(dict.fromkeys(each.hub_name for each in record.datasets if each.hub_name))
+    base = name_on_hub(record.base_model)
+    if base:
+        found["base_model"] = base
+    named = list(dict.fromkeys(each.hub_name for each in record.datasets if name_on_hub(each.hub_name)))
     if named:
         found["datasets"] = named
     results = list(_results(record))
@@ -103,11 +115,6 @@ def _without_controls(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_controls(each) for key, each in value.items()}
     return value
-
-
-def _is_hub_name(name: str) -> bool:
-    """``org/name`` or ``name``, not the path of a folder."""
-    return not name.startswith((".", "/", "~")) and "\\" not in name and name.count("/") <= 1
 
 
 def _results(record: TrainingRecord) -> Iterator[dict[str, Any]]:
@@ -136,7 +143,8 @@ def _titled(name: str) -> str:
 
 
 def _summary(facts: ModelFacts, record: TrainingRecord | None) -> str:
-    base = f", fine-tuned from {cell(record.base_model)}" if record and record.base_model else ""
+    name = name_on_hub(record.base_model) if record is not None else None
+    base = f", fine-tuned from {cell(name)}" if name else ""
     if facts.cross_encoder:
         scores = "a score" if len(facts.labels) < 2 else f"{len(facts.labels)} scores"
         return f"Reads two texts together and gives {scores} for the pair{base}."
@@ -189,9 +197,10 @@ def _training(record: TrainingRecord) -> Iterator[str]:
         yield "## Evaluation data"
         for each in record.evaluation_datasets:
             yield from _dataset(each)
-    if record.arguments:
+    arguments = shown_arguments(record.arguments)
+    if arguments:
         yield "## Hyper-parameters that differ from the defaults"
-        yield table(("name", "value"), record.arguments.items())
+        yield table(("name", "value"), arguments.items())
     yield from _log(record)
     facts = []
     if record.seconds is not None:
@@ -220,7 +229,7 @@ def _scores(record: TrainingRecord) -> Iterator[str]:
 
 
 def _dataset(each: DatasetRecord) -> Iterator[str]:
-    yield f"### {cell(each.name)}"
+    yield f"### {cell(title_of(each.name) if is_local_path(each.name) else each.name)}"
     yield f"{each.rows} rows; columns: {', '.join(cell(name) for name in each.columns) or 'none'}."
     if each.statistics:
         head = ("column", "holds", "least", "mean", "largest")
@@ -240,11 +249,8 @@ def _holds(found: Mapping[str, Any]) -> str:
 
 
 def _with(arguments: Mapping[str, Any]) -> str:
-    return (
-        " with " + ", ".join(f"{cell(key)} = {cell(value)}" for key, value in arguments.items())
-        if arguments
-        else ""
-    )
+    shown = [f"{cell(key)} = {cell(value)}" for key, value in shown_arguments(arguments).items()]
+    return " with " + ", ".join(shown) if shown else ""
 
 
 def _log(record: TrainingRecord) -> Iterator[str]:

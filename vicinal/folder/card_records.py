@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
 import platform
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
+from vicinal.core.names import is_hub_name
 from vicinal.core.version import __version__
 from vicinal.folder.kinds import kind_of
 from vicinal.folder.specs import UNLIMITED, ModelSpec, StaticEmbeddingSpec
@@ -92,7 +96,7 @@ class TrainingRecord:
     """What a trainer knows when it is done; ``dataclasses.asdict`` of it is JSON.
 
     Attributes:
-        base_model: what training started from.
+        base_model: the hub name of what training started from; None if that has none (:func:`name_on_hub`).
         datasets, evaluation_datasets: what was trained and evaluated on.
         arguments: hyper-parameters that differ from the defaults, as :func:`changed_arguments` gives them.
         evaluators: whose metrics ``before``, ``after`` and ``evaluations`` hold.
@@ -113,6 +117,57 @@ class TrainingRecord:
     seconds: float | None = None
     examples_per_second: float | None = None
     versions: dict[str, str] = field(default_factory=dict)
+
+
+# What a card may name -------------------------------------------------------------------------------------------
+
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_URL = re.compile(r"file:", re.IGNORECASE)
+
+
+def name_on_hub(
+    name: str | os.PathLike[str] | None, folder: str | os.PathLike[str] | None = None
+) -> str | None:
+    """A name as a card may show it: that of a model or data set on the hub; None for anything else.
+
+    A card is read on other machines, where a path means nothing, and tells more than its author may want. As when
+    a model is loaded, the name of an existing folder or file is a path.
+
+    Args:
+        name: ``"org/name"`` or ``"name"``, or anything else.
+        folder: what ``name`` was loaded from, if that is known: a name that is the end of this path is a path
+            too, whatever exists now.
+    """
+    if not isinstance(name, str) or not is_hub_name(name) or os.path.exists(name):
+        return None
+    parts = tuple(name.split("/"))
+    if folder is not None and Path(folder).parts[-len(parts) :] == parts:
+        return None
+    return name
+
+
+def base_model_of(model: Any) -> str | None:
+    """The hub name that a model was loaded by; None where that was a path, or there is none."""
+    folder = getattr(getattr(model, "_spec", None), "folder", None)
+    return name_on_hub(getattr(model, "name_or_path", None), folder)
+
+
+def is_local_path(value: object) -> bool:
+    """Whether a value is a path that means something on this machine only, as far as that can be told."""
+    if isinstance(value, os.PathLike):
+        return True
+    if not isinstance(value, str) or not value or "\n" in value:
+        return False
+    if value.startswith(("/", "~/", "~\\", "./", "../", ".\\", "..\\", "\\\\")) or value in ("~", ".", ".."):
+        return True
+    if _DRIVE.match(value) or _URL.match(value):
+        return True
+    return ("/" in value or os.sep in value) and os.path.exists(value)
+
+
+def title_of(folder: str | os.PathLike[str]) -> str:
+    """The title of a card: the name of the folder that it will lie in."""
+    return Path(os.path.abspath(folder)).name or "model"
 
 
 # Filling the records --------------------------------------------------------------------------------------------
@@ -160,7 +215,7 @@ def describe_dataset(
         sample: its rows, column -> value; the first 1000 are read.
         count_tokens: lengths of texts in tokens (``model.count_tokens``); None counts characters.
         loss, loss_arguments: what it was trained with.
-        hub_name: its name on the hub.
+        hub_name: its name on the hub; anything else is left out (:func:`name_on_hub`).
     """
     measured: list[Mapping[str, Any]] = []
     for row in sample:
@@ -169,14 +224,14 @@ def describe_dataset(
             break
     columns = list(measured[0]) if measured else []
     return DatasetRecord(
-        name=name,
+        name=title_of(name) if is_local_path(name) else name,
         rows=rows,
         columns=columns,
         examples=[{key: _plain(row.get(key)) for key in columns} for row in measured[:_EXAMPLES]],
         statistics={key: _statistics([row.get(key) for row in measured], count_tokens) for key in columns},
         loss=loss,
-        loss_arguments={key: _plain(value) for key, value in (loss_arguments or {}).items()},
-        hub_name=hub_name,
+        loss_arguments=shown_arguments(loss_arguments or {}),
+        hub_name=name_on_hub(hub_name),
     )
 
 
@@ -196,8 +251,23 @@ def changed_arguments(arguments: object, hidden: Iterable[str] = ()) -> dict[str
         value = getattr(arguments, each.name)
         default = each.default_factory() if each.default_factory is not MISSING else each.default
         if _plain(value) != _plain(default):
-            changed[each.name] = _plain(value)
-    return changed
+            changed[each.name] = value
+    return shown_arguments(changed)
+
+
+def shown_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments as values that JSON has; local paths are left out, also those inside of other values."""
+    return {
+        key: _plain(_without_paths(value)) for key, value in arguments.items() if not is_local_path(value)
+    }
+
+
+def _without_paths(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_paths(each) for key, each in value.items() if not is_local_path(each)}
+    if isinstance(value, (list, tuple)):
+        return [_without_paths(each) for each in value if not is_local_path(each)]
+    return value
 
 
 def versions() -> dict[str, str]:

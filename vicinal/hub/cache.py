@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from vicinal.core.names import is_hub_name
 from vicinal.errors import ModelNotFoundError
 from vicinal.hub.files import find_problems, is_inside
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_REPO_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?")
 _DEFAULT_ORGANISATION = "sentence-transformers"
 
 
@@ -71,8 +71,7 @@ def cache_root(cache_folder: str | os.PathLike[str] | None) -> Path:
 
 def hub_names(name: str) -> list[str]:
     """The hub names that a model name may mean, in the order to try them; empty if it is no legal name."""
-    legal = _REPO_NAME.fullmatch(name) and "--" not in name and ".." not in name
-    if not legal or len(name) > 96 or name.endswith((".git", "-", ".")):
+    if not is_hub_name(name):
         return []
     return [name] if "/" in name else [f"{_DEFAULT_ORGANISATION}/{name}", name]
 

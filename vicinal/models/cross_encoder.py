@@ -316,12 +316,19 @@ class CrossEncoder(TorchSide, Sharing):
         show_progress_bar: bool = True,
         *,
         activation_fn: Any = None,
+        steps_per_epoch: int | None = None,
+        checkpoint_path: str | os.PathLike[str] | None = None,
+        checkpoint_save_steps: int = 500,
+        checkpoint_save_total_limit: int = 0,
+        resume_from_checkpoint: bool | str | os.PathLike[str] = False,
     ) -> None:
         """Train on examples; needs the extra ``train``.
 
         Args:
             train_dataloader: a ``torch.utils.data.DataLoader`` over ``InputExample(texts=[a, b], label=x)``.
-            evaluator: called with the model before training, every ``evaluation_steps`` and after each epoch.
+            evaluator: called with the model before training, every ``evaluation_steps`` and after each epoch;
+                gives a number or a dictionary of numbers. None or an empty dictionary is no score: without any, the
+                last model is saved.
             epochs: times that all examples are seen.
             loss_fct: a loss of ``vicinal.cross_encoder.losses``, or a function of raw scores and labels such as
                 ``torch.nn.BCEWithLogitsLoss()``; default the cross-entropy of one label or of several.
@@ -338,8 +345,14 @@ class CrossEncoder(TorchSide, Sharing):
             save_best_model: save the model of the best score; otherwise, and without an evaluator, the last one.
             max_grad_norm: gradients are scaled down to this length.
             use_amp: compute in bfloat16 where that is safe; None where the device does so natively.
-            callback: called with (score, epoch, steps) at each evaluation.
+            callback: called with (score, epoch, steps) after each evaluation that gave a score, except the one
+                before training.
             show_progress_bar: show batches and loss.
+            steps_per_epoch: default the batches of the loader.
+            checkpoint_path: folder for ``checkpoint-STEP``, from which a run goes on as if never interrupted.
+            checkpoint_save_steps: steps between checkpoints.
+            checkpoint_save_total_limit: how many to keep, the newest; 0 keeps all.
+            resume_from_checkpoint: True takes the newest in ``checkpoint_path``, if there is one; or its folder.
 
         Raises:
             MissingExtraError: torch or transformers is not installed.
@@ -347,7 +360,7 @@ class CrossEncoder(TorchSide, Sharing):
                 not a number, named by its step.
 
         Warns:
-            UserWarning: the score fell; ``warmup_steps`` exceeds the run.
+            UserWarning: the score fell, or the evaluator gave none; ``warmup_steps`` exceeds the run.
         """
         from vicinal.core.torch import require_torch
 
@@ -361,7 +374,7 @@ class CrossEncoder(TorchSide, Sharing):
             scheduler=scheduler,
             warmup_steps=warmup_steps,
             optimizer_class=optimizer_class,
-            optimizer_params={"lr": 2e-5, **(optimizer_params or {})},
+            optimizer_params=optimizer_params,
             weight_decay=weight_decay,
             evaluation_steps=evaluation_steps,
             output_path=output_path,
@@ -370,6 +383,11 @@ class CrossEncoder(TorchSide, Sharing):
             use_amp=use_amp,
             callback=callback,
             show_progress_bar=show_progress_bar,
+            steps_per_epoch=steps_per_epoch,
+            checkpoint_path=checkpoint_path,
+            checkpoint_save_steps=checkpoint_save_steps,
+            checkpoint_save_total_limit=checkpoint_save_total_limit,
+            resume_from_checkpoint=resume_from_checkpoint,
         )
         fit(self, train_dataloader, loss_of(self, loss_fct, activation), evaluator, settings)
         self.head_is_new = False

@@ -690,7 +690,9 @@ class SentenceTransformer(Renewal, Adapters, Sharing):
         Args:
             train_objectives: pairs of a torch ``DataLoader`` over InputExample and a loss. Each step takes one
                 batch of each pair in turn and updates the weights after each; short loaders begin anew.
-            evaluator: called with the model before training, after each epoch and every ``evaluation_steps``.
+            evaluator: called with the model before training, after each epoch and every ``evaluation_steps``;
+                gives a number or a dictionary of numbers. None or an empty dictionary is no score: without any, the
+                last model is saved.
             epochs: how often to go through the data.
             steps_per_epoch: default the batches of the shortest loader.
             scheduler: ``"constantlr"``, ``"warmupconstant"``, ``"warmuplinear"``, ``"warmupcosine"`` or
@@ -698,7 +700,7 @@ class SentenceTransformer(Renewal, Adapters, Sharing):
             warmup_steps: steps in which the learning rate grows from 0. If they are more than the run has, a
                 tenth of the run is taken, with a warning.
             optimizer_class: default ``torch.optim.AdamW``, the fused one.
-            optimizer_params: its arguments, default ``{"lr": 2e-5}``.
+            optimizer_params: its arguments; the default of ``lr`` is 2e-5.
             weight_decay: of all weights but biases and norms.
             evaluation_steps: steps between evaluations; 0 for the end of each epoch only.
             output_path: where the model is saved; evaluators write into its folder ``eval``.
@@ -706,7 +708,8 @@ class SentenceTransformer(Renewal, Adapters, Sharing):
                 the last one is saved.
             max_grad_norm: gradients are scaled down to this norm; None leaves them.
             use_amp: matrix products in bfloat16; None does so where the device computes them natively.
-            callback: called with (score, epoch, steps) after each evaluation but the first.
+            callback: called with (score, epoch, steps) after each evaluation that gave a score, except the one
+                before training.
             show_progress_bar: a bar with the loss and examples a second.
             checkpoint_path: folder for ``checkpoint-STEP``, from which a run goes on as if never interrupted.
             checkpoint_save_steps: steps between checkpoints.
@@ -719,7 +722,7 @@ class SentenceTransformer(Renewal, Adapters, Sharing):
             MissingExtraError: torch or transformers is not installed.
 
         Warns:
-            UserWarning: the evaluator's score fell; or ``warmup_steps`` exceeds the run.
+            UserWarning: the evaluator's score fell, or it gave none; or ``warmup_steps`` exceeds the run.
         """
         from vicinal.core.torch import require_torch
 
@@ -733,7 +736,7 @@ class SentenceTransformer(Renewal, Adapters, Sharing):
             scheduler=scheduler,
             warmup_steps=warmup_steps,
             optimizer_class=optimizer_class,
-            optimizer_params={"lr": 2e-5} if optimizer_params is None else optimizer_params,
+            optimizer_params=optimizer_params,
             weight_decay=weight_decay,
             evaluation_steps=evaluation_steps,
             output_path=output_path,

@@ -1,8 +1,5 @@
 from vicinal.nn.training.arguments import BatchSamplers as BatchSamplers
 from vicinal.nn.training.arguments import MultiDatasetBatchSamplers as MultiDatasetBatchSamplers
-from vicinal.nn.training.arguments import (
-    SentenceTransformerTrainingArguments as SentenceTransformerTrainingArguments,
-)
 from vicinal.nn.training.collator import SentenceTransformerDataCollator as SentenceTransformerDataCollator
 from vicinal.nn.training.samplers import DefaultBatchSampler as DefaultBatchSampler
 from vicinal.nn.training.samplers import GroupByLabelBatchSampler as GroupByLabelBatchSampler
@@ -10,4 +7,7 @@ from vicinal.nn.training.samplers import MultiDatasetDefaultBatchSampler as Mult
 from vicinal.nn.training.samplers import NoDuplicatesBatchSampler as NoDuplicatesBatchSampler
 from vicinal.nn.training.samplers import ProportionalBatchSampler as ProportionalBatchSampler
 from vicinal.nn.training.samplers import RoundRobinBatchSampler as RoundRobinBatchSampler
-from vicinal.nn.training.trainer import SentenceTransformerTrainer as SentenceTransformerTrainer
+from vicinal.nn.training.sentence_transformer import SentenceTransformerTrainer as SentenceTransformerTrainer
+from vicinal.nn.training.sentence_transformer import (
+    SentenceTransformerTrainingArguments as SentenceTransformerTrainingArguments,
+)

@@ -87,17 +87,7 @@ def run_training(plan: Plan, say: Callable[[str], None]) -> Trained:
     evaluator, score = None, None
     if plan.evaluation is not None:
         evaluator, score = _evaluator(plan, model, say)
-    from vicinal.nn.training.bar import quiet_trainer
-
-    trainer = quiet_trainer(
-        model,
-        rows,
-        _loss(plan, model, rows),
-        evaluator,
-        None if score is None else f"eval_{score}",
-        _settings(plan, len(rows), score),
-        plan.cross_encoder,
-    )
+    trainer = _trainer(plan, model, rows, evaluator, score)
     trainer.train()
     model.save(str(plan.output))
     shutil.rmtree(plan.output / _CHECKPOINTS, ignore_errors=True)
@@ -205,6 +195,32 @@ def _load(plan: Plan) -> Any:
     if plan.max_seq_length is not None:
         model.max_seq_length = plan.max_seq_length
     return model
+
+
+def _trainer(
+    plan: Plan, model: Any, rows: Sequence[dict[str, Any]], evaluator: Any, score: str | None
+) -> Any:
+    """The trainer of the model's kind, which shows a bar and prints no metrics."""
+    from datasets import Dataset
+    from transformers.trainer_callback import PrinterCallback
+
+    from vicinal.nn.training.bar import BarCallback
+
+    kind: Any
+    if plan.cross_encoder:
+        from vicinal.nn.training.cross_encoder import CrossEncoderTrainer as kind
+    else:
+        from vicinal.nn.training.sentence_transformer import SentenceTransformerTrainer as kind
+    trainer = kind(
+        model=model,
+        args=kind.arguments_class(**_settings(plan, len(rows), score)),
+        train_dataset=Dataset.from_list([dict(row) for row in rows]),
+        loss=_loss(plan, model, rows),
+        evaluator=evaluator,
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(BarCallback(None if score is None else f"eval_{score}"))
+    return trainer
 
 
 def _loss(plan: Plan, model: Any, rows: Sequence[dict[str, Any]]) -> Any:

@@ -18,6 +18,7 @@ from torch import nn
 from vicinal.errors import InputError, InputTypeError, ModelFormatError
 
 _STATE_FILE = "training_state.pt"
+_NO_BATCH = object()
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
@@ -55,6 +56,7 @@ class Batches:
             raise InputTypeError(
                 f"{name} holds {type(loader).__name__}: give a torch DataLoader, or a list of batches"
             )
+        self.name = name
         self.length = len(loader)
         if not self.length:
             raise InputError(
@@ -77,7 +79,12 @@ class Batches:
             batch = next(self._iterator)
         except StopIteration:
             self._begin()
-            batch = next(self._iterator)
+            batch = next(self._iterator, _NO_BATCH)
+            if batch is _NO_BATCH:
+                raise InputError(
+                    f"{self.name}: its loader has a length of {self.length} and gave no batch when it was gone through "
+                    "again: give a DataLoader, or a list of batches"
+                ) from None
         self._taken += 1
         return batch
 
@@ -119,7 +126,7 @@ class Batches:
 def write_checkpoint(
     folder: Path,
     limit: int,
-    save: Callable[[str], None],
+    save: Callable[[str, str], None],
     modules: Mapping[str, nn.Module],
     optimizer: torch.optim.Optimizer,
     schedule: Any,
@@ -129,13 +136,14 @@ def write_checkpoint(
     """Write ``folder/checkpoint-STEP``, a model folder that also holds the state of the run; whole or not at all.
 
     Args:
+        save: writes the model to the folder that it is given, for the folder whose name it is given.
         limit: how many checkpoints to keep, the newest; 0 keeps all.
     """
     target, scratch = folder / f"checkpoint-{place.step}", folder / f".saving-{place.step}"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     try:
-        save(str(scratch))
+        save(str(scratch), target.name)
         state = {
             "modules": {name: module.state_dict() for name, module in modules.items()},
             "optimizer": optimizer.state_dict(),

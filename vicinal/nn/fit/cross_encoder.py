@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,8 @@ import torch
 from torch import Tensor
 
 from vicinal.errors import InputError, InputTypeError
-from vicinal.nn.fit.loop import Learner, Objective, Settings, run
-from vicinal.nn.fit.record import fit_record, note_score
+from vicinal.nn.fit.loop import Objective, Settings
+from vicinal.nn.fit.model import train
 from vicinal.nn.losses.cross_encoder import BinaryCrossEntropyLoss, CrossEncoderLoss, CrossEntropyLoss
 
 
@@ -113,48 +112,4 @@ def fit(model: Any, loader: Any, loss: CrossEncoderLoss, evaluator: Any, setting
         value: Tensor = loss(columns, labels)
         return value
 
-    better = getattr(evaluator, "greater_is_better", True)
-    record = fit_record(model, [(loader, loss)], settings)
-    score = None if evaluator is None else _scorer(model, evaluator)
-
-    def measure(folder: str | None, epoch: int, steps: int) -> float:
-        assert score is not None
-        found = score(folder, epoch, steps)
-        note_score(record, getattr(evaluator, "primary_metric", None) or "score", found, epoch, steps)
-        return found
-
-    learner = Learner(
-        objectives=[Objective(loader, step)],
-        modules={"model": model.module, "loss": loss.to(str(model.device))},
-        device=str(model.device),
-        save=model.save,
-        evaluate=None if score is None else measure,
-        better=(lambda new, old: new > old) if better else (lambda new, old: new < old),
-    )
-    with _collating(loader, list):
-        model.training_record = record
-        run(learner, settings)
-
-
-def _scorer(model: Any, evaluator: Any) -> Callable[[str | None, int, int], float]:
-    """The evaluator's main figure."""
-
-    def score(folder: str | None, epoch: int, steps: int) -> float:
-        found = evaluator(model, output_path=folder, epoch=epoch, steps=steps)
-        if isinstance(found, Mapping):
-            key = getattr(evaluator, "primary_metric", None)
-            found = found[key] if key in found else next(iter(found.values()))
-        return float(found)
-
-    return score
-
-
-@contextmanager
-def _collating(loader: Any, collate: Callable[[list[Any]], Any]) -> Iterator[None]:
-    """Within the block the loader puts batches together in another way."""
-    before = loader.collate_fn
-    loader.collate_fn = collate
-    try:
-        yield
-    finally:
-        loader.collate_fn = before
+    train(model, [Objective("train_dataloader", loader, loss, step)], evaluator, settings)

@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,14 @@ from torch import Tensor, nn
 
 from vicinal.core.inputs import caller_level, check_positive
 from vicinal.errors import InputError, InputTypeError
+from vicinal.folder.card_records import title_of
 from vicinal.nn.fit.checkpoints import Batches, Place, find_checkpoint, read_checkpoint, write_checkpoint
 from vicinal.nn.fit.schedules import schedule
 from vicinal.nn.training.autocast import autocast
 
 # Part of a run that warms up when the asked number of steps is longer than the run.
 _WARMUP_SHARE = 0.1
+_LEARNING_RATE = 2e-5
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,16 @@ class Objective:
     """Batches, and what is to become small on them.
 
     Attributes:
-        loader: gives batches; anything with a length that can be gone through again and again.
-        loss: a batch as the loader gives it -> the loss, a scalar.
-        size: a batch -> number of its examples.
+        name: the argument that it came in, for errors.
+        loader: gives batches, lists of examples; anything with a length that can be gone through again and again.
+        loss: the loss that :attr:`step` computes, for the record and for its weights.
+        step: a batch as the loader gives it -> the loss, a scalar.
     """
 
+    name: str
     loader: Any
-    loss: Callable[[Any], Tensor]
-    size: Callable[[Any], int] = len
+    loss: nn.Module
+    step: Callable[[Any], Tensor]
 
 
 @dataclass(frozen=True)
@@ -53,16 +57,18 @@ class Learner:
         objectives: one or more.
         modules: all that holds weights or drops out, by a name for checkpoints: the model, the losses.
         device: where they lie.
-        save: writes the model to a folder.
-        evaluate: (folder or None, epoch, steps) -> whatever an evaluator gives; None if there is none.
+        save: (folder, title) -> None; writes the model, with this title on its card: while a folder is written, it
+            may have another name.
+        evaluate: (folder or None, epoch, steps) -> the score, or None where there is no score; None if nothing is
+            evaluated.
         better: whether the first score is better than the second.
     """
 
     objectives: Sequence[Objective]
     modules: Mapping[str, nn.Module]
     device: str
-    save: Callable[[str], None]
-    evaluate: Callable[[str | None, int, int], float] | None = None
+    save: Callable[[str, str], None]
+    evaluate: Callable[[str | None, int, int], float | None] | None = None
     better: Callable[[float, float], bool] = lambda new, old: new > old
 
     def named_parameters(self) -> list[tuple[str, nn.Parameter]]:
@@ -77,14 +83,17 @@ class Learner:
 
 @dataclass(frozen=True)
 class Settings:
-    """How it is trained; the arguments of ``SentenceTransformer.fit``, which explains them."""
+    """How it is trained; the arguments of ``fit``, which explains them.
+
+    ``optimizer_params`` without ``lr`` gets the default of it, 2e-5, whatever the optimizer's own default is.
+    """
 
     epochs: int = 1
     steps_per_epoch: int | None = None
     scheduler: str = "WarmupLinear"
     warmup_steps: int = 10_000
     optimizer_class: Any = None
-    optimizer_params: Mapping[str, Any] = field(default_factory=lambda: {"lr": 2e-5})
+    optimizer_params: Mapping[str, Any] | None = None
     weight_decay: float = 0.01
     evaluation_steps: int = 0
     output_path: str | os.PathLike[str] | None = None
@@ -99,6 +108,7 @@ class Settings:
     resume_from_checkpoint: bool | str | os.PathLike[str] = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "optimizer_params", {"lr": _LEARNING_RATE, **(self.optimizer_params or {})})
         check_positive(self.epochs, "epochs")
         check_positive(self.steps_per_epoch, "steps_per_epoch")
         check_positive(self.checkpoint_save_steps, "checkpoint_save_steps")
@@ -128,9 +138,7 @@ class _Run:
 
     def __init__(self, learner: Learner, settings: Settings) -> None:
         self.learner, self.settings = learner, settings
-        self.batches = [
-            Batches(each.loader, f"train_objectives[{i}]") for i, each in enumerate(learner.objectives)
-        ]
+        self.batches = [Batches(each.loader, each.name) for each in learner.objectives]
         if not self.batches:
             raise InputError("train_objectives is empty: give at least one pair of a DataLoader and a loss")
         self.steps_per_epoch = settings.steps_per_epoch or min(map(len, self.batches))
@@ -178,28 +186,26 @@ class _Run:
                 kept = f"; {settings.output_path} holds the best model so far, whole" if saved else ""
                 _say(f"interrupted after step {self.place.step}: the model is as that step left it{kept}")
                 raise
-        if settings.output_path is not None and (learner.evaluate is None or not settings.save_best_model):
+        if settings.output_path is not None and not (settings.save_best_model and self.place.saved):
             self._save()
         self._compare()
 
     def _step(self) -> tuple[float, int]:
         """One batch and one update for each objective; the mean loss and the number of examples."""
         losses, examples = [], 0
-        for number, (objective, batches) in enumerate(
-            zip(self.learner.objectives, self.batches, strict=True)
-        ):
+        for objective, batches in zip(self.learner.objectives, self.batches, strict=True):
             batch = batches.next()
             with autocast(self.learner.device, self.settings.use_amp):
-                loss = objective.loss(batch)
+                loss = objective.step(batch)
             value = float(loss.detach())
             if not math.isfinite(value):
-                raise self._not_a_number(f"the loss of train_objectives[{number}] is {value}")
+                raise self._not_a_number(f"the loss of {objective.name} is {value}")
             loss.backward()
             self._clip()
             self.optimizer.step()
             self.optimizer.zero_grad()
             losses.append(value)
-            examples += objective.size(batch)
+            examples += len(batch)
         self.schedule.step()
         self.place.step += 1
         return sum(losses) / len(losses), examples
@@ -241,10 +247,13 @@ class _Run:
         score = learner.evaluate(self._evaluation_folder(), epoch, steps)
         for module in learner.modules.values():
             module.train()
+        if score is None:
+            return
         self.last_score = score
         if settings.callback is not None:
             settings.callback(score, epoch, steps)
-        if self.place.best is None or learner.better(score, self.place.best):
+        best = self.place.best
+        if best is None or math.isnan(best) or learner.better(score, best):  # nothing is better than NaN
             self.place.best = score
             if settings.save_best_model and settings.output_path is not None:
                 self._save()
@@ -308,7 +317,7 @@ def make_optimizer(
     named_parameters: Sequence[tuple[str, nn.Parameter]], settings: Settings, device: str
 ) -> torch.optim.Optimizer:
     """The optimizer, with weights that decay and biases and norms that do not; AdamW is the fused one."""
-    options = dict(settings.optimizer_params)
+    options = dict(settings.optimizer_params or {})
     cls = settings.optimizer_class or torch.optim.AdamW
     if cls is torch.optim.AdamW and not {"fused", "foreach", "capturable"} & options.keys():
         options["fused"] = device.partition(":")[0] in ("cpu", "cuda", "mps", "xpu")
@@ -323,13 +332,17 @@ def make_optimizer(
         found: torch.optim.Optimizer = cls([group for group in groups if group["params"]], **options)
     except TypeError as error:
         raise InputTypeError(
-            f"optimizer_params={dict(settings.optimizer_params)!r}: {cls.__name__} does not take them ({error})"
+            f"optimizer_params={dict(settings.optimizer_params or {})!r}: {cls.__name__} does not take them ({error})"
         ) from error
     return found
 
 
-def replace_folder(folder: str | os.PathLike[str], save: Callable[[str], None]) -> None:
-    """Save into a folder so that an interruption while writing leaves there what was there before."""
+def replace_folder(folder: str | os.PathLike[str], save: Callable[[str, str], None]) -> None:
+    """Save into a folder so that an interruption while writing leaves there what was there before.
+
+    Args:
+        save: writes to the folder that it is given, for the folder whose name it is given.
+    """
     import shutil
     import tempfile
 
@@ -337,7 +350,7 @@ def replace_folder(folder: str | os.PathLike[str], save: Callable[[str], None]) 
     target.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=target, prefix=".saving-"))
     try:
-        save(str(scratch))
+        save(str(scratch), title_of(target))
         for file in sorted(each for each in scratch.rglob("*") if each.is_file()):
             place = target / file.relative_to(scratch)
             place.parent.mkdir(parents=True, exist_ok=True)

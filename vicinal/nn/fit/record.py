@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import fields
 from itertools import islice
 from typing import Any
 
-from vicinal.folder.card_records import DatasetRecord, TrainingRecord, describe_dataset, versions
-from vicinal.nn.fit.loop import Settings
+from vicinal.folder.card_records import (
+    DatasetRecord,
+    TrainingRecord,
+    base_model_of,
+    describe_dataset,
+    shown_arguments,
+    versions,
+)
+from vicinal.nn.fit.loop import Objective, Settings
 
 _SAMPLE = 1000
 # Where files go and what is shown say nothing about the model.
 _HIDDEN = ("output_path", "callback", "show_progress_bar", "checkpoint_path", "resume_from_checkpoint")
 
 
-def fit_record(model: Any, objectives: Iterable[tuple[Any, Any]], settings: Settings) -> TrainingRecord:
+def fit_record(model: Any, objectives: Sequence[Objective], settings: Settings) -> TrainingRecord:
     """The record of a run that begins; evaluations are added as they come (:func:`note_score`).
 
     Args:
         model: that is trained.
-        objectives: loaders and their losses.
+        objectives: what it is trained on.
         settings: of the run.
     """
-    pairs = list(objectives)
     arguments = {field.name: getattr(settings, field.name) for field in fields(settings)}
     shown = {
         name: value
@@ -32,11 +38,11 @@ def fit_record(model: Any, objectives: Iterable[tuple[Any, Any]], settings: Sett
         for name, value in arguments.items()
         if value is not None and name not in _HIDDEN and not name.startswith("checkpoint")
     }
-    sizes = [getattr(loader, "batch_size", None) for loader, _ in pairs]
+    sizes = [getattr(loader, "batch_size", None) for loader in (each.loader for each in objectives)]
     return TrainingRecord(
-        base_model=getattr(model, "name_or_path", None) or None,
-        datasets=[_described(model, place, *pair) for place, pair in enumerate(pairs)],
-        arguments={"batch_size": sizes[0] if len(set(sizes)) == 1 else sizes, **shown},
+        base_model=base_model_of(model),
+        datasets=[_described(place, each.loader, each.loss) for place, each in enumerate(objectives)],
+        arguments=shown_arguments({"batch_size": sizes[0] if len(set(sizes)) == 1 else sizes, **shown}),
         versions=versions(),
     )
 
@@ -55,7 +61,7 @@ def note_score(record: TrainingRecord, name: str, score: float, epoch: int, step
     record.after = {name: score}
 
 
-def _described(model: Any, place: int, loader: Any, loss: Any) -> DatasetRecord:
+def _described(place: int, loader: Any, loss: Any) -> DatasetRecord:
     dataset = getattr(loader, "dataset", None)
     listed = dataset if isinstance(dataset, (list, tuple)) else []
     rows = [

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,39 +10,22 @@ from torch import Tensor, nn
 
 from vicinal.core.torch import to_device
 from vicinal.errors import InputError, InputTypeError
-from vicinal.folder.card_records import TrainingRecord
-from vicinal.nn.fit.loop import Learner, Objective, Settings, run
-from vicinal.nn.fit.record import fit_record, note_score
+from vicinal.nn.fit.loop import Objective, Settings
+from vicinal.nn.fit.model import train
 from vicinal.nn.losses.base import Loss
 
 
 def fit(model: Any, train_objectives: Iterable[tuple[Any, Any]], evaluator: Any, settings: Settings) -> None:
     """Train a SentenceTransformer; its method ``fit`` explains the arguments."""
     pairs = read_objectives(model, train_objectives)
-    modules: dict[str, nn.Module] = {"model": model.module}
-    for number, (loader, loss) in enumerate(pairs):
-        check_examples(loader, loss, f"train_objectives[{number}]")
-        modules[f"loss_{number}"] = loss.to(str(model.device))
-    record = fit_record(model, pairs, settings)
-    measure, better = measured(model, evaluator, record)
-    # The card's title: while it is written, the folder has another name.
-    title = None if settings.output_path is None else Path(settings.output_path).name
-    with examples_as_they_are([loader for loader, _ in pairs]):
-        learner = Learner(
-            [Objective(loader, step_function(model, loss)) for loader, loss in pairs],
-            modules,
-            str(model.device),
-            lambda folder: model.save(folder, model_name=title),
-            measure,
-            better,
-        )
-        before, model.training_record = model.training_record, record
-        try:
-            run(learner, settings)
-        except BaseException:
-            if model.training_record is record and not record.after:
-                model.training_record = before
-            raise
+    names = [f"train_objectives[{number}]" for number in range(len(pairs))]
+    for (loader, loss), name in zip(pairs, names, strict=True):
+        check_examples(loader, loss, name)
+    objectives = [
+        Objective(name, loader, loss, step_function(model, loss))
+        for (loader, loss), name in zip(pairs, names, strict=True)
+    ]
+    train(model, objectives, evaluator, settings)
 
 
 def read_objectives(model: Any, train_objectives: Any) -> list[tuple[Any, nn.Module]]:
@@ -174,60 +155,3 @@ def step_function(model: Any, loss: nn.Module) -> Callable[[Sequence[Any]], Tens
         return found
 
     return step
-
-
-def measured(
-    model: Any, evaluator: Any, record: TrainingRecord | None = None
-) -> tuple[Callable[[str | None, int, int], float] | None, Callable[[float, float], bool]]:
-    """An evaluator as one number, which ``record`` is told, and which of two is the better."""
-    if evaluator is None:
-        return None, lambda new, old: new > old
-    if not callable(evaluator):
-        raise InputTypeError(
-            f"evaluator is {type(evaluator).__name__}; give a SentenceEvaluator, or a function of the model"
-        )
-
-    def measure(folder: str | None, epoch: int, steps: int) -> float:
-        score = primary(evaluator, evaluator(model, output_path=folder, epoch=epoch, steps=steps))
-        if record is not None:
-            note_score(record, getattr(evaluator, "primary_metric", None) or "score", score, epoch, steps)
-        return score
-
-    if getattr(evaluator, "greater_is_better", True):
-        return measure, lambda new, old: new > old
-    return measure, lambda new, old: new < old
-
-
-def primary(evaluator: Any, found: Any) -> float:
-    """The figure that decides: the evaluator's own, else the first; old evaluators give only one.
-
-    Raises:
-        InputTypeError: it gave no number.
-    """
-    if isinstance(found, Mapping) and found:
-        key = getattr(evaluator, "primary_metric", None)
-        found = found[key] if key in found else next(iter(found.values()))
-    try:
-        return float(found)
-    except (TypeError, ValueError) as error:
-        raise InputTypeError(
-            f"{type(evaluator).__name__} gave {type(found).__name__}: an evaluator gives a number, or figures by name"
-        ) from error
-
-
-@contextmanager
-def examples_as_they_are(loaders: Iterable[Any]) -> Iterator[None]:
-    """Within the block the loaders give lists of examples, whatever they do with them otherwise."""
-    before = [(each, each.collate_fn) for each in loaders if hasattr(each, "collate_fn")]
-    for loader, _ in before:
-        loader.collate_fn = as_they_are
-    try:
-        yield
-    finally:
-        for loader, known in before:
-            loader.collate_fn = known
-
-
-def as_they_are(examples: list[Any]) -> list[Any]:
-    """A loader's collate function that leaves the examples alone."""
-    return examples

@@ -1,9 +1,9 @@
-"""The settings of a training run: those of transformers, and some that only sentence models have."""
+"""The settings of a training run: those of transformers, and those that all our trainers have."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -25,7 +25,7 @@ from vicinal.nn.training.samplers import (
 try:
     from transformers import TrainingArguments
 except ImportError as error:
-    raise missing_extra("transformers", "SentenceTransformerTrainingArguments", "train") from error
+    raise missing_extra("transformers", "a trainer", "train") from error
 
 
 class BatchSamplers(str, Enum):
@@ -57,12 +57,10 @@ MULTI_DATASET_BATCH_SAMPLERS: dict[MultiDatasetBatchSamplers, type[MultiDatasetD
 
 
 @dataclass
-class SentenceTransformerTrainingArguments(TrainingArguments):
+class ModelTrainingArguments(TrainingArguments):
     """Settings of a run; all those of ``transformers.TrainingArguments``, and these.
 
     Args:
-        prompts: the text put before each text of the data: one for all; or column -> prompt; or data set ->
-            prompt or such a dictionary.
         batch_sampler: ``"batch_sampler"`` (rows at random), ``"no_duplicates"`` (no text twice in a batch, for
             losses whose negatives are the other rows), ``"group_by_label"`` (each label at least twice in a
             batch); or a class or function that is called with (dataset, batch_size, drop_last,
@@ -72,7 +70,6 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         learning_rate_mapping: regular expression -> rate of the parameters whose names it finds; the first
             that matches counts. Names are those of ``model.named_parameters()``; a loss's own begin with
             ``losses.``.
-        router_mapping: column -> route, for models that begin with a Router.
         warmup_ratio: share of the steps over which the rate rises.
         check_data: check all rows before the first step and show what each column is used for.
 
@@ -82,12 +79,10 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
 
     # None: decided by what the machine computes natively.
     bf16: bool | None = None
-    prompts: str | dict[str, str] | dict[str, dict[str, str]] | None = None
     batch_sampler: BatchSamplers | str | Callable[..., Any] = BatchSamplers.BATCH_SAMPLER
     multi_dataset_batch_sampler: MultiDatasetBatchSamplers | str | Callable[..., Any] = (
         MultiDatasetBatchSamplers.PROPORTIONAL
     )
-    router_mapping: dict[str, str] | dict[str, dict[str, str]] | None = field(default_factory=dict)
     learning_rate_mapping: dict[str, float] | None = field(default_factory=dict)
     warmup_ratio: float | None = None
     check_data: bool = True
@@ -97,11 +92,9 @@ class SentenceTransformerTrainingArguments(TrainingArguments):
         self.multi_dataset_batch_sampler = _enumerated(
             MultiDatasetBatchSamplers, self.multi_dataset_batch_sampler, "multi_dataset_batch_sampler"
         )
-        self.router_mapping = self.router_mapping or {}
         self.learning_rate_mapping = self.learning_rate_mapping or {}
         for pattern, rate in self.learning_rate_mapping.items():
             _check_rate(pattern, rate)
-        _check_prompts(self.prompts)
         if self.warmup_ratio is not None:
             if not 0 <= self.warmup_ratio <= 1:
                 raise InputError(f"warmup_ratio={self.warmup_ratio!r} is not a share from 0 to 1")
@@ -162,15 +155,3 @@ def _check_rate(pattern: Any, rate: Any) -> None:
         raise InputError(f"learning_rate_mapping: {pattern!r} is no regular expression ({error})") from error
     if isinstance(rate, bool) or not isinstance(rate, (int, float)) or rate < 0:
         raise InputError(f"learning_rate_mapping[{pattern!r}]={rate!r} is not a learning rate")
-
-
-def _check_prompts(prompts: Any) -> None:
-    if prompts is None or isinstance(prompts, str):
-        return
-    if not isinstance(prompts, Mapping):
-        raise InputTypeError(f"prompts={prompts!r} is {type(prompts).__name__}; give a text or a dictionary")
-    for name, prompt in prompts.items():
-        if isinstance(prompt, Mapping):
-            _check_prompts(prompt)
-        elif not isinstance(prompt, str):
-            raise InputTypeError(f"prompts[{name!r}]={prompt!r} is {type(prompt).__name__}, not a text")

@@ -1,13 +1,11 @@
-"""A trainer with one progress bar for a whole run, in place of a line of figures every few steps."""
+"""One progress bar for a whole run of a trainer, in place of a line of metrics every few steps."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transformers import TrainerCallback
-from transformers.trainer_callback import PrinterCallback
 
 
 class BarCallback(TrainerCallback):
@@ -57,45 +55,3 @@ class BarCallback(TrainerCallback):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-
-
-def quiet_trainer(
-    model: Any,
-    rows: Sequence[Mapping[str, Any]],
-    loss: Any,
-    evaluator: Any,
-    score: str | None,
-    settings: Mapping[str, Any],
-    cross_encoder: bool,
-) -> Any:
-    """A trainer that shows a bar and prints no figures.
-
-    Args:
-        model: a SentenceTransformer or CrossEncoder.
-        rows: what to train on.
-        loss: one of the model's kind.
-        evaluator: measures the model, or None.
-        score: the figure that the bar shows.
-        settings: arguments of the run.
-        cross_encoder: whether the model is a CrossEncoder.
-    """
-    from datasets import Dataset
-
-    kinds: tuple[Any, Any]
-    if cross_encoder:
-        from vicinal.nn.training.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
-
-        kinds = (CrossEncoderTrainer, CrossEncoderTrainingArguments)
-    else:
-        from vicinal.nn.training.arguments import SentenceTransformerTrainingArguments
-        from vicinal.nn.training.trainer import SentenceTransformerTrainer
-
-        kinds = (SentenceTransformerTrainer, SentenceTransformerTrainingArguments)
-    made, arguments = kinds
-    data = Dataset.from_list([dict(row) for row in rows])
-    trainer = made(
-        model=model, args=arguments(**settings), train_dataset=data, loss=loss, evaluator=evaluator
-    )
-    trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(BarCallback(score))
-    return trainer

@@ -80,6 +80,32 @@ def plan_columns(available: Sequence[str], columns: Columns | None, name: str) -
     return ColumnPlan(texts, None if label is None else wanted[label])
 
 
+def plan_sources(
+    sources: Sources, columns: Columns | Mapping[str, Columns] | None, argument: str
+) -> dict[str | None, ColumnPlan]:
+    """Give each column of each data set its role.
+
+    Args:
+        columns: as in :func:`plan_columns`, for all data sets or for each by name.
+        argument: the name of ``sources`` in errors.
+
+    Raises:
+        InputError, InputTypeError: as in :func:`plan_columns`.
+    """
+    each_its_own: Any = None
+    if isinstance(columns, Mapping) and any(not isinstance(each, str) for each in columns.values()):
+        each_its_own = columns
+    plans = {}
+    for name, dataset in sources.items():
+        chosen: Any = columns if each_its_own is None else each_its_own.get(name)
+        label = argument if name is None else f"{argument}[{name!r}]"
+        known = dataset.column_names
+        if known is None:  # a stream that was never looked into
+            known = list(next(iter(dataset), {}))
+        plans[name] = plan_columns(known, chosen, label)
+    return plans
+
+
 @dataclass
 class Finding:
     """What the check saw of a data set.

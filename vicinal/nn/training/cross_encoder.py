@@ -1,4 +1,4 @@
-"""CrossEncoderTrainer: transformers' Trainer for models that score pairs."""
+"""CrossEncoderTrainer and its settings: training of models that score pairs."""
 
 from __future__ import annotations
 
@@ -9,16 +9,26 @@ from typing import Any
 import torch
 
 from vicinal.errors import InputError
-from vicinal.nn.training.arguments import SentenceTransformerTrainingArguments
+from vicinal.nn.training.arguments import ModelTrainingArguments
 from vicinal.nn.training.columns import ColumnPlan
+from vicinal.nn.training.model_trainer import ModelTrainer
 from vicinal.nn.training.trained import LossLike
-from vicinal.nn.training.trainer import SentenceTransformerTrainer
 
 
 @dataclass
-class CrossEncoderTrainingArguments(SentenceTransformerTrainingArguments):
-    """Settings of a run: those of ``SentenceTransformerTrainingArguments``, but prompts and routes, which pairs
-    do not have."""
+class CrossEncoderTrainingArguments(ModelTrainingArguments):
+    """Settings of a run: all those of ``transformers.TrainingArguments``, and those of every trainer of ours
+    (:class:`ModelTrainingArguments`).
+
+    Args:
+        prompts, router_mapping: None; the settings of a SentenceTransformer that a CrossEncoder does not have.
+
+    Raises:
+        InputError: one of these two is given.
+    """
+
+    prompts: Any = None
+    router_mapping: Any = None
 
     def __post_init__(self) -> None:
         for argument in ("prompts", "router_mapping"):
@@ -55,13 +65,15 @@ class CrossEncoderDataCollator:
         return batch
 
 
-class CrossEncoderTrainer(SentenceTransformerTrainer):
+class CrossEncoderTrainer(ModelTrainer):
     """Trains a ``CrossEncoder`` on pairs, or on tuples whose first text goes with each of the others.
 
     Arguments, checks and reports are those of ``SentenceTransformerTrainer``; the default loss is
     BinaryCrossEntropyLoss for a model with one label, CrossEntropyLoss for one with several.
     """
 
+    model_kind = "CrossEncoder"
+    model_method = "predict"
     arguments_class = CrossEncoderTrainingArguments
 
     def default_loss(self) -> LossLike:
@@ -77,3 +89,14 @@ class CrossEncoderTrainer(SentenceTransformerTrainer):
     def read_batch(self, batch: Mapping[str, Any]) -> tuple[list[Any], Any, str | None]:
         """What the loss is called with: columns, labels; and the name of the data set."""
         return batch["columns"], batch.get("label"), batch.get("dataset_name")
+
+    def train(
+        self,
+        resume_from_checkpoint: str | bool | None = None,
+        trial: Any = None,
+        ignore_keys_for_eval: list[str] | None = None,
+    ) -> Any:
+        """As in the base; a head that was made for the model is not new afterwards."""
+        result = super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
+        self.owner.head_is_new = False
+        return result

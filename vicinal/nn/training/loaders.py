@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import torch
+from torch.utils.data import DataLoader
 
+from vicinal.errors import InputError
 from vicinal.nn.training.arguments import (
     BATCH_SAMPLERS,
     MULTI_DATASET_BATCH_SAMPLERS,
     BatchSamplers,
+    ModelTrainingArguments,
     MultiDatasetBatchSamplers,
-    SentenceTransformerTrainingArguments,
 )
 from vicinal.nn.training.columns import LABEL_COLUMNS, ColumnPlan
 from vicinal.nn.training.rows import Rows, Sources, is_stream
@@ -36,8 +38,36 @@ def joined_rows(sources: Sources, plans: Mapping[str | None, ColumnPlan]) -> Any
     )
 
 
+def make_loader(
+    args: ModelTrainingArguments,
+    rows: Any,
+    plans: Mapping[str | None, ColumnPlan],
+    batch_size: int,
+    collate: Callable[[list[Any]], dict[str, Any]],
+    *,
+    training: bool,
+) -> DataLoader[Any]:
+    """Batches of the rows that :func:`joined_rows` gave.
+
+    Raises:
+        InputError: there are not enough rows for one batch.
+    """
+    options = {**loader_options(args), "collate_fn": collate}
+    if is_stream(rows):
+        return DataLoader(rows, batch_size=batch_size, drop_last=args.dataloader_drop_last, **options)
+    # Several processes fill up a last batch with rows that may be of another data set than the batch.
+    drop_last = training and (args.dataloader_drop_last or args.world_size > 1)
+    sampler = batch_sampler(args, rows, plans, batch_size, drop_last=drop_last, training=training)
+    if training and not len(sampler):
+        raise InputError(
+            f"per_device_train_batch_size={batch_size}: the {len(rows)} rows do not fill one batch, and "
+            "batches that are not full are dropped; use a smaller one"
+        )
+    return DataLoader(rows, batch_sampler=sampler, **options)
+
+
 def batch_sampler(
-    args: SentenceTransformerTrainingArguments,
+    args: ModelTrainingArguments,
     rows: Rows,
     plans: Mapping[str | None, ColumnPlan],
     batch_size: int,
@@ -64,7 +94,7 @@ def batch_sampler(
     return multiple(rows, samplers, torch.Generator(), seed)
 
 
-def loader_options(args: SentenceTransformerTrainingArguments) -> dict[str, Any]:
+def loader_options(args: ModelTrainingArguments) -> dict[str, Any]:
     """What the settings say about torch's loader."""
     if args.dataloader_num_workers:
         # Workers are forks, in which the threads of the tokenizers do not exist.

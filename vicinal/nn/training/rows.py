@@ -14,7 +14,7 @@ from vicinal.errors import InputError, InputTypeError, missing_extra
 try:
     import datasets as datasets
 except ImportError as error:
-    raise missing_extra("datasets", "SentenceTransformerTrainer", "train") from error
+    raise missing_extra("datasets", "a trainer", "train") from error
 
 #: name -> data set; a single data set has the name None
 Sources: TypeAlias = dict[str | None, Any]

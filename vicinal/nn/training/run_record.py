@@ -8,6 +8,7 @@ from typing import Any
 from vicinal.folder.card_records import (
     DatasetRecord,
     TrainingRecord,
+    base_model_of,
     changed_arguments,
     describe_dataset,
     versions,
@@ -28,7 +29,7 @@ def run_record(trainer: Any, metrics: dict[str, float], seconds: float) -> Train
     """
     scores = trainer.scores.by_step
     return TrainingRecord(
-        base_model=getattr(trainer.owner, "name_or_path", None) or None,
+        base_model=base_model_of(trainer.owner),
         datasets=_described(trainer, trainer.sources, "train"),
         evaluation_datasets=_described(trainer, trainer.eval_sources, "evaluation"),
         arguments=changed_arguments(trainer.args, hidden=("use_cpu", "dataloader_pin_memory")),

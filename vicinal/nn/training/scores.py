@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from vicinal.core.inputs import caller_level
 from vicinal.errors import InputTypeError
+from vicinal.evaluation.found import metrics_of, no_score, primary_of
 
 _PREFIX = "eval_"
 
@@ -17,11 +19,12 @@ class Scores:
     """Metrics by step, each step measured once.
 
     Args:
-        run: measures now, in all processes.
-        evaluator: one, several, or None.
+        trainer: whose model is measured.
+        evaluator: one, several, or None. One that gives None or no metrics has no score, which is said once per
+            run; a best model is then chosen by the others, or not at all.
     """
 
-    def __init__(self, run: Callable[[], dict[str, float]], evaluator: Any) -> None:
+    def __init__(self, trainer: Any, evaluator: Any) -> None:
         several = isinstance(evaluator, Sequence) and not isinstance(evaluator, str)
         self.evaluators: list[Any] = [] if evaluator is None else list(evaluator) if several else [evaluator]
         for each in self.evaluators:
@@ -29,8 +32,9 @@ class Scores:
                 raise InputTypeError(
                     f"evaluator is {type(each).__name__}; give a SentenceEvaluator, or a list of them"
                 )
-        self._run = run
+        self._trainer = trainer
         self._enabled = True
+        self._silent: set[int] = set()
         self.by_step: dict[int, dict[str, float]] = {}
         #: of the finished model
         self.last: dict[str, float] = {}
@@ -39,28 +43,50 @@ class Scores:
         """Forget an earlier run."""
         self._enabled = enabled and bool(self.evaluators)
         self.by_step, self.last = {}, {}
+        self._silent = set()
 
     def at(self, step: int) -> dict[str, float]:
         """The metrics of a step, which is now."""
         if step not in self.by_step:
-            self.by_step[step] = self._run()
+            self.by_step[step] = self.now()
         return self.by_step[step]
 
-    def measure(self, model: Any, folder: str, epoch: float, step: int) -> dict[str, float]:
-        """Ask the evaluators one after the other."""
+    def now(self) -> dict[str, float]:
+        """What the evaluators find now; the main process asks them and tells the others."""
+        trainer = self._trainer
+        found: list[dict[str, float]] = [{}]
+        if trainer.is_world_process_zero():
+            folder = Path(trainer.args.output_dir) / "eval"
+            folder.mkdir(parents=True, exist_ok=True)
+            epoch = trainer.state.epoch if trainer.state.epoch is not None else -1
+            found = [self._measure(str(folder), epoch, trainer.state.global_step)]
+        if trainer.args.world_size > 1:
+            from accelerate.utils import broadcast_object_list
+
+            broadcast_object_list(found)
+        return found[0]
+
+    def _measure(self, folder: str, epoch: float, step: int) -> dict[str, float]:
+        """Ask the evaluators one after the other.
+
+        Warns:
+            UserWarning: one gave no score, for the first time in this run.
+        """
         metrics: dict[str, float] = {}
         for place, evaluator in enumerate(self.evaluators):
-            found = evaluator(model, output_path=folder, epoch=epoch, steps=step)
-            if not isinstance(found, Mapping):
-                found = {"evaluator" if place == 0 else f"evaluator_{place}": float(found)}
-            metrics |= {key: float(value) for key, value in found.items()}
+            found = evaluator(self._trainer.owner, output_path=folder, epoch=epoch, steps=step)
+            named = metrics_of(evaluator, found, "evaluator" if place == 0 else f"evaluator_{place}")
+            if not named and place not in self._silent:
+                self._silent.add(place)
+                warnings.warn(no_score(evaluator), UserWarning, stacklevel=caller_level())
+            metrics |= named
         return metrics
 
-    def before(self, trainer: Any) -> None:
+    def before(self) -> None:
         """Measure the untrained model; a resumed run takes what its log says."""
         if not self._enabled:
             return
-        state = trainer.state
+        state = self._trainer.state
         if state.global_step == 0:
             state.log_history.append({"step": 0, "epoch": 0.0, **_prefixed(self.at(0))})
         for entry in state.log_history:
@@ -74,9 +100,9 @@ class Scores:
         if 0 in self.by_step and state.global_step == 0:
             key = self.primary(self.by_step[0])
             if key is not None:
-                _say(trainer, f"before training: {key} {self.by_step[0][key]:.4f}")
+                _say(self._trainer, f"before training: {key} {self.by_step[0][key]:.4f}")
 
-    def finish(self, step: int, trainer: Any) -> None:
+    def finish(self, step: int) -> None:
         """Measure the trained model, and say how its score moved.
 
         Warns:
@@ -84,14 +110,14 @@ class Scores:
         """
         if not self._enabled:
             return
-        after = self.by_step[step] if step in self.by_step else self._run()
+        after = self.by_step[step] if step in self.by_step else self.now()
         self.last = after
         before = self.by_step.get(0)
         key = self.primary(after)
         if before is None or key is None or key not in before:
             return
         gain = after[key] - before[key]
-        _say(trainer, f"after training:  {key} {after[key]:.4f} ({gain:+.4f})")
+        _say(self._trainer, f"after training:  {key} {after[key]:.4f} ({gain:+.4f})")
         better = getattr(self.evaluators[0], "greater_is_better", True)
         if (gain < 0) if better else (gain > 0):
             warnings.warn(
@@ -103,8 +129,7 @@ class Scores:
 
     def primary(self, metrics: Mapping[str, float]) -> str | None:
         """The metric that decides: the first evaluator's own, else the first."""
-        named = getattr(self.evaluators[0], "primary_metric", None)
-        return named if named in metrics else next(iter(metrics), None)
+        return primary_of(self.evaluators[0], metrics)
 
 
 def _prefixed(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from vicinal.errors import InputError, InputTypeError, ModelFormatError
+from vicinal.errors import InputError, InputTypeError, ModelFormatError, UnsupportedModelError
 from vicinal.folder.write import write_bytes
 from vicinal.nn.modules.base import load_any
 
@@ -212,3 +212,16 @@ def read_losses(trained: TrainedModel, folder: Path) -> None:
         raise ModelFormatError(
             f"{folder / LOSSES_FILE}: these are parameters of other losses: {error}"
         ) from error
+
+
+def whole_model(owner: Any, state: Mapping[str, Tensor]) -> Any:
+    """The model with weights that several processes hold in parts; the live one holds only a part."""
+    if not owner.name_or_path:
+        raise UnsupportedModelError(
+            "a model made of modules= cannot be saved from sharded weights: save it once, and load that"
+        )
+    whole = type(owner)(owner.name_or_path, device="cpu", trust_remote_code=owner.trust_remote_code)
+    prefix = "module."
+    weights = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
+    whole.module.load_state_dict(weights)
+    return whole

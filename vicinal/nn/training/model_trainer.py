@@ -1,10 +1,9 @@
-"""SentenceTransformerTrainer: transformers' Trainer for models that give vectors."""
+"""ModelTrainer: transformers' Trainer for our models; what all kinds of trainers share."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,11 +12,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from vicinal.core.inputs import explains_keywords
-from vicinal.errors import InputError, InputTypeError, UnsupportedModelError, missing_extra
-from vicinal.nn.training.arguments import SentenceTransformerTrainingArguments
-from vicinal.nn.training.collator import SentenceTransformerDataCollator, check_names, split_batch
-from vicinal.nn.training.columns import ColumnPlan, Columns, check_sources, plan_columns, show
-from vicinal.nn.training.loaders import batch_sampler, joined_rows, loader_options
+from vicinal.errors import InputError, InputTypeError, missing_extra
+from vicinal.folder.card_records import title_of
+from vicinal.nn.training.arguments import ModelTrainingArguments
+from vicinal.nn.training.columns import ColumnPlan, Columns, check_sources, plan_sources, show
+from vicinal.nn.training.loaders import joined_rows, make_loader
+from vicinal.nn.training.moments import Moments
 from vicinal.nn.training.rates import apply_rates
 from vicinal.nn.training.rows import Sources, is_stream, read_sources
 from vicinal.nn.training.run_record import run_record
@@ -28,57 +28,41 @@ from vicinal.nn.training.trained import (
     make_losses,
     read_losses,
     read_modules,
+    whole_model,
     write_losses,
 )
 
 try:
-    from transformers import Trainer, TrainerCallback
+    from transformers import Trainer
     from transformers.trainer_utils import speed_metrics
 except ImportError as error:
-    raise missing_extra("transformers", "SentenceTransformerTrainer", "train") from error
+    raise missing_extra("transformers", "a trainer", "train") from error
 
 
-class SentenceTransformerTrainer(Trainer):
-    """Trains a SentenceTransformer on pairs, triplets, labelled texts, ...: what the loss asks for.
+class ModelTrainer(Trainer):
+    """Base of the trainers: data, losses, evaluators, checkpoints and the record of a run, for any kind of model.
 
-    It is transformers' Trainer, so logging, callbacks, schedules, accumulation of gradients, checkpoints and
-    several processes work as its documentation says. ``trainer.model`` is a torch module that holds the model's
-    modules and the losses; ``trainer.model.owner`` is the SentenceTransformer, trained in place.
+    A kind of trainer states the three attributes below and overrides :meth:`default_loss`, :meth:`make_collator`
+    and :meth:`read_batch`. ``SentenceTransformerTrainer`` explains the arguments.
 
-    Args:
-        model: the model.
-        args: settings of the run.
-        train_dataset: a ``datasets.Dataset`` or ``IterableDataset``, a list of dictionaries or of
-            InputExample; or a dictionary of such by name.
-        eval_dataset: likewise; the loss on it is ``eval_loss``, or ``eval_{name}_loss``.
-        loss: a loss, its class, or a function that makes it of the model; or data set -> one of these. Default
-            CoSENTLoss.
-        evaluator: called with the model whenever it is evaluated, once before training and once after; several
-            in a list. Its metrics get the prefix ``eval_``.
-        data_collator: makes batches of rows; default tokenises each text column.
-        processing_class: a tokenizer to use in place of the model's; ``tokenizer`` is its old name.
-        model_init: makes a new model for each run, in place of ``model``; for ``hyperparameter_search``.
-        callbacks, optimizers, optimizer_cls_and_kwargs: as transformers has them.
-        compute_metrics, preprocess_logits_for_metrics: not for these models, which have no logits.
-        columns: which columns to use, in which order and role: a list, or role -> column, as in
-            ``{"anchor": "question", "positive": "answer", "label": "y"}``; or data set -> one of these. Default
-            all: the first of ``label``, ``labels``, ``score``, ``scores`` is the label, the others are texts.
-
-    Raises:
-        InputError, InputTypeError: an argument that cannot be meant; columns that the data do not have.
+    Attributes:
+        model_kind: name of the class of models that it trains.
+        model_method: a method that all of these have, and models of other kinds do not.
+        arguments_class: the settings of its runs.
     """
 
-    args: SentenceTransformerTrainingArguments
+    model_kind: ClassVar[str]
+    model_method: ClassVar[str]
+    arguments_class: ClassVar[type[ModelTrainingArguments]]
+
+    args: Any
     control: Any
-    arguments_class: ClassVar[type[SentenceTransformerTrainingArguments]] = (
-        SentenceTransformerTrainingArguments
-    )
 
     @explains_keywords
     def __init__(
         self,
         model: Any = None,
-        args: SentenceTransformerTrainingArguments | None = None,
+        args: ModelTrainingArguments | None = None,
         train_dataset: Any = None,
         eval_dataset: Any = None,
         loss: LossLike | Mapping[str, LossLike] | None = None,
@@ -104,9 +88,10 @@ class SentenceTransformerTrainer(Trainer):
                 "compute_metrics: this model has no logits to compute metrics of; evaluator= measures it"
             )
         args = args if args is not None else self.arguments_class(output_dir="trainer_output")
-        if not isinstance(args, SentenceTransformerTrainingArguments):
+        if not isinstance(args, self.arguments_class):
             raise InputTypeError(f"args is {type(args).__name__}; give {self.arguments_class.__name__}(...)")
-        self._keep_one_device(args)
+        if args.n_gpu > 1:  # DataParallel would copy the module and not the model that the losses call
+            args._n_gpu = 1
         self._given_loss = loss if loss is not None else self.default_loss()
         self._tokenizer = processing_class if processing_class is not None else tokenizer
         self._first_owner: Any = None
@@ -114,14 +99,10 @@ class SentenceTransformerTrainer(Trainer):
         self._columns = columns
         self.sources: Sources = read_sources(train_dataset, "train_dataset")
         self.eval_sources: Sources = read_sources(eval_dataset, "eval_dataset")
-        self.plans = {name: self._plan(name, each, "train_dataset") for name, each in self.sources.items()}
-        self.eval_plans = {
-            name: self._plan(name, each, "eval_dataset") for name, each in self.eval_sources.items()
-        }
-        for given, argument in ((args.prompts, "prompts"), (args.router_mapping, "router_mapping")):
-            check_names(given, [*self.plans.items(), *self.eval_plans.items()], argument)
+        self.plans = plan_sources(self.sources, columns, "train_dataset")
+        self.eval_plans = plan_sources(self.eval_sources, columns, "eval_dataset")
         self.evaluator = evaluator
-        self.scores = Scores(self._run_evaluator, evaluator)
+        self.scores = Scores(self, evaluator)
         self._sampler: Any = None
         self._checked = False
         self._ready = False
@@ -142,7 +123,7 @@ class SentenceTransformerTrainer(Trainer):
         self._makes_collator = data_collator is None
         if data_collator is None:
             self.data_collator = self.make_collator(self.plans or self.eval_plans)
-        self.add_callback(_Moments(self))
+        self.add_callback(Moments(self))
         self._ready = True
 
     # what may be assigned between making the trainer and train(), as SetFit does
@@ -156,9 +137,7 @@ class SentenceTransformerTrainer(Trainer):
     def train_dataset(self, data: Any) -> None:
         if self._ready:
             self.sources = read_sources(data, "train_dataset")
-            self.plans = {
-                name: self._plan(name, each, "train_dataset") for name, each in self.sources.items()
-            }
+            self.plans = plan_sources(self.sources, self._columns, "train_dataset")
             data = joined_rows(self.sources, self.plans)
             self._checked = False
         self._train_rows = data
@@ -172,9 +151,7 @@ class SentenceTransformerTrainer(Trainer):
     def eval_dataset(self, data: Any) -> None:
         if self._ready:
             self.eval_sources = read_sources(data, "eval_dataset")
-            self.eval_plans = {
-                name: self._plan(name, each, "eval_dataset") for name, each in self.eval_sources.items()
-            }
+            self.eval_plans = plan_sources(self.eval_sources, self._columns, "eval_dataset")
             self._checked = False
         self._eval_data = data
 
@@ -188,37 +165,19 @@ class SentenceTransformerTrainer(Trainer):
         self._given_loss = given
         self.model = self.model_wrapped = self.trained_model(self.owner)
 
-    # what a trainer of other models overrides
+    # what a kind of trainer overrides
 
     def default_loss(self) -> LossLike:
         """The loss where none is given."""
-        from vicinal.nn.losses.scores import CoSENTLoss
-
-        return CoSENTLoss
+        raise NotImplementedError
 
     def make_collator(self, plans: Mapping[str | None, ColumnPlan]) -> Callable[[list[Any]], dict[str, Any]]:
         """What makes a batch of rows."""
-        first = self.owner.module[0]
-        skips_prompt = any(getattr(each, "include_prompt", True) is False for each in self.owner.module)
-        return SentenceTransformerDataCollator(
-            first.tokenize,
-            plans,
-            self.args.prompts,
-            partial(_prompt_length, first) if skips_prompt else None,
-            self.args.router_mapping,
-        )
+        raise NotImplementedError
 
     def read_batch(self, batch: Mapping[str, Any]) -> tuple[list[Any], Any, str | None]:
         """What the loss is called with: columns, labels; and the name of the data set."""
-        return split_batch(batch)
-
-    def save_owner(self, owner: Any, folder: Path) -> None:
-        """Write the model to a folder that loads again."""
-        owner.save(str(folder))
-
-    def load_owner(self, owner: Any, folder: Path) -> None:
-        """Give the model the weights that :meth:`save_owner` wrote, in place."""
-        read_modules(owner.module, folder)
+        raise NotImplementedError
 
     # the model
 
@@ -235,9 +194,9 @@ class SentenceTransformerTrainer(Trainer):
 
     def trained_model(self, owner: Any) -> TrainedModel:
         """Model and losses as the module that Trainer trains."""
-        if not hasattr(owner, "module"):
+        if not hasattr(owner, self.model_method) or not hasattr(owner, "module"):
             raise InputTypeError(
-                f"model is {type(owner).__name__}, which has no torch module; give a SentenceTransformer"
+                f"model is {type(owner).__name__}; {type(self).__name__} trains a {self.model_kind}: give one"
             )
         owner.to(self._args_device)
         if self._tokenizer is not None:
@@ -254,43 +213,16 @@ class SentenceTransformerTrainer(Trainer):
             self._first_owner = getattr(some, "model", None)
         return self.trained_model(owner)
 
-    def _keep_one_device(self, args: Any) -> None:
-        # DataParallel would copy the module and not the model that the losses call.
-        if args.n_gpu > 1:
-            args._n_gpu = 1
-
     # data
-
-    def _plan(self, name: str | None, dataset: Any, argument: str) -> ColumnPlan:
-        columns: Any = self._columns
-        if isinstance(columns, Mapping) and any(not isinstance(each, str) for each in columns.values()):
-            columns = columns.get(name)
-        label = argument if name is None else f"{argument}[{name!r}]"
-        known = dataset.column_names
-        if known is None:  # a stream that was never looked into
-            known = list(next(iter(dataset), {}))
-        return plan_columns(known, columns, label)
 
     def _loader(
         self, rows: Any, plans: Mapping[str | None, ColumnPlan], batch_size: int, training: bool
     ) -> DataLoader[Any]:
-        args = self.args
-        options = loader_options(args)
-        options["collate_fn"] = self.make_collator(plans) if self._makes_collator else self.data_collator
-        if is_stream(rows):
-            options |= {"batch_size": batch_size, "drop_last": args.dataloader_drop_last}
-            return self.accelerator.prepare(DataLoader(rows, **options))
-        # Several processes fill up a last batch with rows that may be of another data set than the batch.
-        drop_last = training and (args.dataloader_drop_last or args.world_size > 1)
-        sampler = batch_sampler(args, rows, plans, batch_size, drop_last=drop_last, training=training)
+        collate = self.make_collator(plans) if self._makes_collator else self.data_collator
+        loader = make_loader(self.args, rows, plans, batch_size, collate, training=training)
         if training:
-            if not len(sampler):
-                raise InputError(
-                    f"per_device_train_batch_size={batch_size}: the {len(rows)} rows do not fill one batch, and "
-                    "batches that are not full are dropped; take a smaller one"
-                )
-            self._sampler = sampler
-        return self.accelerator.prepare(DataLoader(rows, batch_sampler=sampler, **options))
+            self._sampler = loader.batch_sampler
+        return self.accelerator.prepare(loader)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches of the training data."""
@@ -308,7 +240,7 @@ class SentenceTransformerTrainer(Trainer):
         return self._eval_loader(sources)
 
     def _eval_loader(self, sources: Sources) -> DataLoader[Any]:
-        plans = {name: self._plan(name, each, "eval_dataset") for name, each in sources.items()}
+        plans = plan_sources(sources, self._columns, "eval_dataset")
         return self._loader(joined_rows(sources, plans), plans, self.args.eval_batch_size, training=False)
 
     def get_test_dataloader(self, test_dataset: Any) -> DataLoader[Any]:
@@ -355,11 +287,13 @@ class SentenceTransformerTrainer(Trainer):
         start = time.time()
         self.scores.begin(enabled=trial is None)
         resume = None if resume_from_checkpoint is False else resume_from_checkpoint
-        result = super().train(resume, trial, ignore_keys_for_eval)
-        self.owner.module.eval()
+        try:
+            result = super().train(resume, trial, ignore_keys_for_eval)
+        finally:
+            self.owner.module.eval()
         best = self.args.load_best_model_at_end and self.state.best_model_checkpoint is not None
         step = self.state.best_global_step if best else self.state.global_step
-        self.scores.finish(step, self)
+        self.scores.finish(step)
         if trial is None and self.is_world_process_zero():
             self.owner.training_record = run_record(self, result.metrics, time.time() - start)
         return result
@@ -416,25 +350,20 @@ class SentenceTransformerTrainer(Trainer):
             )
         if self.evaluator is not None:
             # Outside of training, weights may have changed without a step.
-            found = self.scores.at(self.state.global_step) if self.is_in_train else self._run_evaluator()
+            found = self.scores.at(self.state.global_step) if self.is_in_train else self.scores.now()
             metrics |= {f"{metric_key_prefix}_{key}": value for key, value in found.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def _run_evaluator(self) -> dict[str, float]:
-        """What the evaluators find now; the main process asks them and tells the others."""
-        found: list[dict[str, float]] = [{}]
-        if self.is_world_process_zero():
-            folder = Path(self.args.output_dir) / "eval"
-            folder.mkdir(parents=True, exist_ok=True)
-            epoch = self.state.epoch if self.state.epoch is not None else -1
-            found = [self.scores.measure(self.owner, str(folder), epoch, self.state.global_step)]
-        if self.args.world_size > 1:
-            from accelerate.utils import broadcast_object_list
-
-            broadcast_object_list(found)
-        return found[0]
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        """Whether the model is the best yet; without a score it is not, and nothing is an error."""
+        if self.scores.evaluators and not self.scores.at(self.state.global_step):
+            wanted = str(self.args.metric_for_best_model)
+            if f"eval_{wanted.removeprefix('eval_')}" not in metrics:
+                return False
+        best: bool = super()._determine_best_metric(metrics, trial)
+        return best
 
     # checkpoints
 
@@ -446,13 +375,13 @@ class SentenceTransformerTrainer(Trainer):
         owner = self.owner
         gathered = state_dict if self.is_fsdp_enabled or self.is_deepspeed_enabled else None
         if gathered:
-            owner = _gathered(owner, gathered)
-        self.save_owner(owner, folder)
+            owner = whole_model(owner, gathered)
+        owner.save(str(folder), model_name=title_of(folder))
         write_losses(self.trained, folder, gathered)
         (folder / "training_args.json").write_text(self.args.to_json_string(), encoding="utf-8")
 
     def _read(self, folder: Path) -> None:
-        self.load_owner(self.owner, folder)
+        read_modules(self.owner.module, folder)
         read_losses(self.trained, folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
@@ -466,41 +395,3 @@ class SentenceTransformerTrainer(Trainer):
             super()._load_best_model()
         else:
             self._read(Path(str(self.state.best_model_checkpoint)))
-
-
-class _Moments(TrainerCallback):
-    """Tells trainer and sampler what comes next."""
-
-    def __init__(self, trainer: SentenceTransformerTrainer) -> None:
-        self._trainer = trainer
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if not (args.eval_on_start and state.global_step == 0):
-            self._trainer.scores.before(self._trainer)
-
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        # A resumed epoch begins with its skipped part in the count; the order of its rows must be the same.
-        if hasattr(self._trainer._sampler, "set_epoch"):
-            self._trainer._sampler.set_epoch(int((state.epoch or 0) + 1e-6))
-
-
-def _prompt_length(first: Any, prompt: str) -> int:
-    """Tokens that a prompt takes at the start of a text, special tokens in front of it included."""
-    ids = first.tokenize([prompt])["input_ids"][0].tolist()
-    special = set(getattr(first.tokenizer, "all_special_ids", ()))
-    while ids and ids[-1] in special:
-        ids.pop()
-    return len(ids)
-
-
-def _gathered(owner: Any, state: Mapping[str, Tensor]) -> Any:
-    """The model with weights that several processes hold in parts; the live one holds only a part."""
-    if not owner.name_or_path:
-        raise UnsupportedModelError(
-            "a model made of modules= cannot be saved from sharded weights: save it once, and load that"
-        )
-    whole = type(owner)(owner.name_or_path, device="cpu", trust_remote_code=owner.trust_remote_code)
-    prefix = "module."
-    weights = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
-    whole.module.load_state_dict(weights)
-    return whole
