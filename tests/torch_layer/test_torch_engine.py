@@ -13,9 +13,10 @@ pytest.importorskip("transformers")
 
 from vicinal import SentenceTransformer, models  # noqa: E402
 from vicinal.engine.base import Batch  # noqa: E402
+from vicinal.engine.graphs.heads import LAYERS  # noqa: E402
 from vicinal.errors import InputError, OutOfMemoryError  # noqa: E402
 from vicinal.folder.read import read_model_spec  # noqa: E402
-from vicinal.folder.specs import POOLING_FLAGS  # noqa: E402
+from vicinal.folder.specs import POOLING_FLAGS, LayerNormSpec  # noqa: E402
 from vicinal.nn.engine.pairs import TorchScorer  # noqa: E402
 from vicinal.nn.engine.tokens import TorchEngine  # noqa: E402
 from vicinal.nn.modules.classifier import open_classifier  # noqa: E402
@@ -101,6 +102,19 @@ def test_half_precision_for_every_output(tiny_bert: Path, monkeypatch: pytest.Mo
         assert found == pytest.approx(wanted, abs=0.1) and not np.array_equal(found, wanted)
         ((_, many),) = half[which].run_many([("x", batch)], output)
         assert np.array_equal(many, found)
+
+
+def test_torch_runs_a_kind_that_the_graph_has_no_row_for(
+    tmp_path: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = [models.Transformer(tiny_bert), models.Pooling(16), models.LayerNorm(16)]
+    SentenceTransformer(modules=chain, device="cpu").save(str(tmp_path))
+    graph = SentenceTransformer(str(tmp_path), dtype="float32")
+    expected = graph.encode(TEXTS)
+    monkeypatch.delitem(LAYERS, LayerNormSpec)
+    live = SentenceTransformer(str(tmp_path), dtype="float32")
+    assert live.encode(TEXTS) == pytest.approx(expected, abs=1e-5)
+    assert type(live._engine) is TorchEngine and type(graph._engine) is not TorchEngine
 
 
 class Greedy(torch.nn.Module):

@@ -11,11 +11,13 @@ from typing import Any
 from vicinal.core.inputs import check_choice
 from vicinal.engine.base import Engine
 from vicinal.engine.graphs import FAMILIES
+from vicinal.engine.graphs.heads import LAYERS
 from vicinal.engine.graphs.source import DTYPES, SentenceGraph, choose_graph, has_graph_file
 from vicinal.engine.static import StaticEngine, StaticTable
+from vicinal.engine.static_heads import HEADS
 from vicinal.errors import InputError, InputTypeError, ModelFormatError
 from vicinal.folder.read import read_model_spec
-from vicinal.folder.specs import CustomSpec, ModelSpec, StaticEmbeddingSpec, TransformerSpec
+from vicinal.folder.specs import CustomSpec, ModelSpec, PoolingSpec, StaticEmbeddingSpec, TransformerSpec
 from vicinal.hub.resolve import resolve_model
 from vicinal.tokens.folder import load_tokenizer
 from vicinal.tokens.static import load_static_tokenizer
@@ -75,7 +77,7 @@ def needs_torch(spec: ModelSpec, options: Options, device: str) -> bool:
     Raises:
         InputError: ``backend`` and the model, or ``backend`` and the device, contradict each other.
     """
-    if spec.needs_torch or options.backend == "torch":
+    if spec.needs_torch or _lacks_a_row(spec) or options.backend == "torch":
         if options.backend not in ("auto", "torch"):
             raise InputError(
                 f"backend={options.backend!r}: {spec.folder} has modules that only torch runs; use backend='auto'"
@@ -93,6 +95,14 @@ def needs_torch(spec: ModelSpec, options: Options, device: str) -> bool:
     if known or options.backend != "auto" or has_graph_file(spec.transformer.folder):
         return False
     return importlib.util.find_spec("torch") is not None
+
+
+def _lacks_a_row(spec: ModelSpec) -> bool:
+    """Whether a module is of a kind that the engine of the model's first module does not compute."""
+    computed = HEADS if isinstance(spec.source, StaticEmbeddingSpec) else LAYERS
+    # These never stand where a row would compute them; a folder that misplaces one is told so when it is opened.
+    elsewhere = (TransformerSpec, StaticEmbeddingSpec, PoolingSpec, CustomSpec)
+    return any(type(module) not in computed and not isinstance(module, elsewhere) for module in spec.modules)
 
 
 def check_device(device: Any) -> None:
