@@ -62,8 +62,6 @@ def search(reader: Reader, request: Request) -> list[Hit]:
         Hits, best first.
     """
     found = _candidates(reader, request)
-    if request.reranker is None:
-        found = found[: request.top_k]
     documents = reader.documents([candidate.doc for candidate in found])
     spans = _passages(reader, request.query, found, documents)
     order = list(range(len(found)))
@@ -96,7 +94,8 @@ def _candidates(reader: Reader, request: Request) -> list[_Candidate]:
         ranking = [(one.doc, one.score) for ones in found.values() for one in ones]
     else:
         ranking = reciprocal_rank_fusion([[one.doc for one in ones] for ones in found.values()])
-    candidates = {doc: _Candidate(doc, score) for doc, score in ranking[: request.depth]}
+    kept = request.top_k if request.reranker is None else request.depth
+    candidates = {doc: _Candidate(doc, score) for doc, score in ranking[:kept]}
     for name, ones in found.items():
         for rank, one in enumerate(ones, start=1):
             candidate = candidates.get(one.doc)
