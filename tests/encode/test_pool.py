@@ -20,9 +20,8 @@ from tinyfolder import BERT, ROOT, WIDTH, bert_weights, make_plain, write_json
 
 from vicinal import CrossEncoder, SentenceTransformer
 from vicinal.core.cores import available_cores
-from vicinal.errors import InputError, InputTypeError, TruncationError, VicinalError
+from vicinal.errors import InputError, InputTypeError, TruncationError, TruncationWarning, VicinalError
 from vicinal.models.pool import WorkerPool, encode_in_pool, predict_in_pool
-from vicinal.models.truncation import TruncationWarning
 
 TEXTS = [f"the cat {number} sat on the mat" + " hello" * (number % 7) for number in range(300)]
 LONG = "hello " * 200

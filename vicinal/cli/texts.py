@@ -133,7 +133,7 @@ class Encoder:
         return rows
 
     def _encode(self, block: list[Line]) -> NDArray[np.float32]:
-        from vicinal.models.truncation import TruncationWarning
+        from vicinal.errors import TruncationWarning
 
         texts = [line.text for line in block]
         with warnings.catch_warnings(record=True) as caught:

@@ -21,7 +21,7 @@ from vicinal.engine.base import Engine
 from vicinal.engine.graphs.classifier_source import ClassifierGraph
 from vicinal.engine.graphs.classifiers import HEADS, has_head
 from vicinal.engine.opening import position_limit, read_options, read_spec, read_tokenizer
-from vicinal.errors import InputError, InputTypeError, ModelFormatError, UnsupportedModelError
+from vicinal.errors import InputError, InputTypeError, ModelFormatError, NewHeadWarning, UnsupportedModelError
 from vicinal.folder.specs import ModelSpec
 from vicinal.models.activations import Activation, folder_activation, given_activation, softmax, written_name
 from vicinal.models.device import read_device
@@ -39,10 +39,6 @@ _ON_TRUNCATE = ("warn", "error", "ignore")
 
 # Padded tokens a batch; see the note at SentenceTransformer's.
 _TOKEN_BUDGET = 1024
-
-
-class NewHeadWarning(UserWarning):
-    """A model without a head for this many labels got a new one, whose scores mean nothing before training."""
 
 
 class CrossEncoder(TorchSide, Sharing):

@@ -36,7 +36,6 @@ from vicinal.models.renewal import Renewal
 from vicinal.models.sharing import Sharing, check_safe
 from vicinal.models.truncation import Truncations
 from vicinal.tokens.text import TextTokenizer
-from vicinal.vectors.dot_hint import remember
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -285,8 +284,6 @@ class SentenceTransformer(Renewal, Adapters, Sharing):
                 if normalize_embeddings:
                     normalize(window)
         forward.cut.report()
-        if self.hints.lengths and not normalize_embeddings and self.similarity_fn_name == "cosine":
-            remember(result, self)
         return converted(quantized(result, precision), single, convert_to_numpy, convert_to_tensor)
 
     @explains_keywords

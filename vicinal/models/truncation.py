@@ -1,16 +1,12 @@
-"""Texts that are longer than the model reads are counted, and what was cut is said once a call."""
+"""Texts that are longer than the model reads are counted, and what was cut is said once per call."""
 
 from __future__ import annotations
 
 import warnings
 
 from vicinal.core.inputs import caller_level
-from vicinal.errors import TruncationError
+from vicinal.errors import TruncationError, TruncationWarning
 from vicinal.tokens.text import Ragged
-
-
-class TruncationWarning(UserWarning):
-    """Texts were longer than the model reads, and their ends did not count."""
 
 
 class Truncations:
