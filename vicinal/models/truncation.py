@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from typing import Literal
 
 from vicinal.core.inputs import caller_level
 from vicinal.errors import TruncationError, TruncationWarning
 from vicinal.tokens.text import Ragged
+
+OnTruncate = Literal["warn", "error", "ignore"]
+ON_TRUNCATE = ("warn", "error", "ignore")
 
 
 class Truncations:
