@@ -1,4 +1,4 @@
-"""Every exception that Vicinal raises on purpose.
+"""Every exception that Vicinal raises on purpose, and every warning of its own.
 
 Each one derives from :class:`VicinalError` and from the built-in that a user would catch::
 
@@ -18,6 +18,13 @@ Each one derives from :class:`VicinalError` and from the built-in that a user wo
     └── StoreError             (RuntimeError)        an index file cannot be opened, read or written
 
 A message names the object, the value and the remedy, in that order.
+
+Warnings are UserWarnings, to filter by their class::
+
+    UserWarning
+    ├── TruncationWarning      texts are longer than the model reads
+    ├── UnknownScriptWarning   texts are in a script that the model has not learnt
+    └── NewHeadWarning         a CrossEncoder has a new head, to be trained
 """
 
 from __future__ import annotations
@@ -83,6 +90,31 @@ class OutOfMemoryError(VicinalError, MemoryError):
 
 class StoreError(VicinalError, RuntimeError):
     """An index file cannot be opened, read or written."""
+
+
+class TruncationWarning(UserWarning):
+    """Texts were longer than the model reads, and their ends did not count.
+
+    Attributes:
+        count: how many texts of the call were cut.
+        limit: tokens that the model reads.
+        longest: tokens of the longest of them, before it was cut.
+        first: position of the first of them in the call, from 0.
+    """
+
+    def __init__(
+        self, message: str = "", count: int = 0, limit: int = 0, longest: int = 0, first: int = 0
+    ) -> None:
+        super().__init__(message)
+        self.count, self.limit, self.longest, self.first = count, limit, longest, first
+
+
+class UnknownScriptWarning(UserWarning):
+    """The model's vocabulary has no words of the texts' script."""
+
+
+class NewHeadWarning(UserWarning):
+    """A model without a head for this many labels got a new one, whose scores mean nothing before training."""
 
 
 def missing_extra(package: str, purpose: str, extra: str) -> MissingExtraError:

@@ -16,8 +16,7 @@ import pytest
 from tinyfolder import ROOT, WIDTH, WITHOUT_TORCH, make_folder, write_json
 
 from vicinal import SentenceTransformer
-from vicinal.errors import InputError, InputTypeError, TruncationError
-from vicinal.models.truncation import TruncationWarning
+from vicinal.errors import InputError, InputTypeError, TruncationError, TruncationWarning
 
 TEXTS = ["the cat sat", "hello world, the dog", "", "query", "on the mat . . ."]
 

@@ -19,9 +19,8 @@ from tinyfolder import BERT, ROOT, WIDTH, bert_weights, make_plain, write_json
 
 from vicinal import CrossEncoder, SentenceTransformer
 from vicinal.core.cores import available_cores
-from vicinal.errors import InputError, InputTypeError, TruncationError, VicinalError
-from vicinal.models.pool import WorkerPool, encode_in_pool, predict_in_pool
-from vicinal.models.truncation import TruncationWarning
+from vicinal.errors import InputError, InputTypeError, TruncationError, TruncationWarning, VicinalError
+from vicinal.models.workers import WorkerPool
 
 TEXTS = [f"the cat {number} sat on the mat" + " hello" * (number % 7) for number in range(300)]
 LONG = "hello " * 200
@@ -36,6 +35,14 @@ def model(tiny_path: Path) -> SentenceTransformer:
 def pool(model: SentenceTransformer) -> Iterator[WorkerPool]:
     with WorkerPool(model, ["cpu", "cpu"]) as pool:
         yield pool
+
+
+def encode_in_pool(model: Any, texts: Any, pool: Any = None, devices: Any = None, **arguments: Any) -> Any:
+    return model.encode(texts, pool=pool, device=devices, **arguments)
+
+
+def predict_in_pool(model: CrossEncoder, pairs: Any, pool: WorkerPool, **arguments: Any) -> Any:
+    return model.predict(pairs, pool=pool, **arguments)
 
 
 def assert_same(found: Any, expected: Any) -> None:
@@ -211,9 +218,9 @@ def test_errors_travel_back(model: SentenceTransformer, pool: WorkerPool, tiny_p
     with pytest.raises(InputError, match="chunk_size=0 must be 1 or more"):
         encode_in_pool(model, TEXTS, pool, chunk_size=0)
     with pytest.raises(InputTypeError, match=r"sentences\[1\] is None"):
-        encode_in_pool(model, ["a", None], pool)  # type: ignore[list-item]
+        encode_in_pool(model, ["a", None], pool)
     with pytest.raises(InputTypeError, match="pool is dict; give what model"):
-        encode_in_pool(model, TEXTS, {"input": None})  # type: ignore[arg-type]
+        encode_in_pool(model, TEXTS, {"input": None})
     other = SentenceTransformer(str(tiny_path))
     with pytest.raises(InputError, match="the pool was started by another model"):
         encode_in_pool(other, TEXTS, pool)
@@ -292,9 +299,9 @@ WORK = """
     model = SentenceTransformer(sys.argv[1], dtype="float32")
     texts = [f"the cat {number}" for number in range(100)]
     pool = WorkerPool(model, ["cpu", "cpu"])
-    print("rows", len(encode_in_pool(model, texts, pool)))
+    print("rows", len(model.encode(texts, pool=pool)))
 """
-HEAD = "import sys\nfrom vicinal import SentenceTransformer\nfrom vicinal.models.pool import *\n"
+HEAD = "import sys\nfrom vicinal import SentenceTransformer\nfrom vicinal.models.workers import WorkerPool\n"
 
 
 def run_file(path: Path, source: str, *arguments: object) -> subprocess.CompletedProcess[str]:

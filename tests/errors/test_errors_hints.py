@@ -1,21 +1,17 @@
-"""Hints that are given once: dot products of vectors that are not normalised, and scripts that a model never saw."""
+"""Hints that are given once: texts in a script that a model never saw."""
 
 from __future__ import annotations
 
 import copy
-import gc
 import pickle
 import warnings
 from pathlib import Path
 
-import numpy as np
 import pytest
-from tinyfolder import make_folder
 
-from vicinal import SentenceTransformer, util
-from vicinal.models.hints import UnknownScriptWarning, lost_share
-from vicinal.vectors import dot_hint
-from vicinal.vectors.dot_hint import DotProductWarning
+from vicinal import SentenceTransformer
+from vicinal.errors import UnknownScriptWarning
+from vicinal.models.hints import lost_share
 
 TEXTS = ["the cat sat", "hello world", "a query", "the dog", "search on the mat"]
 
@@ -23,75 +19,6 @@ TEXTS = ["the cat sat", "hello world", "a query", "the dog", "search on the mat"
 @pytest.fixture
 def model(plain_path: Path) -> SentenceTransformer:
     return SentenceTransformer(str(plain_path), dtype="float32")
-
-
-# dot products
-
-
-def test_the_hint_is_given_once(model: SentenceTransformer) -> None:
-    vectors, query = model.encode(TEXTS), model.encode("the cat")
-    with pytest.warns(
-        DotProductWarning, match=r"of different lengths .*util\.cos_sim.*normalize_emb"
-    ) as caught:
-        scores = util.dot_score(query, vectors)
-    assert caught[0].filename == __file__
-    np.testing.assert_allclose(scores, query[None] @ vectors.T, rtol=1e-6)
-    util.dot_score(query, vectors)  # a second warning would be an error
-    util.dot_score(query, model.encode(TEXTS))
-
-
-@pytest.mark.parametrize(
-    "use",
-    [
-        lambda query, rows: util.semantic_search(query, rows, score_function=util.dot_score),
-        lambda query, rows: util.pairwise_dot_score(rows, rows),
-        lambda query, rows: util.dot_score(rows[1:3], rows[2]),
-        lambda query, rows: util.dot_score(query.copy(), rows.reshape(-1, 16)),
-    ],
-)
-def test_where_it_is_given(model: SentenceTransformer, use: object) -> None:
-    with pytest.warns(DotProductWarning):
-        use(model.encode("the cat"), model.encode(TEXTS))
-
-
-@pytest.mark.torch
-def test_tensors_too(model: SentenceTransformer) -> None:
-    pytest.importorskip("torch")
-    rows = model.encode(TEXTS, convert_to_tensor=True)
-    with pytest.warns(DotProductWarning):
-        util.dot_score(rows[0], rows)
-
-
-def test_a_model_made_for_it_gets_none(plain_path: Path, tmp_path: Path) -> None:
-    for model in (
-        SentenceTransformer(str(plain_path), similarity_fn_name="dot"),
-        SentenceTransformer(make_folder(tmp_path / "unit")),  # normalises by itself
-    ):
-        vectors = model.encode(TEXTS)
-        util.dot_score(vectors, vectors)
-        model.similarity(vectors, vectors)
-
-
-def test_what_is_no_mistake_gets_none(model: SentenceTransformer) -> None:
-    vectors = model.encode(TEXTS, normalize_embeddings=True)
-    util.dot_score(vectors, vectors)
-    util.cos_sim(model.encode(TEXTS), model.encode(TEXTS))
-    util.semantic_search(model.encode("the cat"), model.encode(TEXTS))
-    rows = np.random.default_rng(0).standard_normal((5, 16))  # of nobody knows which model
-    util.dot_score(rows, rows)
-    scaled = np.array(model.encode(TEXTS))
-    scaled /= np.linalg.norm(scaled, axis=1, keepdims=True)
-    util.dot_score(scaled, scaled)
-
-
-def test_nothing_is_kept_alive(model: SentenceTransformer) -> None:
-    gc.collect()
-    before = len(dot_hint._origins)
-    vectors = model.encode(TEXTS)
-    assert len(dot_hint._origins) == before + 1
-    del vectors
-    gc.collect()
-    assert len(dot_hint._origins) == before
 
 
 # scripts
@@ -197,7 +124,5 @@ def test_hints_survive_pickling(model: SentenceTransformer) -> None:
     with warnings.catch_warnings(record=True):
         warnings.simplefilter("always")
         model.encode(FOREIGN["Russian"])
-        vectors = model.encode(TEXTS)
-        util.dot_score(vectors, vectors)
     again = pickle.loads(pickle.dumps(model))
-    assert not again.hints.lengths and not again.hints.script_looks
+    assert not again.hints.script_looks

@@ -18,9 +18,9 @@ from vicinal.errors import (
     InputTypeError,
     ModelFormatError,
     TruncationError,
+    TruncationWarning,
     UnsupportedModelError,
 )
-from vicinal.models.truncation import TruncationWarning
 
 
 @pytest.fixture(scope="module")

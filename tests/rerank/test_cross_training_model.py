@@ -17,8 +17,7 @@ import pytest
 from tinypairs import new_model, one_thread, some_pairs, torch, transformers, write_base  # noqa: F401
 
 from vicinal import CrossEncoder
-from vicinal.errors import InputError, InputTypeError, ModelFormatError
-from vicinal.models.cross_encoder import NewHeadWarning
+from vicinal.errors import InputError, InputTypeError, ModelFormatError, NewHeadWarning
 
 ROOT = Path(__file__).resolve().parents[2]
 PAIRS = some_pairs(12)

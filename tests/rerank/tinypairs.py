@@ -60,7 +60,7 @@ def some_pairs(count: int, seed: int = 0) -> list[tuple[str, str]]:
 def new_model(folder: Path, **settings: Any) -> Any:
     """A CrossEncoder in float32 with the head that seed 0 gives."""
     from vicinal import CrossEncoder
-    from vicinal.models.cross_encoder import NewHeadWarning
+    from vicinal.errors import NewHeadWarning
 
     torch.manual_seed(0)
     with pytest.warns(NewHeadWarning, match="train it"):

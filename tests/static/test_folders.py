@@ -14,10 +14,9 @@ import pytest
 from static_helpers import NORMALIZE, STATIC, VOCABULARY, rows, tokenizer, write_folder
 
 from vicinal import SentenceTransformer
-from vicinal.errors import InputError, ModelFormatError, UnsupportedModelError
+from vicinal.errors import InputError, ModelFormatError, TruncationWarning, UnsupportedModelError
 from vicinal.folder.specs import UNLIMITED
 from vicinal.folder.static import row_tensors, write_static
-from vicinal.models.truncation import TruncationWarning
 
 TEXTS = ["The cat sat.", "", "zzz", "a dog", "the the the zzz", "日本", "big red dogs running home"]
 NEW = "sentence_transformers.sentence_transformer.modules.static_embedding.StaticEmbedding"

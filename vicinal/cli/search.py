@@ -71,7 +71,7 @@ class _Search:
 
     def ask(self, query: str) -> tuple[list[Hit], float]:
         """The hits, and the seconds that finding them took."""
-        from vicinal.models.truncation import TruncationWarning
+        from vicinal.errors import TruncationWarning
 
         start = time.perf_counter()
         with warnings.catch_warnings():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from vicinal.cli.console import counted, say
 from vicinal.cli.failures import stop_if_interrupted
-from vicinal.errors import InputError
+from vicinal.errors import InputError, TruncationWarning
 from vicinal.readers.lines import Line
 from vicinal.readers.texts import as_format, read_texts
 
@@ -136,7 +136,7 @@ class Encoder:
         return rows
 
     def _encode(self, block: list[Line]) -> NDArray[np.float32]:
-        from vicinal.models.truncation import TruncationWarning
+        from vicinal.errors import TruncationWarning
 
         texts = [line.text for line in block]
         with warnings.catch_warnings(record=True) as caught:

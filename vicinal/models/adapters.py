@@ -10,7 +10,7 @@ from vicinal.errors import InputError
 
 
 class Adapters:
-    """Base of ``SentenceTransformer``. :meth:`encode` computes with the active adapters, on the processor too.
+    """Base of the models: ``encode`` and ``predict`` compute with the active adapters, on the CPU too.
 
     Every method needs peft (the extra ``peft``) and raises MissingExtraError without it, and InputError where
     the model's first module is no transformer.
@@ -80,7 +80,7 @@ class Adapters:
         self._network("enable_adapters()").enable_adapters()
 
     def disable_adapters(self) -> None:
-        """Switch all adapters off: the vectors are those of the base model."""
+        """Switch all adapters off: the results are those of the base model."""
         self._network("disable_adapters()").disable_adapters()
 
     def active_adapters(self) -> list[str]:

@@ -1,8 +1,9 @@
-"""Names of devices, checked without importing torch where the processor is meant."""
+"""Names of devices, checked without importing torch where the CPU is meant."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -30,7 +31,7 @@ class Device(str):
 
 
 def read_device(device: Any) -> Device:
-    """Make a device's name canonical; None means an NVIDIA GPU where torch can use one, else the processor.
+    """Make a device's name canonical; None means an NVIDIA GPU where torch can use one, else the CPU.
 
     Raises:
         InputError: no such kind of device, or torch does not see one.
@@ -63,6 +64,13 @@ def read_device(device: Any) -> Device:
     if kind == "cuda" and number and int(number) >= torch.cuda.device_count():
         raise InputError(f"device={name!r}: torch sees {torch.cuda.device_count()} GPUs, numbered from 0")
     return Device(name)
+
+
+def one_or_several(device: Any) -> tuple[Any, Sequence[Any] | None]:
+    """A device to move the model to, or devices for worker processes; a list of one device is that device."""
+    if not isinstance(device, (list, tuple)):
+        return device, None
+    return (device[0], None) if len(device) == 1 else (None, device)
 
 
 def _has_cuda() -> bool:

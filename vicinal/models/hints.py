@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Sequence
 
 from vicinal.core.inputs import caller_level
+from vicinal.errors import UnknownScriptWarning
 from vicinal.tokens.text import TextTokenizer
 
 # Texts, characters of each, and calls that are looked at: a hint must cost next to nothing.
@@ -23,20 +24,14 @@ _LARGE = 100_000
 _NOT_LATIN = re.compile("[\u0370-\u1dff\u1f00-\u1fff\u2c00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]")
 
 
-class UnknownScriptWarning(UserWarning):
-    """The model's vocabulary has no words of the texts' script."""
-
-
 class Hints:
     """Remembers what was said.
 
     Attributes:
-        lengths: whether the hint about dot products (:mod:`vicinal.vectors.dot_hint`) is still to be given.
         script_looks: calls in which the texts' script is still looked at.
     """
 
     def __init__(self) -> None:
-        self.lengths = True
         self.script_looks = _CALLS
 
     def script(self, texts: Sequence[str], tokenizer: TextTokenizer) -> None:

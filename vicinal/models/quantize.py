@@ -3,22 +3,60 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vicinal.core.inputs import as_texts
 from vicinal.core.openvino import load_openvino, without_telemetry
 from vicinal.engine import batching
 from vicinal.engine.graphs.source import INT8_FILE, SentenceGraph
 from vicinal.errors import InputError, missing_extra
+from vicinal.models.base import Model
 from vicinal.tokens.text import TextTokenizer
 
 
+class Quantizable(Model):
+    """Base of models that have an int8 version."""
+
+    def quantize(
+        self, calibration_texts: Iterable[str], path: str | os.PathLike[str], *, samples: int = 300
+    ) -> Path:
+        """Write an int8 version of this model: about a quarter of the size, faster, and a little less exact.
+
+        Weights and activations of the matrix products become 8-bit integers, with ranges that are measured
+        on the texts (static post-training quantisation by NNCF, which the extra ``quantize`` brings).
+
+        Args:
+            calibration_texts: texts like those that the model will see, 100 or more.
+            path: the new folder; ``SentenceTransformer(path)`` loads it.
+            samples: how many of the texts to use.
+
+        Returns:
+            The folder.
+
+        Raises:
+            MissingExtraError: nncf is not installed.
+            InputError: there are no texts, or the model is quantised already.
+        """
+        texts, _ = as_texts(calibration_texts, "calibration_texts")
+        if not isinstance(self._graph, SentenceGraph):
+            reason = "runs on torch" if self._graph is None else "is a static model, an average of rows"
+            raise InputError(f"{self._spec.folder} {reason}: there is no graph to quantise")
+        if self._graph.quantized:
+            raise InputError(f"{self._spec.folder} is quantised already; start from the float model")
+        quantized = quantize_graph(self._graph, texts, self._texts, samples)
+        self.save(path)
+        replace_weights(Path(path), quantized)
+        return Path(path)
+
+
 def quantize_graph(graph: SentenceGraph, texts: list[str], tokenizer: TextTokenizer, samples: int) -> Any:
-    """An int8 version of a graph, up to its hidden states; see ``SentenceTransformer.quantize``.
+    """An int8 version of a graph, up to its hidden states; see :meth:`Quantizable.quantize`.
 
     Args:
         graph: the float graph.

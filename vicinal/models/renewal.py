@@ -1,77 +1,67 @@
-"""A model's engine follows its torch module: made of it, and made anew when it changed."""
+"""A model's engine follows its torch module: built from it, and rebuilt when it changed."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vicinal.engine.base import Engine
 from vicinal.engine.graphs.source import SentenceGraph
-from vicinal.engine.opening import Options, open_engine
+from vicinal.engine.opening import Options
 from vicinal.engine.static import StaticTable
-from vicinal.folder.specs import ModelSpec, TransformerSpec
+from vicinal.folder.specs import ModelSpec
 from vicinal.models.torch_side import TorchSide
 from vicinal.tokens.text import TextTokenizer
 
+if TYPE_CHECKING:
+    from vicinal.core.torch import nn
+    from vicinal.engine.graphs.classifier_source import ClassifierGraph
+    from vicinal.nn.engine.live import Renewed
+
 
 class Renewal(TorchSide):
-    """Base of ``SentenceTransformer``: holds its folder, tokenizer and engine, and keeps them in step.
+    """Base of the models: holds folder, tokenizer, engine and torch module, and keeps them in step.
+
+    A kind of model implements :meth:`_make_module` and :meth:`_renewed`.
 
     Attributes:
         trust_remote_code: whether code of the folder, or named by it, may run.
     """
 
+    trust_remote_code: bool
+
     _spec: ModelSpec
-    _engine: Engine
     _texts: TextTokenizer
-    _graph: SentenceGraph | StaticTable | None
+    _engine: Engine
+    #: what the engine was built from; None where the torch module itself runs
+    _graph: SentenceGraph | StaticTable | ClassifierGraph | None = None
+    #: width of the engine's rows: dimensions of a vector, or scores of a pair
     _dimension: int
     _options: Options
     _tokenizer_settings: Mapping[str, Any]
-    _module_classes: tuple[type[Any], ...]
+    #: the module as it was when the engine was built; None for not yet
     _mark: Any
     _fingerprint: str | None = None
     _renewal: threading.RLock
-    trust_remote_code: bool
 
-    def _set_up(
-        self, spec: ModelSpec, graph: SentenceGraph | StaticTable, texts: TextTokenizer, dtype: str
-    ) -> None:
-        """Take a folder, without any torch."""
-        self._spec = spec
-        self._graph = graph
-        self._texts = texts
-        self._dimension = graph.dimension
-        self._engine = open_engine(graph, dtype)
+    def _make_module(self) -> nn.Sequential:
+        """Load the torch module from the folder."""
+        raise NotImplementedError
 
-    def _take_modules(self, modules: Sequence[Any]) -> ModelSpec:
-        from vicinal.core.torch import require_torch
-
-        require_torch("modules=")
-        from vicinal.nn.build import sequence_of
-
-        self._module = sequence_of(modules).to(str(self._device))
-        self._renew()
-        return self._spec
+    def _renewed(self) -> Renewed:
+        """Tokenizer and engine from what the module holds now."""
+        raise NotImplementedError
 
     def _build_module(self) -> Any:
         from vicinal.core.torch import require_torch
 
-        require_torch("model.module")
-        from vicinal.nn.build import build_module
-        from vicinal.nn.engine.live import marks
+        require_torch(f"{type(self).__name__}.module")
+        module = self._make_module()
+        if self._engine is not None:
+            from vicinal.nn.engine.live import marks
 
-        module = build_module(
-            self._spec,
-            trust_remote_code=self.trust_remote_code,
-            module_classes=self._module_classes,
-            model_kwargs=self._options.torch_options,
-        )
-        if self._engine is not None:  # else the tokenizer is yet to come
-            if isinstance(self._spec.source, TransformerSpec):
-                module[0].max_seq_length = self._texts.max_length
             self._mark = marks(module, self._engine)
         return module
 
@@ -89,32 +79,54 @@ class Renewal(TorchSide):
                 self._texts.max_length = int(length)
 
     def _renew(self) -> None:
-        """Set up everything anew from what the module holds now."""
-        from vicinal.nn.engine.live import Renewed, renewed
-
-        found: Renewed = renewed(self._module, self._options, self._device, self._tokenizer_settings)
-        before = self._spec
-        if before is not None:
-            found = replace(
-                found,
-                spec=replace(
-                    found.spec,
-                    prompts=before.prompts,
-                    default_prompt_name=before.default_prompt_name,
-                    similarity_fn_name=before.similarity_fn_name,
-                    truncate_dim=before.truncate_dim,
-                ),
+        """Rebuild everything from what the module holds now."""
+        found = self._renewed()
+        spec, before = found.spec, self._spec
+        if before is not None:  # what the folder says beyond its modules stays true
+            spec = replace(
+                spec,
+                prompts=before.prompts,
+                default_prompt_name=before.default_prompt_name,
+                similarity_fn_name=before.similarity_fn_name,
+                truncate_dim=before.truncate_dim,
+                model_type=before.model_type,
+                activation_fn=before.activation_fn,
             )
-        self._spec, self._graph, self._texts = found.spec, found.graph, found.texts
+        self._spec, self._graph, self._texts = spec, found.graph, found.texts
         self._engine, self._dimension = found.engine, found.engine.dimension
         self._mark = found.mark
         self._fingerprint = None
+
+    @property
+    def dtype(self) -> str:
+        """What the model computes in, e.g. ``"bfloat16"``; ``"int8"`` for a quantised graph."""
+        self._refresh()
+        if self._graph is not None and self._graph.quantized:
+            return "int8"
+        return str(getattr(self._engine, "precision", "float32"))
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the model by its content: weights, modules, tokenizer and prompts. SHA-256, in hexadecimal digits.
+
+        Two models of equal fingerprints give the same vectors or scores, wherever their folders lie.
+        """
+        from vicinal.models.saving import fingerprint
+
+        self._refresh()
+        if self._graph is None:  # the modules themselves run, and nothing says whether they changed
+            from vicinal.nn.engine.live import content_digest
+
+            return content_digest(self.module)
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint(self._spec, self._graph.file)
+        return self._fingerprint
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
         state.pop("_renewal", None)
         if self._module is not None:  # the engine may read a folder that goes away with the original
-            state["_mark"] = None
+            state["_mark"] = state["_engine"] = None
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -11,11 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from vicinal.core.version import __version__
-from vicinal.engine.graphs.source import SentenceGraph
 from vicinal.engine.static import StaticTable
-from vicinal.errors import InputError
-from vicinal.folder.card import write_card
-from vicinal.folder.card_records import ModelFacts, TrainingRecord, facts_of
+from vicinal.folder.card_records import ModelFacts
 from vicinal.folder.json_files import read_json
 from vicinal.folder.kinds import weights_folder
 from vicinal.folder.specs import (
@@ -28,6 +25,7 @@ from vicinal.folder.specs import (
 from vicinal.folder.static import tokenizer_of, write_static
 from vicinal.folder.write import module_folders, write_configs, write_json
 
+_SETTINGS = "config_sentence_transformers.json"
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model.bin")
 _TOKENIZER = (
     "tokenizer.json",
@@ -41,34 +39,40 @@ _TOKENIZER = (
 )
 _CROSS_ENCODER = (
     "config.json",
-    "config_sentence_transformers.json",
+    _SETTINGS,
     "sentence_bert_config.json",
     "modules.json",
 )
 _GRAPHS = ("openvino/*", "onnx/*", "openvino_model*", "model*.onnx")
 
 
+def folder_settings(
+    kind: str, prompts: Mapping[str, str], default_prompt_name: str | None, **more: Any
+) -> dict[str, Any]:
+    """The content of ``config_sentence_transformers.json``.
+
+    Args:
+        kind: ``model_type``, the class that loads the folder.
+        more: further keys; those that are None are left out.
+    """
+    return {
+        "__version__": {"vicinal": __version__},
+        "model_type": kind,
+        "prompts": dict(prompts),
+        "default_prompt_name": default_prompt_name,
+        **{key: value for key, value in more.items() if value is not None},
+    }
+
+
 def save_folder(
     spec: ModelSpec,
     target: Path,
+    settings: Mapping[str, Any],
     *,
-    prompts: Mapping[str, str],
-    default_prompt_name: str | None,
-    similarity_fn_name: str,
-    truncate_dim: int | None,
     max_seq_length: int,
-    dimension: int,
     tokenizer_settings: Mapping[str, str],
-    model_name: str | None,
-    card: bool = True,
 ) -> None:
-    """Write ``spec`` and the settings to ``target``, a folder that other libraries load too.
-
-    Raises:
-        InputError: ``target`` is a file.
-    """
-    if target.exists() and not target.is_dir():
-        raise InputError(f"{target} is a file; save takes a folder")
+    """Write ``spec`` and the settings to ``target``, a folder that other libraries load too."""
     target.mkdir(parents=True, exist_ok=True)
     source = spec.source.folder
     if isinstance(spec.source, StaticEmbeddingSpec):
@@ -81,99 +85,56 @@ def save_folder(
         home = weights_folder(module)
         if home is not None and home.resolve() != (target / path).resolve():
             _copy(home, target / path, _WEIGHTS)
-    extra = _extra(prompts, default_prompt_name, similarity_fn_name, truncate_dim)
-    write_configs(_with_pooling_width(spec), target, extra, max_seq_length)
-    facts = facts_of(
-        spec,
-        model_name or target.name,
-        max_length=max_seq_length,
-        dimension=dimension,
-        similarity=similarity_fn_name,
-        prompts=prompts,
-    )
-    if card:
-        write_card(target, facts, original=spec.folder)
+    write_configs(_with_pooling_width(spec), target, dict(settings), max_seq_length)
 
 
 def save_modules(
-    module: Any,
-    target: Path,
-    *,
-    prompts: Mapping[str, str],
-    default_prompt_name: str | None,
-    similarity_fn_name: str,
-    truncate_dim: int | None,
-    max_seq_length: int,
-    tokenizer_settings: Mapping[str, str],
-    model_name: str | None,
-    record: TrainingRecord | None = None,
-    card: bool = True,
+    module: Any, target: Path, settings: Mapping[str, Any], *, tokenizer_settings: Mapping[str, str]
 ) -> None:
-    """Write torch modules as they are now, and the settings, to ``target``.
+    """Write torch modules as they are now, and the settings, to ``target``."""
+    from vicinal.nn.build import write_modules
 
-    Args:
-        record: how they were trained, for the card.
-        card: whether README.md is wanted.
-
-    Raises:
-        InputError: ``target`` is a file.
-    """
-    from vicinal.nn.build import dimension_of, write_modules
-
-    if target.exists() and not target.is_dir():
-        raise InputError(f"{target} is a file; save takes a folder")
     write_modules(module, target)
     if tokenizer_settings:
         _write_tokenizer_settings(target, tokenizer_settings)
-    extra = _extra(prompts, default_prompt_name, similarity_fn_name, truncate_dim)
-    write_json(target / "config_sentence_transformers.json", extra)
-    config = getattr(module[0], "config", None)
+    write_json(target / _SETTINGS, settings)
+
+
+def module_facts(module: Any, name: str, *, max_length: int, **facts: Any) -> ModelFacts:
+    """What a card says of a model that no folder holds; see ``ModelFacts``."""
+    from vicinal.nn.build import dimension_of
+
     names = [type(each).__name__ for each in module]
-    architecture = str(getattr(config, "model_type", names[0]))
-    facts = ModelFacts(
-        name=model_name or target.name,
-        architecture=architecture,
+    config = getattr(module[0], "config", None)
+    return ModelFacts(
+        name=name,
+        architecture=str(getattr(config, "model_type", names[0])),
         modules=tuple(names),
-        max_length=None if max_seq_length >= UNLIMITED else max_seq_length,
+        max_length=None if max_length >= UNLIMITED else max_length,
         dimension=dimension_of(module),
-        similarity=similarity_fn_name,
-        prompts=dict(prompts),
+        **facts,
     )
-    if card:
-        write_card(target, facts, record)
-
-
-def _extra(
-    prompts: Mapping[str, str], default_prompt_name: str | None, similarity: str, truncate_dim: int | None
-) -> dict[str, Any]:
-    """The content of ``config_sentence_transformers.json``."""
-    extra: dict[str, Any] = {
-        "__version__": {"vicinal": __version__},
-        "model_type": "SentenceTransformer",
-        "prompts": dict(prompts),
-        "default_prompt_name": default_prompt_name,
-        "similarity_fn_name": similarity,
-    }
-    if truncate_dim is not None:
-        extra["truncate_dim"] = truncate_dim
-    return extra
 
 
 def save_cross_encoder(spec: ModelSpec, target: Path, *, max_length: int) -> None:
-    """Write a cross-encoder's folder: weights, tokenizer and configuration as they were loaded.
-
-    Raises:
-        InputError: ``target`` is a file.
-    """
-    if target.exists() and not target.is_dir():
-        raise InputError(f"{target} is a file; save takes a folder")
+    """Write a cross-encoder's folder: weights, tokenizer and configuration as they were loaded."""
     source = spec.transformer.folder
-    if source.resolve() == target.resolve():
-        return
-    _copy(source, target, (*_WEIGHTS, *_TOKENIZER, *_CROSS_ENCODER))
+    if source.resolve() != target.resolve():
+        _copy(source, target, (*_WEIGHTS, *_TOKENIZER, *_CROSS_ENCODER))
     path = target / "tokenizer_config.json"
-    settings = read_json(path) if path.is_file() else {}
-    write_json(path, {**settings, "model_max_length": max_length})
+    before = read_json(path) if path.is_file() else {}
+    if before.get("model_max_length") != max_length:
+        write_json(path, {**before, "model_max_length": max_length})
+
+
+def write_prompts(target: Path, prompts: Mapping[str, str], default_prompt_name: str | None) -> None:
+    """Make the prompts of a cross-encoder's folder these; one that says the same stays as it is."""
+    path = target / _SETTINGS
+    before = read_json(path) if path.is_file() else {}
+    if (before.get("prompts") or {}, before.get("default_prompt_name")) == (prompts, default_prompt_name):
+        return
+    known = before or folder_settings("CrossEncoder", {}, None)
+    write_json(path, {**known, "prompts": dict(prompts), "default_prompt_name": default_prompt_name})
 
 
 def _with_pooling_width(spec: ModelSpec) -> ModelSpec:
@@ -220,8 +181,11 @@ def _copy(source: Path, target: Path, patterns: tuple[str, ...]) -> None:
             scratch.replace(to)
 
 
-def fingerprint(spec: ModelSpec, graph: SentenceGraph | StaticTable) -> str:
+def fingerprint(spec: ModelSpec, graph_file: Path | None) -> str:
     """SHA-256 over everything that decides a vector: weights, tokenizer, modules, prompts and lengths.
+
+    Args:
+        graph_file: the ready graph that runs; None where the weights of the folder do.
 
     Two folders with the same bytes have the same fingerprint wherever they lie.
     """
@@ -233,7 +197,7 @@ def fingerprint(spec: ModelSpec, graph: SentenceGraph | StaticTable) -> str:
     described.append([dict(spec.prompts), spec.default_prompt_name, spec.truncate_dim])
     digest.update(json.dumps(described, sort_keys=True, default=str).encode())
     folder = spec.source.folder
-    files = [graph.file, graph.file.with_suffix(".bin")] if graph.file is not None else []
+    files = [graph_file, graph_file.with_suffix(".bin")] if graph_file is not None else []
     if not files:
         files = [file for pattern in _WEIGHTS for file in sorted(folder.glob(pattern))]
     files += [folder / name for name in ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt")]

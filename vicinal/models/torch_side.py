@@ -5,9 +5,9 @@ Nothing here imports torch until the module is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from vicinal.errors import InputTypeError
 from vicinal.models.device import Device, read_device
@@ -19,16 +19,6 @@ if TYPE_CHECKING:
 
 Self = TypeVar("Self", bound="TorchSide")
 
-_SCORES = ": it gives vectors; CrossEncoder(...) scores pairs of texts"
-_OTHER_KIND = {
-    (
-        "CrossEncoder",
-        "encode",
-    ): ": it scores pairs of texts, with predict() or rank(); SentenceTransformer(...) gives vectors",
-    ("SentenceTransformer", "predict"): _SCORES,
-    ("SentenceTransformer", "rank"): _SCORES,
-}
-
 
 class TorchSide:
     """Base of the models. A subclass sets ``_device`` and builds its module in ``_build_module``."""
@@ -36,6 +26,8 @@ class TorchSide:
     #: how the model was trained, for its card
     training_record: TrainingRecord | None = None
 
+    #: verbs of other kinds of model -> what to use instead, for the error
+    _elsewhere: ClassVar[Mapping[str, str]] = {}
     _module: Any = None
     _device: Device
 
@@ -44,8 +36,11 @@ class TorchSide:
         def __getattr__(self, name: str) -> Any:
             if hasattr(type(self), name):  # a property failed in itself: let it say so
                 return object.__getattribute__(self, name)
-            remedy = _OTHER_KIND.get((type(self).__name__, name), "")
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{remedy}")
+            remedy = self._elsewhere.get(name)
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}"
+                + (f": {remedy}" if remedy else "")
+            )
 
     def _build_module(self) -> Any:
         raise NotImplementedError
@@ -98,7 +93,7 @@ class TorchSide:
         return self
 
     def cpu(self: Self) -> Self:
-        """Move the model to the processor."""
+        """Move the model to the CPU."""
         return self.to("cpu")
 
     def cuda(self: Self, device: int | str | None = None) -> Self:
@@ -122,7 +117,7 @@ class TorchSide:
         return self
 
     def train(self: Self, mode: bool = True) -> Self:
-        """Switch dropout on (or off) for calls of the model; :meth:`encode` never drops anything."""
+        """Switch dropout on (or off) for calls of the model; ``encode`` and ``predict`` always run without."""
         if mode or self._module is not None:
             self.module.train(mode)
         return self

@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from typing import Literal
 
 from vicinal.core.inputs import caller_level
-from vicinal.errors import TruncationError
+from vicinal.errors import TruncationError, TruncationWarning
 from vicinal.tokens.text import Ragged
 
-
-class TruncationWarning(UserWarning):
-    """Texts were longer than the model reads, and their ends did not count.
-
-    Attributes:
-        count: how many texts of the call were cut.
-        limit: tokens that the model reads.
-        longest: tokens of the longest of them, before it was cut.
-        first: position of the first of them in the call, from 0.
-    """
-
-    def __init__(
-        self, message: str = "", count: int = 0, limit: int = 0, longest: int = 0, first: int = 0
-    ) -> None:
-        super().__init__(message)
-        self.count, self.limit, self.longest, self.first = count, limit, longest, first
+OnTruncate = Literal["warn", "error", "ignore"]
+ON_TRUNCATE = ("warn", "error", "ignore")
 
 
 class Truncations:

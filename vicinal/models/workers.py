@@ -1,4 +1,4 @@
-"""Worker processes that hold a copy of a model: one a device, or several on the processor.
+"""Worker processes that hold a copy of a model, one per device: the same results in the same order.
 
 Items go to the workers in chunks, two at a time each, so that little waits in between.
 """
@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from multiprocessing.process import BaseProcess
 from types import TracebackType
@@ -25,15 +25,16 @@ from typing import Any
 
 from vicinal.core.cores import available_cores
 from vicinal.core.inputs import caller_level, check_positive
-from vicinal.errors import InputError, TruncationError, VicinalError
+from vicinal.core.progress import progress_bar
+from vicinal.errors import InputError, InputTypeError, TruncationError, VicinalError
 
 # Chunks that a worker has at hand: one in work, one waiting, so that it need not wait for this process.
 _AHEAD = 2
 
-# Texts a chunk: enough to sort by length within, few enough that the last chunks end together.
+# Texts per chunk: enough to sort by length within, few enough that the last chunks end together.
 _SHORTEST_CHUNK, _LONGEST_CHUNK, _CHUNKS_A_WORKER = 64, 5000, 8
 
-# As many workers as the field starts on a processor; more share the memory's bandwidth to little use.
+# As many workers as the field starts on a CPU; more share the memory's bandwidth to little use.
 _MOST_CPU_WORKERS = 4
 
 # What decides the threads of OpenVINO (through available_cores), torch, tokenizers and numpy's BLAS.
@@ -59,7 +60,7 @@ class WorkerPool:
             on with each call).
         devices: one worker for each, e.g. ``["cuda:0", "cuda:1"]`` or ``["cpu"] * 4``; the workers share the
             cores of this process evenly. None means every accelerator of the model's kind, or on the
-            processor one worker a core, 4 at most.
+            CPU one worker per core, 4 at most.
 
     A pool is ready when it is made and ends with :meth:`close` or its ``with`` block. It serves any number of
     calls, from several threads too. In the oldest code a pool was a dictionary of queues; this one is an
@@ -199,6 +200,46 @@ class WorkerPool:
         )
 
 
+def by_workers(
+    model: Any,
+    method: str,
+    items: Sequence[Any],
+    arguments: Mapping[str, Any],
+    pool: WorkerPool | None,
+    devices: Sequence[Any] | None,
+    chunk_size: int | None,
+    show_progress_bar: bool | None,
+) -> list[Any]:
+    """What ``model.method(chunk, **arguments)`` gives for each chunk of ``items``, in order.
+
+    Args:
+        pool: the workers of this model; None starts one for each of ``devices``, for this call alone.
+        chunk_size: items that a worker gets at a time; None gives each worker eight chunks, of 64 to 5000 items.
+
+    Raises:
+        InputError: the pool is closed or belongs to another model.
+        VicinalError: a worker's process ended.
+    """
+    if pool is not None and not isinstance(pool, WorkerPool):
+        raise InputTypeError(
+            f"pool is {type(pool).__name__}; give what model.start_multi_process_pool() returns"
+        )
+    if pool is not None and pool.model is not model:
+        raise InputError(
+            f"the pool was started by another model ({pool.model!r}); its workers would answer for that one. "
+            "Start a pool of this model"
+        )
+    done: dict[int, Any] = {}
+    word = "Encoding" if method == "encode" else "Scoring"
+    with nullcontext(pool) if pool is not None else WorkerPool(model, devices) as workers:
+        with progress_bar(len(items), show_progress_bar, word) as progress:
+            for start, result in workers.run(method, items, chunk_size, arguments):
+                done[start] = result
+                if progress is not None:
+                    progress(len(result))
+    return [done[start] for start in sorted(done)]
+
+
 class _Worker:
     """One process, which does one thing at a time."""
 
@@ -282,7 +323,7 @@ def _call(
 
 
 def _packed(model: Any) -> bytes:
-    """The model as bytes, its weights on the processor: else each worker would first fill this one's GPU."""
+    """The model as bytes, its weights on the CPU: else each worker would first fill this one's GPU."""
     try:
         return pickle.dumps(model if str(model.device) == "cpu" else copy.deepcopy(model).to("cpu"))
     except Exception as error:
@@ -297,12 +338,12 @@ def _as_devices(devices: Sequence[Any] | str | None, model: Any) -> tuple[str, .
         return _all_devices(str(model.device))
     names = (devices,) if isinstance(devices, str) else tuple(str(each) for each in devices)
     if not names:
-        raise InputError("target_devices is empty; give one device a worker, such as ['cpu', 'cpu']")
+        raise InputError("target_devices is empty; give one device per worker, such as ['cpu', 'cpu']")
     return names
 
 
 def _all_devices(device: str) -> tuple[str, ...]:
-    """Every accelerator of the kind that the model computes on, else workers on the processor."""
+    """Every accelerator of the kind that the model computes on, else workers on the CPU."""
     kind = device.partition(":")[0]
     if kind == "cpu":
         return ("cpu",) * min(_MOST_CPU_WORKERS, available_cores())

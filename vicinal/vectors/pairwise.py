@@ -12,7 +12,6 @@ import numpy as np
 
 from vicinal.core.arrays import Embeddings, Matrix, check_finite, first_tensor
 from vicinal.errors import InputError
-from vicinal.vectors.dot_hint import hint_lengths
 from vicinal.vectors.rows import checked, dot_rows, scaled_rows, two_matrices, two_tensors, unit_tensor
 
 
@@ -41,7 +40,6 @@ def pairwise_cos_sim(a: Embeddings, b: Embeddings) -> Any:
 
 def pairwise_dot_score(a: Embeddings, b: Embeddings) -> Any:
     """Dot product of row i of ``a`` with row i of ``b``; see :func:`pairwise_cos_sim`."""
-    hint_lengths(a, b)
     tensor = first_tensor(a, b)
     if tensor is not None:
         x, y = _tensor_pairs(a, b, tensor)

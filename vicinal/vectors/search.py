@@ -26,7 +26,6 @@ from vicinal.core.arrays import (
 )
 from vicinal.core.cores import available_cores
 from vicinal.errors import InputError
-from vicinal.vectors.dot_hint import hint_lengths
 from vicinal.vectors.products import Products, shares, spread
 from vicinal.vectors.rows import dot_rows, scaled_rows
 from vicinal.vectors.similarity import SimilarityCallable, cos_sim, dot_score, pytorch_cos_sim
@@ -88,8 +87,6 @@ def semantic_search(
     ):
         if value < 1:
             raise InputError(f"{name} is {value}: it must be 1 or more")
-    if score_function is dot_score:
-        hint_lengths(query_embeddings, corpus_embeddings)
     known = score_function in (cos_sim, pytorch_cos_sim, dot_score)
     if not known or on_accelerator(query_embeddings, corpus_embeddings):
         return _search_with(

@@ -16,7 +16,6 @@ import numpy as np
 
 from vicinal.core.arrays import Embeddings, Matrix, check_finite, first_tensor, loaded_torch
 from vicinal.errors import InputError
-from vicinal.vectors.dot_hint import hint_lengths
 from vicinal.vectors.pairwise import (
     pairwise_cos_sim,
     pairwise_dot_score,
@@ -66,11 +65,9 @@ def pytorch_cos_sim(a: Embeddings, b: Embeddings) -> Any:
 def dot_score(a: Embeddings, b: Embeddings) -> Any:
     """Dot product of every row of ``a`` with every row of ``b``.
 
-    Args, shapes and errors are those of :func:`cos_sim`; the scores have no bounds. Vectors fresh from a
-    model that compares by cosine get a :class:`vicinal.vectors.dot_hint.DotProductWarning`, once a model, if they are
-    not normalised.
+    Args, shapes and errors are those of :func:`cos_sim`; the scores have no bounds, and favour long vectors
+    where these are not normalised.
     """
-    hint_lengths(a, b)
     tensor = first_tensor(a, b)
     if tensor is not None:
         x, y = two_tensors(a, b, tensor)

@@ -20,6 +20,10 @@ class ClassifierGraph:
 
     spec: TransformerSpec
 
+    # Always built from float weights: there are no ready graphs of cross-encoders.
+    file = None
+    quantized = False
+
     @property
     def labels(self) -> int:
         """Scores per pair.

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from vicinal.engine.base import Engine
+from vicinal.engine.graphs.classifier_source import ClassifierGraph
 from vicinal.engine.graphs.source import SentenceGraph
 from vicinal.engine.opening import Options, choose_source, needs_torch, open_engine, read_texts
 from vicinal.engine.static import StaticTable
@@ -33,7 +34,7 @@ from vicinal.tokens.text import TextTokenizer
 
 @dataclass(frozen=True)
 class Renewed:
-    """What encode needs, made from a module.
+    """What encode and predict need, made from a module.
 
     Attributes:
         spec: the model; its folder goes away with the engine.
@@ -44,7 +45,7 @@ class Renewed:
     """
 
     spec: ModelSpec
-    graph: SentenceGraph | StaticTable | None
+    graph: SentenceGraph | StaticTable | ClassifierGraph | None
     texts: TextTokenizer
     engine: Engine
     mark: tuple[Any, ...]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import nn
@@ -13,34 +12,15 @@ from vicinal.engine.graphs.classifier_source import ClassifierGraph
 from vicinal.engine.opening import read_tokenizer
 from vicinal.engine.openvino import OpenVINOEngine
 from vicinal.folder.read import read_model_spec
-from vicinal.folder.specs import ModelSpec
-from vicinal.nn.engine.live import ScratchFolder, mark_of
+from vicinal.nn.engine.live import Renewed, ScratchFolder, mark_of
 from vicinal.nn.engine.tokens import TorchEngine
 from vicinal.nn.modules.classifier import Classifier, save_classifier
-from vicinal.tokens.text import TextTokenizer
 
 
 class TorchScorer(TorchEngine):
     """Runs a :class:`Classifier`; in half precision, on a copy of the weights, on an accelerator."""
 
     keys: ClassVar[Mapping[str, str]] = {"sentence": "scores"}
-
-
-@dataclass(frozen=True)
-class Renewed:
-    """What predict needs, made from a module.
-
-    Attributes:
-        spec: a folder made of the module, as a model; it goes away with the engine.
-        texts: the tokenizer.
-        engine: what computes.
-        mark: of the module when the engine was made, see :func:`vicinal.nn.engine.live.mark_of`.
-    """
-
-    spec: ModelSpec
-    texts: TextTokenizer
-    engine: Engine
-    mark: tuple[Any, ...]
 
 
 def renewed(
@@ -67,11 +47,11 @@ def renewed(
     spec = read_model_spec(scratch.path)
     settings = {key: value for key, value in tokenizer_settings.items() if "length" not in key}
     texts = read_tokenizer(spec.transformer, settings)
+    graph = None if on_torch else ClassifierGraph(spec.transformer)
     engine: Engine
-    if on_torch:
+    if graph is None:
         engine = TorchScorer(module, first.num_labels, device, dtype)
     else:
-        graph = ClassifierGraph(spec.transformer)
         engine = OpenVINOEngine(graph, graph.labels, dtype)
     scratch.goes_with(engine)
-    return Renewed(spec, texts, engine, mark)
+    return Renewed(spec, graph, texts, engine, mark)

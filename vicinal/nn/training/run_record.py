@@ -47,7 +47,7 @@ def run_record(trainer: Any, metrics: dict[str, float], seconds: float) -> Train
 
 
 def _described(trainer: Any, sources: Sources, name: str) -> list[DatasetRecord]:
-    described = []
+    described, encodes = [], hasattr(trainer.owner, "encode")
     for key, dataset in sources.items():
         loss = trainer.trained.loss_of(key)
         rows = 0 if is_stream(dataset) else len(dataset)
@@ -56,7 +56,8 @@ def _described(trainer: Any, sources: Sources, name: str) -> list[DatasetRecord]
                 name if key is None else key,
                 rows,
                 list(islice(iter(dataset), _SAMPLE)),
-                count_tokens=getattr(trainer.owner, "count_tokens", None),
+                # A cross-encoder counts pairs; of single texts the card gives characters.
+                count_tokens=getattr(trainer.owner, "count_tokens", None) if encodes else None,
                 loss=type(loss).__name__,
                 loss_arguments=loss.get_config_dict() if hasattr(loss, "get_config_dict") else None,
             )
