@@ -108,7 +108,7 @@ _HOMES = {
     "models": ("vicinal.models",),
     "modules": ("vicinal.models",),
     "quantization": ("vicinal.vectors.quantization",),
-    "readers": ("vicinal.readers.texts",),
+    "readers": ("vicinal.readers",),
     "similarity_functions": ("vicinal.vectors.similarity",),
     "util": ("vicinal.util",),
 }
@@ -125,7 +125,7 @@ _EVERYWHERE = (
     "vicinal.vectors.quantization",
     "vicinal.vectors.similarity",
     "vicinal.datasets",
-    "vicinal.readers.texts",
+    "vicinal.readers",
     "vicinal.evaluation",
     "vicinal.models",
     "vicinal.losses",
