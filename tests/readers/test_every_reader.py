@@ -228,3 +228,17 @@ def test_samples_and_judgements_have_the_same_lines(tmp_path: Path) -> None:
     (tmp_path / "qrels" / "test.tsv").write_bytes(b"1\t1\t1\n\n1\t1\thigh\n")
     with pytest.raises(InputError, match=r"test\.tsv, line 3: .* is not query id, document id, grade"):
         read_beir(tmp_path)
+
+
+def test_old_code_finds_the_old_readers() -> None:
+    from vicinal.compat import install_as_sentence_transformers, uninstall
+
+    install_as_sentence_transformers()
+    try:
+        from sentence_transformers.readers import STSDataReader  # type: ignore[import-not-found]
+        from sentence_transformers.readers import TripletReader as Found
+
+        assert Found is TripletReader
+        assert STSDataReader.__module__ == "vicinal.readers.examples"
+    finally:
+        uninstall()

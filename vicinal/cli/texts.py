@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vicinal.models.sentence_transformer import SentenceTransformer
-    from vicinal.models.truncation import TruncationWarning
 
 # Texts encoded at a time: enough to sort by length, few enough for the progress bar to move.
 _BLOCK = 1024
