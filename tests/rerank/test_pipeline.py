@@ -51,6 +51,24 @@ def test_one_stage() -> None:
     assert hits[0].keys() == {"corpus_id", "score", "text", "retrieval_score"}
 
 
+class LongestFirst:
+    """A reranker that only predicts: one number for each pair."""
+
+    def predict(self, pairs: list[tuple[str, str]]) -> list[float]:
+        return [float(len(document)) for _, document in pairs]
+
+
+def test_a_reranker_may_rank_or_predict() -> None:
+    hits = SearchPipeline(Letters(), LongestFirst(), CORPUS).search("anything", top_k=3)
+    lengths = sorted(map(len, CORPUS), reverse=True)
+    assert [len(hit["text"]) for hit in hits] == lengths[:3]
+    assert [hit["score"] for hit in hits] == lengths[:3]
+    with pytest.raises(
+        InputTypeError, match=r"reranker must have rank\(.*\) or predict\(pairs\).*got object"
+    ):
+        SearchPipeline(Letters(), object(), CORPUS)
+
+
 def test_two_stages_use_the_candidates() -> None:
     reranker = Shortest()
     pipeline = SearchPipeline(Letters(), reranker, CORPUS)

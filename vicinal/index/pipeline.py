@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from vicinal.core.inputs import as_texts, check_positive, explains_keywords
 from vicinal.errors import InputTypeError
+from vicinal.index.reranking import Reranker, check_reranker, rerank_scores
 from vicinal.vectors.corpus import CorpusMatrix
 
 
@@ -23,14 +24,6 @@ class BiEncoder(Protocol):
         ...
 
 
-class Reranker(Protocol):
-    """What the second stage needs: a ``CrossEncoder``, or anything with this method."""
-
-    def rank(self, query: str, documents: list[str], top_k: int | None = None) -> list[dict[str, Any]]:
-        """``[{"corpus_id", "score"}]``, best first."""
-        ...
-
-
 class SearchPipeline:
     """Searches a corpus with vectors, then reads the best candidates with a cross-encoder.
 
@@ -38,7 +31,7 @@ class SearchPipeline:
 
     Args:
         bi_encoder: a model, or the name or folder of one.
-        cross_encoder: likewise; None leaves the second stage out.
+        cross_encoder: likewise, or anything with ``rank`` or ``predict``; None leaves the second stage out.
         corpus: the texts, encoded here, once.
         corpus_embeddings: their vectors, ``(n, dim)``, if they are there already.
         show_progress_bar: while the corpus is encoded; None shows one after two seconds in a terminal.
@@ -68,6 +61,8 @@ class SearchPipeline:
             from vicinal.models.cross_encoder import load_scorer
 
             cross_encoder = load_scorer(cross_encoder)
+        if cross_encoder is not None:
+            check_reranker(cross_encoder)
         if isinstance(corpus, str):
             raise InputTypeError("corpus is a single text; give a list of texts")
         self.bi_encoder: BiEncoder = bi_encoder
@@ -130,8 +125,9 @@ def rerank(
     reranker: Reranker, query: str, hits: Sequence[dict[str, Any]], top_k: int | None = None
 ) -> list[dict[str, Any]]:
     """Hits with a ``"text"``, in the order and with the ``"score"`` that a cross-encoder gives them."""
-    ranked = reranker.rank(query, [hit["text"] for hit in hits], top_k=top_k)
-    return [{**hits[item["corpus_id"]], "score": item["score"]} for item in ranked]
+    scores = rerank_scores(reranker, query, [hit["text"] for hit in hits])
+    order = sorted(range(len(hits)), key=lambda place: -scores[place])
+    return [{**hits[place], "score": scores[place]} for place in order[:top_k]]
 
 
 def _encode(model: BiEncoder, texts: list[str], show_progress_bar: bool | None) -> Any:
