@@ -6,6 +6,8 @@
 # make bench   the benchmarks, beside their peers (an hour; needs ../shared)
 
 PYTHON ?= python3
+# Tests that run side by side. Most wait for processes that they start, so two fill two cores.
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -33,7 +35,7 @@ demo: $(VENV)/.base
 	$(BIN)/python examples/stdlib_docs.py
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 CLIENTS := .bench/clients
 CLIENTS_PIP := $(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check
@@ -52,7 +54,7 @@ test-clients: setup clients
 	$(BIN)/python -m pytest tests/compat/test_clients.py
 
 test-fast: setup
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow"
 
 lint: setup
 	$(BIN)/ruff check .
