@@ -230,3 +230,16 @@ def test_two_processes_equal_one_of_their_size(tmp_path: Any) -> None:
     for worker in workers:
         out, error = worker.communicate(timeout=100)
         assert out == "equal\n", error
+
+
+def test_a_loss_for_the_labels_of_some_data() -> None:
+    class Model:
+        device = "cpu"
+
+        def get_embedding_dimension(self) -> int:
+            return 6
+
+    made = L.SoftmaxLoss.for_labels(Model(), [0, 2, 1])
+    assert made.num_labels == 3 and made.classifier.weight.shape == (3, 18)
+    assert L.SoftmaxLoss.for_labels(Model(), [0, 0]).num_labels == 2
+    assert type(L.CoSENTLoss.for_labels(MODEL, [0.5])) is L.CoSENTLoss

@@ -224,17 +224,12 @@ def _trainer(
 
 
 def _loss(plan: Plan, model: Any, rows: Sequence[dict[str, Any]]) -> Any:
+    losses: Any
     if plan.cross_encoder:
-        from vicinal.nn.losses import cross_encoder as cross_losses
-
-        return getattr(cross_losses, plan.loss)(model)
-    from vicinal.nn import losses
-
-    made = getattr(losses, plan.loss)
-    if plan.loss == "SoftmaxLoss":
-        classes = max(row["label"] for row in rows) + 1
-        return made(model, model.get_embedding_dimension(), max(classes, 2))
-    return made(model)
+        from vicinal.nn.losses import cross_encoder as losses
+    else:
+        from vicinal.nn import losses
+    return getattr(losses, plan.loss).for_labels(model, [row[plan.columns[-1]] for row in rows])
 
 
 def _settings(plan: Plan, rows: int, score: str | None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
@@ -56,6 +56,14 @@ class Loss(nn.Module, ABC):  # type: ignore[misc, unused-ignore]
         # Past nn.Module's own __setattr__, which would register it.
         object.__setattr__(self, "model", model)
 
+    @classmethod
+    def for_labels(cls, model: Any, labels: Sequence[Any]) -> Loss:
+        """The loss with default settings, for training data that have these labels.
+
+        A loss that needs to know something of the labels, such as how many classes there are, overrides this.
+        """
+        return cls(model)
+
     def forward(self, sentence_features: Iterable[Features], labels: Tensor | None = None) -> Tensor:
         """The loss of a batch.
 
@@ -90,16 +98,9 @@ class Loss(nn.Module, ABC):  # type: ignore[misc, unused-ignore]
         self.check_columns(len(embeddings))
         embeddings = [torch.as_tensor(each) for each in embeddings]
         rows = len(embeddings[0])
+        labels = self.labels_of(labels, rows)
         if labels is not None:
-            labels = torch.as_tensor(labels, device=embeddings[0].device)
-        if self.labels == "none":
-            labels = None
-        elif labels is None:
-            raise InputError(
-                f"{self.name} got no labels: it needs {LABEL_MEANING[self.labels]}, for each row"
-            )
-        elif len(labels) != rows:
-            raise InputError(f"{self.name} got {len(labels)} labels for {rows} rows: give one a row")
+            labels = labels.to(embeddings[0].device)
         if labels is not None and labels.ndim > 1 and self.labels in ("score01", "any", "class", "binary"):
             if labels.numel() != rows:
                 raise InputError(
@@ -111,6 +112,23 @@ class Loss(nn.Module, ABC):  # type: ignore[misc, unused-ignore]
             return self._loss(
                 [each if each.dtype == torch.float64 else each.float() for each in embeddings], labels
             )
+
+    def labels_of(self, labels: Any, rows: int) -> Tensor | None:
+        """The labels of a batch as a tensor; None for a loss without labels.
+
+        Raises:
+            InputError: they are missing, or more or fewer than ``rows``.
+        """
+        if self.labels == "none":
+            return None
+        if labels is None:
+            raise InputError(
+                f"{self.name} got no labels: it needs {LABEL_MEANING[self.labels]}, for each row"
+            )
+        found = torch.as_tensor(labels)
+        if len(found) != rows:
+            raise InputError(f"{self.name} got {len(found)} labels for {rows} rows: give one per row")
+        return found
 
     @abstractmethod
     def _loss(self, embeddings: list[Tensor], labels: Tensor | None) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -84,6 +84,11 @@ url={https://arxiv.org/abs/1908.10084}}"""
         if device is not None:
             self.classifier.to(str(device))
         self.loss_fct = nn.CrossEntropyLoss() if loss_fct is None else loss_fct
+
+    @classmethod
+    def for_labels(cls, model: Any, labels: Sequence[Any]) -> SoftmaxLoss:
+        """As in the base: a class for each number up to the largest label, two at the minimum."""
+        return cls(model, model.get_embedding_dimension(), max(2, int(max(labels)) + 1))
 
     def logits(self, sentence_features: Iterable[Features]) -> Tensor:
         """(n, num_labels) logits of the classes of pairs; the greatest is the prediction."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vicinal.errors import InputError, InputTypeError
-from vicinal.nn.losses.base import LABEL_MEANING, Loss, function_name
+from vicinal.nn.losses.base import Loss, function_name
 
 Activation: TypeAlias = Callable[[Tensor], Tensor]
 Pair: TypeAlias = tuple[str, str]
@@ -76,17 +76,10 @@ class CrossEncoderLoss(Loss):
                 raise InputError(
                     f"column {place} has {len(column)} texts and column 0 has {rows}: give as many"
                 )
-        if self.labels == "none":
-            labels = None
-        elif labels is None:
-            raise InputError(
-                f"{self.name} got no labels: it needs {LABEL_MEANING[self.labels]}, for each row"
-            )
-        elif len(labels) != rows:
-            raise InputError(f"{self.name} got {len(labels)} labels for {rows} rows: give one a row")
+        labels = self.labels_of(labels, rows)
         scores = self.score(self._pairs(columns))
         if labels is not None:
-            labels = torch.as_tensor(labels).to(scores.device)
+            labels = labels.to(scores.device)
         with torch.autocast(scores.device.type, enabled=False):
             scores = self.activation_fn(scores if scores.dtype == torch.float64 else scores.float())
             return self._loss([scores.reshape(rows, -1)], labels)
