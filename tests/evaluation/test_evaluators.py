@@ -281,3 +281,22 @@ def test_real_models(minilm_path: Path, shared_dir: Path) -> None:
     assert 0.85 < bi["spearman_cosine"] < 0.97
     assert 0.85 < cross["spearman"] < 0.97
     json.dumps(bi | cross)
+
+
+def test_a_sequence_with_evaluators_that_have_no_score() -> None:
+    def none(model: Any, *_: Any) -> None:
+        return None
+
+    def empty(model: Any, *_: Any) -> dict[str, float]:
+        return {}
+
+    def half(model: Any, *_: Any) -> float:
+        return 0.5
+
+    def text(model: Any, *_: Any) -> str:
+        return "good"
+
+    assert SequentialEvaluator([half, none, empty])(None) == {"evaluator_0": 0.5, "sequential_score": 0.5}
+    assert SequentialEvaluator([none, empty])(None) == {}
+    with pytest.raises(InputTypeError, match="function gave str"):
+        SequentialEvaluator([text])(None)

@@ -10,6 +10,7 @@ from typing import Any
 from vicinal.core.inputs import explains_keywords
 from vicinal.errors import InputError, InputTypeError
 from vicinal.evaluation.base import SentenceEvaluator
+from vicinal.evaluation.found import metrics_of, primary_of
 
 _log = logging.getLogger(__name__)
 
@@ -23,7 +24,8 @@ class SequentialEvaluator(SentenceEvaluator):
 
     The primary metric is ``sequential_score``. An evaluator that gives one number instead of a dictionary has
     it as ``evaluator_{place}``. Give evaluators of one kind different names, or the later metric hides the
-    earlier one of the same key, which is logged as a warning.
+    earlier one of the same key, which is logged as a warning. One that gives None or no metrics has no score; if none
+    has, there is no ``sequential_score``.
 
     Args:
         evaluators: the evaluators.
@@ -60,17 +62,16 @@ class SequentialEvaluator(SentenceEvaluator):
         metrics: dict[str, float] = {}
         scores = []
         for place, each in enumerate(self.evaluators):
-            found = each(model, output_path, epoch, steps)
-            if not isinstance(found, dict):
-                found = {f"evaluator_{place}": float(found)}
-            primary = getattr(each, "primary_metric", None)
-            # One of the user's own may name no primary metric: then it is the first.
-            scores.append(found[primary] if primary in found else next(iter(found.values())))
+            found = metrics_of(each, each(model, output_path, epoch, steps), f"evaluator_{place}")
+            primary = primary_of(each, found)
+            if primary is not None:
+                scores.append(found[primary])
             hidden = sorted(found.keys() & metrics.keys())
             if hidden:
                 _log.warning(
                     "evaluators[%d] gives %s again: give the evaluators different names", place, hidden[0]
                 )
             metrics.update(found)
-        metrics["sequential_score"] = float(self.main_score_function(scores))
+        if scores:  # without one there is no best model, which fit and the trainer say
+            metrics["sequential_score"] = float(self.main_score_function(scores))
         return metrics
