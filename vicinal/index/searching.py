@@ -115,7 +115,9 @@ def _passages(
     spans: list[Span | None] = []
     several: dict[int, list[Span]] = {}
     for i, candidate in enumerate(found):
-        placed = sorted(candidate.placed.values(), key=lambda one: one.rank)
+        placed = list(candidate.placed.values())
+        if len(placed) > 1:
+            placed.sort(key=lambda one: one.rank)
         spans.append(next((one.found.span for one in placed if one.found.span is not None), None))
         if placed[0].found.span is not None:
             continue
