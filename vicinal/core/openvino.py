@@ -64,10 +64,10 @@ def loaded_before_fork() -> bool:
 
 
 def native_bfloat16(core: Any) -> bool:
-    """Whether this processor multiplies bfloat16 matrices in hardware."""
+    """Whether this CPU multiplies bfloat16 matrices in hardware."""
     return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def native_float16(core: Any) -> bool:
-    """Whether this processor multiplies float16 matrices in hardware."""
+    """Whether this CPU multiplies float16 matrices in hardware."""
     return "FP16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -161,7 +161,7 @@ class CrossEncoder(PairModel, PairFit):
         if self._options.backend == "torch" or self._device != "cpu":
             if self._options.backend not in ("auto", "torch"):
                 raise InputError(
-                    f"backend={self._options.backend!r} runs on the processor; with device={str(self._device)!r} "
+                    f"backend={self._options.backend!r} runs on the CPU; with device={str(self._device)!r} "
                     "leave it out"
                 )
             return True

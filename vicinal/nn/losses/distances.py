@@ -1,7 +1,7 @@
 """Similarities and distances of tensors, as losses need them: differentiable, and without a check of values.
 
 :mod:`vicinal.vectors.similarity` refuses a NaN; a loss must let it pass, as a gradient scaler (float16) expects now and
-then, and a check would make the processor wait for the accelerator at each step.
+then, and a check would make the CPU wait for the accelerator at each step.
 """
 
 from __future__ import annotations

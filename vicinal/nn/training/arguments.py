@@ -73,7 +73,7 @@ class ModelTrainingArguments(TrainingArguments):
         warmup_ratio: share of the steps over which the rate rises.
         check_data: check all rows before the first step and show what each column is used for.
 
-    Other defaults than transformers': ``bf16`` is on where the processor, or the GPU, computes bfloat16
+    Other defaults than transformers': ``bf16`` is on where the CPU, or the GPU, computes bfloat16
     natively (``bf16=False`` for float32), and memory is not pinned where there is nothing to copy it to.
     """
 
