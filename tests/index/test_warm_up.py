@@ -25,9 +25,9 @@ def test_warm_up_has_everything_ready_and_changes_no_answer(tmp_path, texts, mon
         index.add(texts, [str(i) for i in range(len(texts))])
         cold = [index.search(f"word{i} word{i + 1}", top_k=7) for i in range(10)]
         view, _ = index._store._latest
-        assert not view.bounds.coded
+        assert not view.bounds.sketched
         index.warm_up()
-        assert view.bounds.coded == len(texts)
+        assert view.bounds.sketched == len(texts)
         scans = []
         monkeypatch.setattr(vectors.View, "_scores", lambda *given: scans.append(1))
         assert [index.search(f"word{i} word{i + 1}", top_k=7) for i in range(10)] == cold

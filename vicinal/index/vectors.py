@@ -52,7 +52,7 @@ class View:
         starts: ``(n,)`` offsets of the chunks in their texts.
         ends: ``(n,)`` offsets after the chunks.
         alive: ``(n,)`` False for chunks of deleted documents, or None if nothing is deleted.
-        bounds: of scores, from compact codes of the rows; None where there are few.
+        bounds: of scores, from 4-bit sketches of the rows; None where there are few.
     """
 
     generation: int

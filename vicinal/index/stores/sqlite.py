@@ -180,7 +180,7 @@ class SqliteStore:
         return self._latest
 
     def prepare(self) -> None:
-        """Load the vectors, and make codes of them."""
+        """Load the vectors, and make sketches of them."""
         with self.reader(ranking=True) as reader:
             view = reader.view
         view.prepare()  # takes seconds, in which the file need not be held
