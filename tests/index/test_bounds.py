@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vicinal.index import bounds as module
-from vicinal.index import vectors
+from vicinal.index import memory as memory_module
 from vicinal.index.bounds import Bounds
+from vicinal.index.memory import Memory
 from vicinal.index.segments import Rows
 from vicinal.index.sketches import mixed, padded, sketch, turn
-from vicinal.index.vectors import Memory, largest
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -57,9 +57,9 @@ def waited(bounds, blocks, n, start=Bounds._start):
 @pytest.fixture
 def eager(monkeypatch):
     """Bounds for every size, blocks and steps as small as they get."""
-    monkeypatch.setattr(vectors, "BOUNDS_FROM", 1)
-    monkeypatch.setattr(vectors, "BLOCK_BYTES", 1)
-    monkeypatch.setattr(vectors, "SURVIVORS_SHARE", 2.0)
+    monkeypatch.setattr(memory_module, "BOUNDS_FROM", 1)
+    monkeypatch.setattr(memory_module, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(memory_module, "SURVIVORS_SHARE", 2.0)
     monkeypatch.setattr(module, "STEP", 64)
     monkeypatch.setattr(module, "PATIENCE", 1)
     monkeypatch.setattr(Bounds, "_start", waited)
@@ -123,9 +123,9 @@ def test_no_product_exceeds_its_bound_and_bounds_are_near(dimension, monkeypatch
 @settings(max_examples=40, deadline=None)
 def test_top_is_brute_force_whatever_happened(data):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vectors, "BOUNDS_FROM", 1)
-        patch.setattr(vectors, "BLOCK_BYTES", 1)
-        patch.setattr(vectors, "SURVIVORS_SHARE", data.draw(st.sampled_from([0.0, 0.06, 2.0])))
+        patch.setattr(memory_module, "BOUNDS_FROM", 1)
+        patch.setattr(memory_module, "BLOCK_BYTES", 1)
+        patch.setattr(memory_module, "SURVIVORS_SHARE", data.draw(st.sampled_from([0.0, 0.06, 2.0])))
         patch.setattr(module, "STEP", 64)
         patch.setattr(module, "PATIENCE", 1)
         patch.setattr(module, "PIECE_BYTES", data.draw(st.sampled_from([1, 8_000, 32 << 20])))
@@ -183,7 +183,7 @@ def test_bounds_are_used_and_follow_new_rows(eager, monkeypatch):
     for _ in range(5):
         later.top(matrix[0], 5)
     assert bounds.sketched == 4000 and later.bounds is bounds
-    monkeypatch.setattr(vectors.View, "_scores", None)  # no scan of all rows any more
+    monkeypatch.setattr(memory_module.View, "_scores", None)  # no scan of all rows any more
     for row in (0, 1549, 3999):
         assert later.top(matrix[row], 1)[0].tolist() == [row]
     assert view.top(matrix[1520], 1)[0].tolist() == [1520]  # and an old view knows its rows only
@@ -224,7 +224,7 @@ def test_without_bounds_all_rows_are_looked_at(eager, monkeypatch, wrong):
 
 
 def test_bounds_that_leave_nothing_out_are_asked_less_often(eager, monkeypatch):
-    monkeypatch.setattr(vectors, "SURVIVORS_SHARE", 0.0001)
+    monkeypatch.setattr(memory_module, "SURVIVORS_SHARE", 0.0001)
     matrix = unit(20_000, 32, 8)
     memory = Memory(32, "float32")
     memory.append(stored(matrix))
@@ -322,12 +322,3 @@ bounds = module.Bounds(128)
 atexit.register(lambda: print(bounds.sketched, end=""))
 bounds.upper(rows[0], (rows,), len(rows))
 """
-
-
-@given(st.integers(1, 700), st.integers(1, 300), st.integers(0, 10**6))
-@settings(max_examples=100, deadline=None)
-def test_largest_is_a_stable_sort(n, k, seed):
-    rng = np.random.default_rng(seed)
-    scores = rng.integers(-3, 40, n * int(rng.integers(1, 20))).astype(np.float32)
-    scores[rng.random(len(scores)) < 0.3] = -np.inf
-    assert largest(scores, k).tolist() == np.argsort(-scores, kind="stable")[:k].tolist()

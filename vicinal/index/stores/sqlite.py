@@ -17,6 +17,7 @@ import numpy as np
 
 from vicinal.errors import InputError, StoreError
 from vicinal.index.lexical import Analyzer
+from vicinal.index.memory import Memory, View
 from vicinal.index.results import IndexInfo, VerifyReport
 from vicinal.index.segments import decode_heads, row_bytes
 from vicinal.index.stores import database
@@ -26,7 +27,6 @@ from vicinal.index.stores.database import store_errors
 from vicinal.index.stores.reading import Caches, SqliteReader
 from vicinal.index.stores.verification import verify
 from vicinal.index.stores.writing import SqliteWriter, facts_of, read_segments, read_tombstones
-from vicinal.index.vectors import Memory, View
 
 
 class SqliteStore:
