@@ -24,7 +24,7 @@ def rows_of(n: int, dim: int, seed: int = 0) -> np.ndarray:
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 9999), kind=st.sampled_from(CONTAINERS), dim=st.integers(1, 20))
-def test_codes_by_definition(seed: int, kind: str, dim: int) -> None:
+def test_quantised_by_definition(seed: int, kind: str, dim: int) -> None:
     rows = (
         np.random.default_rng(seed).integers(-64, 65, (150, dim)).astype(np.float32) / 32
     )  # exact in bfloat16
