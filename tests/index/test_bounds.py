@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vicinal.index import bounds as module
-from vicinal.index import vectors
+from vicinal.index import memory as memory_module
 from vicinal.index.bounds import Bounds
-from vicinal.index.codes import code, mixed, padded, turn
+from vicinal.index.memory import Memory
 from vicinal.index.segments import Rows
-from vicinal.index.vectors import Memory, largest
+from vicinal.index.sketches import mixed, padded, sketch, turn
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -47,7 +47,7 @@ def brute(matrix, docs, query, k, out):
 
 
 def waited(bounds, blocks, n, start=Bounds._start):
-    """Codes as if the thread that makes them were done at once."""
+    """Sketches as if the thread that makes them were done at once."""
     start(bounds, blocks, n)
     bounds._lock.release()
     bounds.settle()
@@ -57,9 +57,9 @@ def waited(bounds, blocks, n, start=Bounds._start):
 @pytest.fixture
 def eager(monkeypatch):
     """Bounds for every size, blocks and steps as small as they get."""
-    monkeypatch.setattr(vectors, "BOUNDS_FROM", 1)
-    monkeypatch.setattr(vectors, "BLOCK_BYTES", 1)
-    monkeypatch.setattr(vectors, "SURVIVORS_SHARE", 2.0)
+    monkeypatch.setattr(memory_module, "BOUNDS_FROM", 1)
+    monkeypatch.setattr(memory_module, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(memory_module, "SURVIVORS_SHARE", 2.0)
     monkeypatch.setattr(module, "STEP", 64)
     monkeypatch.setattr(module, "PATIENCE", 1)
     monkeypatch.setattr(Bounds, "_start", waited)
@@ -83,13 +83,13 @@ def test_mixing_keeps_lengths_and_products(dimension):
 
 
 @pytest.mark.parametrize("scale", [1e-18, 1.0, 1e12])
-def test_codes_are_as_near_as_their_radius_says(scale):
+def test_sketches_are_as_near_as_their_radius_says(scale):
     rows = unit(3000, 96, 2, tail=0.03) * np.float32(scale)
     rows[5] = 0
     rows[6, 1:] = 0
-    codes, scales, radius, longest = code(rows, 96)
-    assert codes.min() >= -7 and codes.max() <= 7
-    left = np.linalg.norm(mixed(rows, 96).astype(float) - codes.astype(float) * scales, axis=1)
+    sketches, scales, radius, longest = sketch(rows, 96)
+    assert sketches.min() >= -7 and sketches.max() <= 7
+    left = np.linalg.norm(mixed(rows, 96).astype(float) - sketches.astype(float) * scales, axis=1)
     assert (left <= radius).all()
     assert longest == pytest.approx(np.linalg.norm(rows, axis=1).max(), rel=1e-5)
     assert np.median(radius) < 0.16 * scale
@@ -105,12 +105,12 @@ def test_no_product_exceeds_its_bound_and_bounds_are_near(dimension, monkeypatch
     bounds = Bounds(dimension)
     blocks = memory.view(0, 0).blocks
     assert bounds.upper(matrix[0], blocks, 5000) is None  # patience
-    assert bounds.upper(matrix[0], blocks, 5000) is None  # codes are being made
+    assert bounds.upper(matrix[0], blocks, 5000) is None  # sketches are being made
     bounds.settle()
     for query in [*unit(20, dimension, 4), matrix[3], -matrix[3], 1000 * matrix[4], 1e-6 * matrix[5]]:
         query = query.astype(np.float32)
         ceilings = bounds.upper(query, blocks, 5000)
-        assert ceilings is not None and bounds.coded == 5000
+        assert ceilings is not None and bounds.sketched == 5000
         exact = np.einsum("ij,j->i", matrix, query)
         assert all(
             value >= ceilings.of(score) for value, score in zip(ceilings.values, exact.tolist(), strict=True)
@@ -123,13 +123,13 @@ def test_no_product_exceeds_its_bound_and_bounds_are_near(dimension, monkeypatch
 @settings(max_examples=40, deadline=None)
 def test_top_is_brute_force_whatever_happened(data):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vectors, "BOUNDS_FROM", 1)
-        patch.setattr(vectors, "BLOCK_BYTES", 1)
-        patch.setattr(vectors, "SURVIVORS_SHARE", data.draw(st.sampled_from([0.0, 0.06, 2.0])))
+        patch.setattr(memory_module, "BOUNDS_FROM", 1)
+        patch.setattr(memory_module, "BLOCK_BYTES", 1)
+        patch.setattr(memory_module, "SURVIVORS_SHARE", data.draw(st.sampled_from([0.0, 0.06, 2.0])))
         patch.setattr(module, "STEP", 64)
         patch.setattr(module, "PATIENCE", 1)
         patch.setattr(module, "PIECE_BYTES", data.draw(st.sampled_from([1, 8_000, 32 << 20])))
-        if data.draw(st.booleans()):  # else codes come while queries do
+        if data.draw(st.booleans()):  # else sketches come while queries do
             patch.setattr(Bounds, "_start", waited)
         dimension = data.draw(st.sampled_from([3, 32, 40]))
         rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
@@ -174,16 +174,16 @@ def test_bounds_are_used_and_follow_new_rows(eager, monkeypatch):
     for _ in range(4):
         memory.view(0, 0).top(matrix[0], 5)
     bounds = memory.view(0, 0).bounds
-    assert bounds.coded == 1500
+    assert bounds.sketched == 1500
     memory.append(stored(matrix[1500:1550], np.arange(1501, 1551)))
     view = memory.view(0, 0)
-    assert view.top(matrix[1549], 1)[0].tolist() == [1549] and bounds.coded == 1500  # too few to code
+    assert view.top(matrix[1549], 1)[0].tolist() == [1549] and bounds.sketched == 1500  # too few to sketch
     memory.append(stored(matrix[1550:], np.arange(1551, 4001)))
     later = memory.view(0, 0)
     for _ in range(5):
         later.top(matrix[0], 5)
-    assert bounds.coded == 4000 and later.bounds is bounds
-    monkeypatch.setattr(vectors.View, "_scores", None)  # no scan of all rows any more
+    assert bounds.sketched == 4000 and later.bounds is bounds
+    monkeypatch.setattr(memory_module.View, "_scores", None)  # no scan of all rows any more
     for row in (0, 1549, 3999):
         assert later.top(matrix[row], 1)[0].tolist() == [row]
     assert view.top(matrix[1520], 1)[0].tolist() == [1520]  # and an old view knows its rows only
@@ -224,7 +224,7 @@ def test_without_bounds_all_rows_are_looked_at(eager, monkeypatch, wrong):
 
 
 def test_bounds_that_leave_nothing_out_are_asked_less_often(eager, monkeypatch):
-    monkeypatch.setattr(vectors, "SURVIVORS_SHARE", 0.0001)
+    monkeypatch.setattr(memory_module, "SURVIVORS_SHARE", 0.0001)
     matrix = unit(20_000, 32, 8)
     memory = Memory(32, "float32")
     memory.append(stored(matrix))
@@ -253,7 +253,7 @@ def test_threads_share_bounds(eager):
         thread.start()
     for thread in threads:
         thread.join()
-    assert not wrong and view.bounds.coded == 3000
+    assert not wrong and view.bounds.sketched == 3000
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -265,18 +265,18 @@ def test_a_forked_child_answers_and_ends(eager):
     view = memory.view(0, 0)
     for row in range(5):
         view.top(matrix[row], 1)
-    assert view.bounds.coded == 2000
+    assert view.bounds.sketched == 2000
     child = os.fork()
     if not child:
         good = all(view.top(matrix[row], 1)[0].tolist() == [row] for row in range(5))
         # Compiling once more could wait for threads of the parent.
-        os._exit(0 if good and not view.bounds.coded and not view.bounds._trusted else 1)
+        os._exit(0 if good and not view.bounds.sketched and not view.bounds._trusted else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert view.top(matrix[7], 1)[0].tolist() == [7] and view.bounds.coded == 2000
+    assert view.top(matrix[7], 1)[0].tolist() == [7] and view.bounds.sketched == 2000
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_child_forked_before_anything_was_loaded_makes_codes():
+def test_a_child_forked_before_anything_was_loaded_makes_sketches():
     run = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FORKED], capture_output=True, text=True, timeout=60
     )
@@ -292,12 +292,12 @@ bounds = Bounds(32)
 child = os.fork()
 if not child:
     bounds.make((rows,), 6000)
-    os._exit(0 if bounds.coded == 6000 and bounds.upper(rows[0], (rows,), 6000) is not None else 1)
+    os._exit(0 if bounds.sketched == 6000 and bounds.upper(rows[0], (rows,), 6000) is not None else 1)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 """
 
 
-def test_making_codes_ends_with_the_index_and_with_the_process():
+def test_making_sketches_ends_with_the_index_and_with_the_process():
     matrix = unit(60_000, 64, 12)
     memory = Memory(64, "float32")
     memory.append(stored(matrix))
@@ -306,10 +306,10 @@ def test_making_codes_ends_with_the_index_and_with_the_process():
     bounds = Bounds(64)
     bounds.close()
     bounds.make(view.blocks, view.n)
-    assert not bounds.coded
+    assert not bounds.sketched
     run = subprocess.run([sys.executable, "-c", ENDING], capture_output=True, text=True, timeout=60)
     assert run.returncode == 0 and not run.stderr, run.stderr
-    assert run.stdout == "0"  # the process ended before all of the one piece was coded, and ended well
+    assert run.stdout == "0"  # the process ended before all of the one piece was sketched, and ended well
 
 
 ENDING = """
@@ -319,15 +319,6 @@ from vicinal.index import bounds as module
 rows = np.ones((400_000, 128), np.float32)
 module.PATIENCE = 0
 bounds = module.Bounds(128)
-atexit.register(lambda: print(bounds.coded, end=""))
+atexit.register(lambda: print(bounds.sketched, end=""))
 bounds.upper(rows[0], (rows,), len(rows))
 """
-
-
-@given(st.integers(1, 700), st.integers(1, 300), st.integers(0, 10**6))
-@settings(max_examples=100, deadline=None)
-def test_largest_is_a_stable_sort(n, k, seed):
-    rng = np.random.default_rng(seed)
-    scores = rng.integers(-3, 40, n * int(rng.integers(1, 20))).astype(np.float32)
-    scores[rng.random(len(scores)) < 0.3] = -np.inf
-    assert largest(scores, k).tolist() == np.argsort(-scores, kind="stable")[:k].tolist()

@@ -23,7 +23,7 @@ from .test_crash import ENVIRONMENT, ROOT
 
 
 def test_readers_see_commits_of_another_object_and_load_only_what_is_new(path, monkeypatch):
-    from vicinal.index.vectors import Memory
+    from vicinal.index.memory import Memory
 
     appended = []
     real = Memory.append

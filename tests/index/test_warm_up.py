@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from vicinal.errors import InputError, StoreError
-from vicinal.index import Index, lexical, vectors
+from vicinal.index import Index, lexical
+from vicinal.index import memory as memory_module
 from vicinal.index.lexical import Analyzer
 
 from .fakes import FakeModel
@@ -18,18 +19,18 @@ def texts():
 
 
 def test_warm_up_has_everything_ready_and_changes_no_answer(tmp_path, texts, monkeypatch):
-    monkeypatch.setattr(vectors, "BOUNDS_FROM", 1)
+    monkeypatch.setattr(memory_module, "BOUNDS_FROM", 1)
     with Index(tmp_path / "texts.db", FakeModel(dimension=32)) as index:
         index.warm_up()  # nothing to warm up
         assert index.search("word1 word2") == []
         index.add(texts, [str(i) for i in range(len(texts))])
         cold = [index.search(f"word{i} word{i + 1}", top_k=7) for i in range(10)]
         view, _ = index._store._latest
-        assert not view.bounds.coded
+        assert not view.bounds.sketched
         index.warm_up()
-        assert view.bounds.coded == len(texts)
+        assert view.bounds.sketched == len(texts)
         scans = []
-        monkeypatch.setattr(vectors.View, "_scores", lambda *given: scans.append(1))
+        monkeypatch.setattr(memory_module.View, "_scores", lambda *given: scans.append(1))
         assert [index.search(f"word{i} word{i + 1}", top_k=7) for i in range(10)] == cold
         assert not scans
     with pytest.raises(StoreError, match="closed"):

@@ -24,7 +24,7 @@ def rows_of(n: int, dim: int, seed: int = 0) -> np.ndarray:
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 9999), kind=st.sampled_from(CONTAINERS), dim=st.integers(1, 20))
-def test_codes_by_definition(seed: int, kind: str, dim: int) -> None:
+def test_quantised_by_definition(seed: int, kind: str, dim: int) -> None:
     rows = (
         np.random.default_rng(seed).integers(-64, 65, (150, dim)).astype(np.float32) / 32
     )  # exact in bfloat16
@@ -34,10 +34,12 @@ def test_codes_by_definition(seed: int, kind: str, dim: int) -> None:
     steps = (rows - low) / ((high - low) / 255)
     clear = np.abs(steps - np.rint(steps)) > 1e-3  # elsewhere a rounding decides
     for precision, shift, dtype in (("uint8", 0, np.uint8), ("int8", 128, np.int8)):
-        codes = util.quantize_embeddings(given_rows, precision)
-        assert isinstance(codes, np.ndarray) and codes.dtype == dtype and codes.shape == rows.shape
-        np.testing.assert_array_equal(codes[clear], (np.floor(steps) - shift)[clear])
-        np.testing.assert_allclose(codes, steps - shift, atol=1.001)
+        quantised = util.quantize_embeddings(given_rows, precision)
+        assert (
+            isinstance(quantised, np.ndarray) and quantised.dtype == dtype and quantised.shape == rows.shape
+        )
+        np.testing.assert_array_equal(quantised[clear], (np.floor(steps) - shift)[clear])
+        np.testing.assert_allclose(quantised, steps - shift, atol=1.001)
     bits = util.quantize_embeddings(given_rows, "ubinary")
     np.testing.assert_array_equal(np.unpackbits(bits, axis=1)[:, :dim], rows > 0)
     binary = util.quantize_embeddings(given_rows, "binary")
@@ -49,12 +51,12 @@ def test_codes_by_definition(seed: int, kind: str, dim: int) -> None:
 def test_ranges_and_calibration_agree_and_clip() -> None:
     corpus, queries = rows_of(200, 8), rows_of(3, 8, 1) * 10
     ranges = np.stack([corpus.min(axis=0), corpus.max(axis=0)])
-    codes = util.quantize_embeddings(queries, "int8", ranges=ranges)
+    quantised = util.quantize_embeddings(queries, "int8", ranges=ranges)
     np.testing.assert_array_equal(
-        codes, util.quantize_embeddings(queries, "int8", None, torch.tensor(corpus))
+        quantised, util.quantize_embeddings(queries, "int8", None, torch.tensor(corpus))
     )
-    assert codes.min() == -128 and codes.max() == 127
-    assert util.quantize_embeddings(queries[0], "int8", ranges).tolist() == codes[0].tolist()
+    assert quantised.min() == -128 and quantised.max() == 127
+    assert util.quantize_embeddings(queries[0], "int8", ranges).tolist() == quantised[0].tolist()
     flat = util.quantize_embeddings(np.ones((200, 3)), "uint8")
     assert flat.tolist() == [[0, 0, 0]] * 200
 
@@ -101,10 +103,10 @@ def test_search_finds_what_a_scan_finds(library: str, precision: Any, quantised_
     corpus, queries = rows_of(2_000, 64), rows_of(20, 64, 1)
     queries += 2 * corpus[:20]
     ranges = np.stack([corpus.min(axis=0), corpus.max(axis=0)])
-    codes = util.quantize_embeddings(corpus, precision, ranges) if quantised_before else corpus
+    quantised = util.quantize_embeddings(corpus, precision, ranges) if quantised_before else corpus
     exact = util.semantic_search(queries, corpus, score_function=util.dot_score)
     hits, seconds, index = search(
-        queries, codes, corpus_precision=precision, ranges=ranges, rescore_multiplier=8, output_index=True
+        queries, quantised, corpus_precision=precision, ranges=ranges, rescore_multiplier=8, output_index=True
     )
     assert seconds > 0 and [len(found) for found in hits] == [10] * 20
     assert [found[0]["corpus_id"] for found in hits] == list(range(20))
@@ -125,7 +127,7 @@ def test_search_finds_what_a_scan_finds(library: str, precision: Any, quantised_
     if quantised_before or precision == "float32":
         assert [[h["corpus_id"] for h in a] for a in again] == [[h["corpus_id"] for h in b] for b in hits]
     assert again[0][0]["corpus_id"] == 0
-    plain, _ = search(queries, codes, corpus_precision=precision, ranges=ranges, rescore=False, top_k=3)
+    plain, _ = search(queries, quantised, corpus_precision=precision, ranges=ranges, rescore=False, top_k=3)
     assert [found[0]["corpus_id"] for found in plain] == list(range(20)) and len(plain[0]) == 3
 
 
@@ -140,8 +142,8 @@ def test_graph_small_and_quantised_queries(library: str, precision: Any) -> None
     few, _ = search(torch.tensor(corpus[0]), corpus[:4], corpus_precision=precision, ranges=ranges, top_k=99)
     assert len(few) == 1 and sorted(h["corpus_id"] for h in few[0]) == [0, 1, 2, 3]
     if precision != "float32":
-        codes = util.quantize_embeddings(corpus, precision, ranges)
-        hits, _ = search(codes[:5], codes, corpus_precision=precision, ranges=ranges, top_k=1)
+        quantised = util.quantize_embeddings(corpus, precision, ranges)
+        hits, _ = search(quantised[:5], quantised, corpus_precision=precision, ranges=ranges, top_k=1)
         assert [found[0]["corpus_id"] for found in hits] == list(range(5))
 
 

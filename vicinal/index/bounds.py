@@ -1,4 +1,4 @@
-"""Upper bounds of all scores of a query, from codes that a thread beside the queries makes.
+"""Upper bounds of all scores of a query, from sketches that a thread beside the queries makes.
 
 Whatever has a bound below the k-th best exact score known is not among the k best: the search stays exact.
 """
@@ -17,16 +17,16 @@ import numpy as np
 
 from vicinal.core.openvino import load_openvino, loaded_before_fork
 from vicinal.errors import MissingExtraError
-from vicinal.index.codes import Piece, Stopped, make_piece, padded, turn
 from vicinal.index.segments import Floats
+from vicinal.index.sketches import Piece, Stopped, make_piece, padded, turn
 
-# Fewer new rows than this are not coded: they are multiplied exactly.
+# Fewer new rows than this are not sketched: they are multiplied exactly.
 STEP = 4096
-# Codes of at most so many bytes are one piece, which is coded anew as a whole when it grows.
+# Sketches of at most so many bytes are one piece, which is rebuilt as a whole when it grows.
 PIECE_BYTES = 32 << 20
 # Vectors far from length 1 would overflow or vanish in float32: such are scanned in full.
 LARGE, SMALL = 1e15, 1e-15
-# So many queries go without: loading OpenVINO and coding keep a core busy for a second or more and take memory,
+# So many queries go without: loading OpenVINO and sketching keep a core busy for a second or more and take memory,
 # which only a process that asks often gets back.
 PATIENCE = 16
 
@@ -57,7 +57,7 @@ class Ceilings:
 
 
 class Bounds:
-    """Codes of the rows of a growing list of blocks. Any thread may ask; one at a time is answered.
+    """Sketches of the rows of a growing list of blocks. Any thread may ask; one at a time is answered.
 
     Args:
         dimension: of the vectors.
@@ -73,7 +73,7 @@ class Bounds:
         self._query = np.zeros((1, padded(dimension)), np.float32)
         self._most = max(STEP, 2 * PIECE_BYTES // self._query.shape[1])
         self._core: Any = None
-        self._coder: threading.Thread | None = None
+        self._sketcher: threading.Thread | None = None
         self._closed = False
         self._sheets = threading.local()
         _watch_forks(self)
@@ -87,15 +87,15 @@ class Bounds:
         self._waiting = self._pause = 0 if useful else min(32, 2 * self._pause + 1)
 
     @property
-    def coded(self) -> int:
-        """How many rows, from the first on, have codes."""
+    def sketched(self) -> int:
+        """How many rows, from the first on, have sketches."""
         pieces = self._pieces
         return pieces[-1].end if pieces else 0
 
     def upper(self, query: Floats, blocks: tuple[Floats, ...], n: int) -> Ceilings | None:
         """How high the scores may be.
 
-        After :data:`PATIENCE` calls, those that see many rows without codes have another thread make some;
+        After :data:`PATIENCE` calls, those that see many rows without sketches have another thread make some;
         meanwhile, and for few rows, exact products take their place.
 
         Args:
@@ -113,7 +113,7 @@ class Bounds:
             if self._asked < PATIENCE:
                 self._asked += 1
                 return None
-            if n - self.coded >= STEP or not self._pieces:
+            if n - self.sketched >= STEP or not self._pieces:
                 self._start(blocks, n)
             if self._waiting:
                 self._waiting -= 1
@@ -122,15 +122,15 @@ class Bounds:
 
     def _upper(self, query: Floats, norm: float, blocks: tuple[Floats, ...], n: int) -> Ceilings:
         lost = turn(query * np.float32(1 / norm), self._query)
-        values = self._sheet(max(n, self.coded))
+        values = self._sheet(max(n, self.sketched))
         longest = 0.0
         for piece in self._pieces:
-            if piece.first >= n:  # a view older than the codes
+            if piece.first >= n:  # a view older than the sketches
                 break
             piece.multiply(values)
             longest = max(longest, piece.longest)
         size = len(blocks[0])
-        at = min(n, self.coded)
+        at = min(n, self.sketched)
         while at < n:
             part = values[at : at + size - at % size]
             dots(blocks[at // size][at % size :][: len(part)], query, part)
@@ -145,46 +145,48 @@ class Bounds:
             sheet = self._sheets.values = np.empty(n, np.float32)
         return sheet
 
-    # -- coding --------------------------------------------------------------------------------------
+    # -- sketching -----------------------------------------------------------------------------------
 
     def make(self, blocks: tuple[Floats, ...], n: int) -> None:
-        """Have codes of all rows before going on, as far as this machine can, whatever was asked so far."""
+        """Have sketches of all rows before going on, as far as this machine can, whatever was asked so far."""
         with self._lock:
             self._asked = PATIENCE
-        while self._trusted and not self._closed and (n - self.coded >= STEP or not self._pieces):
+        while self._trusted and not self._closed and (n - self.sketched >= STEP or not self._pieces):
             with self._lock:
                 self._start(blocks, n)
-                coder = self._coder
-            if coder is None:
+                sketcher = self._sketcher
+            if sketcher is None:
                 return
-            before = self.coded
-            coder.join()
-            if self.coded == before:
+            before = self.sketched
+            sketcher.join()
+            if self.sketched == before:
                 return
 
     def settle(self) -> None:
-        """Wait for the thread that makes codes, if there is one."""
-        coder = self._coder
-        if coder is not None:
-            coder.join()
+        """Wait for the thread that makes sketches, if there is one."""
+        sketcher = self._sketcher
+        if sketcher is not None:
+            sketcher.join()
 
     def close(self) -> None:
-        """Make no more codes; what is there goes on being used."""
+        """Make no more sketches; what is there goes on being used."""
         self._closed = True
 
     def _start(self, blocks: tuple[Floats, ...], n: int) -> None:
         if loaded_before_fork():
             self.distrust()
-        if self._closed or not self._trusted or (self._coder is not None and self._coder.is_alive()):
+        if self._closed or not self._trusted or (self._sketcher is not None and self._sketcher.is_alive()):
             return
         # No daemon: such a thread would be torn off inside OpenVINO when the interpreter ends. It looks
         # itself whether the main thread has ended.
-        coder = threading.Thread(target=self._work, args=(blocks, n), name="vicinal-codes", daemon=False)
+        sketcher = threading.Thread(
+            target=self._work, args=(blocks, n), name="vicinal-sketches", daemon=False
+        )
         try:
-            coder.start()
+            sketcher.start()
         except RuntimeError:  # no thread to be had, or the interpreter is ending
             return
-        self._coder = coder
+        self._sketcher = sketcher
 
     def _work(self, blocks: tuple[Floats, ...], n: int) -> None:
         try:
@@ -193,7 +195,7 @@ class Bounds:
                     self._core = load_openvino().Core()
                 if "INT8" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
                     self.distrust()
-            while n - self.coded >= STEP or not self._pieces:
+            while n - self.sketched >= STEP or not self._pieces:
                 self._check()
                 self._extend(blocks, n)
         except Stopped:
@@ -206,12 +208,12 @@ class Bounds:
             raise Stopped
 
     def _extend(self, blocks: tuple[Floats, ...], n: int) -> None:
-        """Code the rows after the last piece, together with pieces before them that are not much larger.
+        """Sketch the rows after the last piece, together with pieces before them that are not much larger.
 
-        So each row is coded a logarithmic number of times, and there are few pieces.
+        So each row is sketched a logarithmic number of times, and there are few pieces.
         """
         kept = list(self._pieces)
-        first = self.coded
+        first = self.sketched
         while kept and kept[-1].n < self._most and kept[-1].n <= 2 * (n - first):
             first = kept.pop().first
         piece = make_piece(
@@ -227,7 +229,7 @@ class Bounds:
         # Destroying compiled graphs in a forked child would wait for threads that were not copied.
         for piece in self._pieces:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(piece.request))
-        self._pieces, self._core, self._coder = [], None, None
+        self._pieces, self._core, self._sketcher = [], None, None
         self._lock = threading.Lock()
 
 

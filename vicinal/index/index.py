@@ -303,9 +303,9 @@ class Index:
             return search(reader, request)
 
     def warm_up(self) -> None:
-        """Load model and vectors now, and make the codes that let a dense search look at few of them.
+        """Load model and vectors now, and make the sketches that let a dense search look at few of them.
 
-        Without it the first search loads, and codes are made by a thread beside the searches once a process
+        Without it the first search loads, and sketches are made by a thread beside the searches once a process
         has asked some (see docs/index.md). For servers, before they take requests. A second or two, and about
         5 seconds for a million vectors.
 

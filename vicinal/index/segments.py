@@ -23,7 +23,7 @@ Small = NDArray[np.int32]
 Bools = NDArray[np.bool_]
 
 STORAGES = ("int16", "float32")
-# Rows encoded at a time: keeps the temporary arrays in the processor's cache.
+# Rows encoded at a time: keeps the temporary arrays in the CPU's cache.
 _SLICE = 1024
 
 

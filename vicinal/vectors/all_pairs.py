@@ -48,10 +48,10 @@ class RowPairs:
         self._inverse = inverse
         n, width = rows.shape
         self._work = n * n * width / 2 if work is None else work
-        probe = Products(width, "codes", work=self._work)
+        probe = Products(width, "bfloat16", work=self._work)
         self.threads = probe.threads
-        self._codes = probe.fast
-        self._operand = np.empty(rows.shape, dtype=np.uint16 if self._codes else np.float32)
+        self._bf16 = probe.fast
+        self._operand = np.empty(rows.shape, dtype=np.uint16 if self._bf16 else np.float32)
         blocks = list(spread(self._round, shares(n, 4 * available_cores(), BLOCK_ROWS), available_cores()))
         error = max((b[0] for b in blocks), default=0.0)
         length = max((b[1] for b in blocks), default=0.0)
@@ -64,9 +64,9 @@ class RowPairs:
         for at in range(*bounds, BLOCK_ROWS):
             part = slice(at, min(at + BLOCK_ROWS, bounds[1]))
             unit = self.rows[part] * self._inverse[part, np.newaxis]
-            coded = unit.astype(np.float32, copy=False)
-            self._operand[part] = to_bfloat16(coded) if self._codes else coded
-            seen = from_bfloat16(self._operand[part]) if self._codes else coded
+            single = unit.astype(np.float32, copy=False)
+            self._operand[part] = to_bfloat16(single) if self._bf16 else single
+            seen = from_bfloat16(self._operand[part]) if self._bf16 else single
             error = max(error, float(row_lengths(unit - seen).max(initial=0)))
             length = max(length, float(row_lengths(unit).max(initial=0)))
         return error, length
@@ -76,7 +76,7 @@ class RowPairs:
 
     def products(self) -> Products:
         """What multiplies this matrix's tiles; one for each thread."""
-        return Products(self.rows.shape[1], "codes" if self._codes else "float32", work=self._work)
+        return Products(self.rows.shape[1], "bfloat16" if self._bf16 else "float32", work=self._work)
 
     def tile(self, products: Products, a: slice | Matrix, b: slice | Matrix) -> Matrix:
         """Approximate scores of some rows with some others: off by ``margin`` at the most."""

@@ -19,19 +19,19 @@ from vicinal.vectors.topk import TopK
 
 
 class AnnEngine(Protocol):
-    """What a library must do. Codes are float32, int8 or (packed bits) uint8, as ``precision`` says."""
+    """What a library must do. Stored vectors are float32, or quantised to int8, uint8 or packed bits: ``precision``."""
 
     name: str
     precisions: tuple[Precision, ...]
 
-    def build(self, codes: Matrix, precision: Precision, exact: bool) -> Any:
-        """An index of the rows of codes."""
+    def build(self, stored: Matrix, precision: Precision, exact: bool) -> Any:
+        """An index of the stored vectors."""
 
     def propose(self, index: Any, queries: Matrix, k: int, exact: bool) -> Matrix:
-        """(queries, k) row numbers; -1 where there are fewer. Queries are of the type of the codes."""
+        """(queries, k) row numbers; -1 where there are fewer. Queries have the type of the stored vectors."""
 
     def fetch(self, index: Any, ids: Matrix, precision: Precision) -> Matrix:
-        """The stored codes of some rows."""
+        """The stored vectors of some rows."""
 
     def size(self, index: Any) -> int:
         """How many rows the index holds."""
@@ -58,11 +58,11 @@ class FaissEngine:
             raise missing_extra("faiss", self.name, "faiss") from error
         self._faiss: Any = faiss
 
-    def build(self, codes: Matrix, precision: Precision, exact: bool) -> Any:
-        faiss, width = self._faiss, codes.shape[1]
+    def build(self, stored: Matrix, precision: Precision, exact: bool) -> Any:
+        faiss, width = self._faiss, stored.shape[1]
         if precision == "ubinary":
             index = faiss.IndexBinaryFlat(8 * width) if exact else faiss.IndexBinaryHNSW(8 * width, 16)
-            index.add(codes)
+            index.add(stored)
             return index
         metric = faiss.METRIC_INNER_PRODUCT
         if precision == "uint8":
@@ -76,7 +76,7 @@ class FaissEngine:
                 index.is_trained = True
         else:
             index = faiss.IndexFlatIP(width) if exact else faiss.IndexHNSWFlat(width, 16, metric)
-        rows = np.ascontiguousarray(codes, dtype=np.float32)
+        rows = np.ascontiguousarray(stored, dtype=np.float32)
         if precision == "uint8":
             rows = rows - 128
         if not index.is_trained:
@@ -125,15 +125,15 @@ class UsearchEngine:
             raise missing_extra("usearch", self.name, "usearch") from error
         self._index: Any = Index
 
-    def build(self, codes: Matrix, precision: Precision, exact: bool) -> Any:
+    def build(self, stored: Matrix, precision: Precision, exact: bool) -> Any:
         if precision in ("binary", "ubinary"):
-            index = self._index(ndim=8 * codes.shape[1], metric="hamming", dtype="b1")
+            index = self._index(ndim=8 * stored.shape[1], metric="hamming", dtype="b1")
         else:
             index = self._index(
-                ndim=codes.shape[1], metric="ip", dtype="i8" if precision == "int8" else "f32"
+                ndim=stored.shape[1], metric="ip", dtype="i8" if precision == "int8" else "f32"
             )
-        if len(codes):
-            index.add(np.arange(len(codes)), np.ascontiguousarray(codes))
+        if len(stored):
+            index.add(np.arange(len(stored)), np.ascontiguousarray(stored))
         return index
 
     def propose(self, index: Any, queries: Matrix, k: int, exact: bool) -> Matrix:
@@ -157,7 +157,7 @@ class UsearchEngine:
         return int(index.ndim)
 
 
-def search_codes(
+def search_quantized(
     engine: AnnEngine,
     query_embeddings: Embeddings,
     corpus_embeddings: Embeddings | None,
@@ -179,7 +179,7 @@ def search_codes(
         raise InputError(f"top_k is {top_k}, rescore_multiplier {multiplier}: both must be 1 or more")
     bits = precision in ("binary", "ubinary")
     rows: Matrix | None = None
-    codes: Matrix | None = None
+    quantized: Matrix | None = None
     if corpus_embeddings is not None:
         rows = as_rows(corpus_embeddings, "corpus_embeddings")
         if rows.dtype.kind == "f" and ranges is None and precision in ("int8", "uint8"):
@@ -187,9 +187,9 @@ def search_codes(
                 calibration = rows
             sample = as_floats(calibration, "calibration_embeddings")
             ranges = np.stack([sample.min(axis=0), sample.max(axis=0)])
-        codes = quantize_embeddings(rows, precision, ranges) if rows.dtype.kind == "f" else rows
-        codes = _unsigned(codes) if bits else codes
-        corpus_index = engine.build(codes, precision, exact)
+        quantized = quantize_embeddings(rows, precision, ranges) if rows.dtype.kind == "f" else rows
+        quantized = _unsigned(quantized) if bits else quantized
+        corpus_index = engine.build(quantized, precision, exact)
 
     queries = as_rows(query_embeddings, "query_embeddings")
     low, step = _scale(queries, precision, ranges, calibration)
@@ -212,7 +212,7 @@ def search_codes(
         coarse = values = queries.astype(np.float32)
     else:
         values = queries if full else _values(queries, low, step)
-        # The product with a row of codes c is sum(q * (low + step * c)): only sum(q * step * c) ranks rows.
+        # The product with a quantised row c is sum(q * (low + step * c)): only sum(q * step * c) ranks rows.
         coarse = values * step
         # As whole numbers of one byte, which is how the libraries compare them with bytes.
         largest = np.abs(coarse).max(axis=1, keepdims=True)
@@ -228,7 +228,7 @@ def search_codes(
         if rescored and rows is not None and rows.dtype.kind == "f":
             stored = rows[found].astype(np.float32)  # the full vectors are at hand: exact scores
         else:
-            stored = engine.fetch(corpus_index, found, precision) if codes is None else codes[found]
+            stored = engine.fetch(corpus_index, found, precision) if quantized is None else quantized[found]
             if bits:
                 stored = _signs(_unsigned(stored))
                 if not rescored:
@@ -246,7 +246,7 @@ def search_codes(
 def _scale(
     queries: Matrix, precision: Precision, ranges: Embeddings | None, calibration: Embeddings | None
 ) -> tuple[Matrix, Matrix]:
-    """Lowest value and step of the 256 codes of each dimension; codes are the values if nothing is known."""
+    """What a quantised 0 stands for, and the step, of each dimension; 0 and 1 if nothing is known."""
     if precision in ("int8", "uint8") and (ranges is not None or calibration is not None):
         low, step = quantization_steps(queries.astype(np.float32), ranges, calibration, precision)
         if precision == "int8":
@@ -255,15 +255,16 @@ def _scale(
     return np.zeros(queries.shape[1], np.float32), np.ones(queries.shape[1], np.float32)
 
 
-def _values(codes: Matrix, low: Matrix, step: Matrix) -> Matrix:
-    values: Matrix = low + codes.astype(np.float32) * step
+def _values(quantized: Matrix, low: Matrix, step: Matrix) -> Matrix:
+    """What int8 or uint8 vectors stand for, in float32."""
+    values: Matrix = low + quantized.astype(np.float32) * step
     return values
 
 
-def _unsigned(codes: Matrix) -> Matrix:
+def _unsigned(packed: Matrix) -> Matrix:
     """Packed bits as uint8, whichever of the two forms they have."""
-    codes = as_array(codes)
-    return (codes.view(np.uint8) ^ np.uint8(128)) if codes.dtype == np.int8 else codes
+    packed = as_array(packed)
+    return (packed.view(np.uint8) ^ np.uint8(128)) if packed.dtype == np.int8 else packed
 
 
 def _signs(packed: Matrix) -> Matrix:
@@ -291,13 +292,13 @@ def semantic_search_faiss(
     for cosines. Bits count as +1 and -1.
 
     Args:
-        query_embeddings: (queries, dim) floats, or codes as the corpus has them (no rescoring then).
-        corpus_embeddings: (rows, dim) floats, which are quantised here, or codes of
-            :func:`quantize_embeddings`. Give these or ``corpus_index``.
+        query_embeddings: (queries, dim) floats, or quantised as the corpus is (no rescoring then).
+        corpus_embeddings: (rows, dim) floats, which are quantised here, or what
+            :func:`quantize_embeddings` returned. Give these or ``corpus_index``.
         corpus_index: an index that an earlier call returned.
         corpus_precision: what the index holds.
         top_k: matches for each query.
-        ranges: of the codes, see :func:`quantize_embeddings`; without them, codes are taken for the values.
+        ranges: (2, dim), see :func:`quantize_embeddings`; without them, quantised vectors are scored as they are.
         calibration_embeddings: see there.
         rescore: fetch ``rescore_multiplier * top_k`` candidates and order them by the full query.
         rescore_multiplier: 1 or more.
@@ -312,7 +313,7 @@ def semantic_search_faiss(
         MissingExtraError: faiss is not installed.
         InputError: neither or both of corpus and index, a precision FAISS has not, a number below 1.
     """
-    return search_codes(
+    return search_quantized(
         FaissEngine(),
         query_embeddings,
         corpus_embeddings,
@@ -341,7 +342,7 @@ def semantic_search_usearch(
     output_index: bool = False,
 ) -> tuple[Hits, float] | tuple[Hits, float, Any]:
     """Search with a usearch index; needs ``vicinal[usearch]``. See :func:`semantic_search_faiss`."""
-    return search_codes(
+    return search_quantized(
         UsearchEngine(),
         query_embeddings,
         corpus_embeddings,

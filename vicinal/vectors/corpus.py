@@ -24,8 +24,8 @@ _FEW_QUERIES_ROWS = 32768
 class CorpusMatrix:
     """Searches the same vectors again and again, faster than :func:`vicinal.vectors.search.semantic_search`.
 
-    With ``precision="bfloat16"`` a copy of the vectors, normalised and rounded to 2 bytes a number, is
-    scanned: half the memory traffic, and twice the arithmetic on processors that compute bfloat16. The
+    With ``precision="bfloat16"`` a bf16 copy of the vectors, normalised, 2 bytes per dimension, is
+    scanned: half the memory traffic, and twice the arithmetic on CPUs that compute bfloat16. The
     best ``oversample * top_k`` of each query are then scored again from the original vectors, so that the
     scores returned are exact and only a neighbour that fell out of the larger list can be missed. The
     originals are kept by reference; they may be a ``numpy.memmap`` on a disk.
@@ -65,22 +65,22 @@ class CorpusMatrix:
             raise InputError(f"precision is {precision!r}: choose 'bfloat16' or 'float32'")
         self.precision = precision
         self._rows = as_rows(corpus_embeddings, "corpus_embeddings")
-        self._codes: Matrix | None = None
+        self._bf16_copy: Matrix | None = None
         if precision == "bfloat16":
-            self._codes = np.empty(self._rows.shape, dtype=np.uint16)
+            self._bf16_copy = np.empty(self._rows.shape, dtype=np.uint16)
             threads = available_cores()
             for _ in spread(self._prepare, shares(len(self._rows), threads, _ROWS), threads):
                 pass
 
     def _prepare(self, bounds: tuple[int, int]) -> None:
-        assert self._codes is not None
+        assert self._bf16_copy is not None
         for at in range(*bounds, _ROWS):
             end = min(at + _ROWS, bounds[1])
             block = self._rows[at:end].astype(np.float32)
             check_finite(block, "corpus_embeddings", at)
             if self.similarity is SimilarityFunction.COSINE:
                 block = unit_rows(block, "corpus_embeddings")
-            self._codes[at:end] = to_bfloat16(block)
+            self._bf16_copy[at:end] = to_bfloat16(block)
 
     def __len__(self) -> int:
         """The number of rows."""
@@ -94,7 +94,7 @@ class CorpusMatrix:
     @property
     def nbytes(self) -> int:
         """Bytes that the preparation takes beside the vectors themselves."""
-        return 0 if self._codes is None else self._codes.nbytes
+        return 0 if self._bf16_copy is None else self._bf16_copy.nbytes
 
     def __repr__(self) -> str:
         return f"CorpusMatrix({len(self)} x {self.shape[1]}, {self.precision}, {self.similarity.value})"
@@ -117,7 +117,7 @@ class CorpusMatrix:
         for name, value in (("top_k", top_k), ("oversample", oversample)):
             if value < 1:
                 raise InputError(f"{name} is {value}: it must be 1 or more")
-        if self._codes is None:
+        if self._bf16_copy is None:
             function = SimilarityFunction.to_similarity_fn(self.similarity)
             return semantic_search(query_embeddings, self._rows, top_k=top_k, score_function=function)
         queries = as_rows(query_embeddings, "query_embeddings")
@@ -145,23 +145,23 @@ class CorpusMatrix:
             fine.add(query, rows, exact)
         return to_hits(fine)
 
-    def _scan(self, query_codes: Matrix, coarse: TopK) -> None:
-        codes = self._codes
-        assert codes is not None
-        width = codes.shape[1]
-        step = _FEW_QUERIES_ROWS if len(query_codes) <= 8 else _ROWS
+    def _scan(self, bf16_queries: Matrix, coarse: TopK) -> None:
+        bf16_copy = self._bf16_copy
+        assert bf16_copy is not None
+        width = bf16_copy.shape[1]
+        step = _FEW_QUERIES_ROWS if len(bf16_queries) <= 8 else _ROWS
 
         def scan(bounds: tuple[int, int]) -> TopK:
-            products = Products(width, "codes")
+            products = Products(width, "bfloat16")
             mine = coarse.empty_like()
             for at in range(*bounds, step):
-                block = codes[at : min(at + step, bounds[1])]
-                for start in range(0, len(query_codes), _QUERIES):
-                    mine.update(products(query_codes[start : start + _QUERIES], block), at, start)
+                block = bf16_copy[at : min(at + step, bounds[1])]
+                for start in range(0, len(bf16_queries), _QUERIES):
+                    mine.update(products(bf16_queries[start : start + _QUERIES], block), at, start)
             return mine
 
-        threads = Products(width, "codes").threads
-        for part in spread(scan, shares(len(codes), threads, step), threads):
+        threads = Products(width, "bfloat16").threads
+        for part in spread(scan, shares(len(bf16_copy), threads, step), threads):
             coarse.merge(part)
 
     def _exact(self, queries: Matrix, query: Matrix, rows: Matrix) -> Matrix:
@@ -183,6 +183,6 @@ class CorpusMatrix:
         Raises:
             InputError: nothing was rounded (``precision="float32"``).
         """
-        if self._codes is None:
+        if self._bf16_copy is None:
             raise InputError(f"{self!r} holds no rounded vectors: prepare it with precision='bfloat16'")
-        return from_bfloat16(self._codes[index])
+        return from_bfloat16(self._bf16_copy[index])

@@ -1,4 +1,4 @@
-"""Large matrix products, as fast as the processor does them: OpenVINO's kernels, or numpy's.
+"""Large matrix products, as fast as the CPU does them: OpenVINO's kernels, or numpy's.
 
 Measured on 2 Zen 5 cores, (256 x 384) by (384 x 4096): numpy's OpenBLAS 200 GFLOP/s (its kernels stop at
 AVX2), OpenVINO float32 357, OpenVINO bfloat16 with float32 accumulation 640. OpenVINO costs about 0.2 s
@@ -23,7 +23,7 @@ from vicinal.errors import MissingExtraError
 
 T = TypeVar("T")
 R = TypeVar("R")
-Precision: TypeAlias = Literal["float32", "codes"]
+Precision: TypeAlias = Literal["float32", "bfloat16"]
 
 # Multiply-adds that repay importing OpenVINO (a quarter of a second of OpenBLAS, each time), and merely
 # compiling for it.
@@ -37,9 +37,9 @@ class Products:
     ``precision`` says what the operands are and how they are multiplied:
 
     * ``"float32"``: float32 in, exact to float32 (float64 operands stay float64, with numpy);
-    * ``"codes"``: bfloat16 bit patterns (:func:`to_bfloat16`), sums in float32; half the time and memory.
+    * ``"bfloat16"``: bfloat16 bit patterns (:func:`to_bfloat16`), sums in float32; half the time and memory.
 
-    On a processor without bfloat16 arithmetic, OpenVINO computes the codes in float32.
+    On a CPU without bfloat16 arithmetic, OpenVINO widens them and multiplies in float32.
     """
 
     def __init__(self, width: int, precision: Precision = "float32", *, work: float = float("inf")) -> None:
@@ -75,7 +75,7 @@ class Products:
     def __call__(self, a: Matrix, b: Matrix) -> Matrix:
         """The products (len(a), len(b)) of two non-empty blocks; may be overwritten by the next call."""
         if self._request is None or a.dtype == np.float64:
-            if self._precision == "codes":
+            if self._precision == "bfloat16":
                 a, b = from_bfloat16(a), from_bfloat16(b)
             with np.errstate(invalid="ignore", over="ignore"):
                 product: Matrix = a @ b.T
@@ -94,13 +94,13 @@ def to_bfloat16(rows: Matrix) -> Matrix:
     """float32 values rounded to the nearest bfloat16 (ties to even), as bit patterns in uint16."""
     bits: Matrix = np.ascontiguousarray(rows, dtype=np.float32).view(np.uint32)
     half = ((bits >> np.uint32(16)) & np.uint32(1)) + np.uint32(0x7FFF)
-    codes: Matrix = ((bits + half) >> np.uint32(16)).astype(np.uint16)
-    return codes
+    patterns: Matrix = ((bits + half) >> np.uint32(16)).astype(np.uint16)
+    return patterns
 
 
-def from_bfloat16(codes: Matrix) -> Matrix:
+def from_bfloat16(patterns: Matrix) -> Matrix:
     """The float32 values of bfloat16 bit patterns."""
-    wide: Matrix = (codes.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    wide: Matrix = (patterns.astype(np.uint32) << np.uint32(16)).view(np.float32)
     return wide
 
 
@@ -126,10 +126,10 @@ def _compiled(width: int, precision: Precision, streams: int, _pid: int) -> Any:
     except MissingExtraError:
         return None
     ops = ov.opset15
-    kind = ov.Type.bf16 if precision == "codes" else ov.Type.f32
+    kind = ov.Type.bf16 if precision == "bfloat16" else ov.Type.f32
     a, b = ops.parameter([-1, width], kind, name="a"), ops.parameter([-1, width], kind, name="b")
     # Widening the inputs (a bfloat16 product undoes it inside) makes the output float32, unrounded.
-    x, y = (ops.convert(a, "f32"), ops.convert(b, "f32")) if precision == "codes" else (a, b)
+    x, y = (ops.convert(a, "f32"), ops.convert(b, "f32")) if precision == "bfloat16" else (a, b)
     model = ov.Model([ops.matmul(x, y, False, True)], [a, b], "products")
     hint = "f32" if precision == "float32" else "bf16"
     settings = {"INFERENCE_PRECISION_HINT": hint, "NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": streams}

@@ -64,8 +64,8 @@ def quantize_embeddings(
     low, step = quantization_steps(rows, ranges, calibration_embeddings, precision)
     # A dimension that never varies has no steps: all its values are its lowest.
     steps = np.divide(rows - low, step, out=np.zeros_like(rows), where=step > 0)
-    codes: Matrix = np.clip(np.floor(steps), 0, 255).astype(np.uint8).reshape(array.shape)
-    return codes if precision == "uint8" else (codes ^ np.uint8(128)).view(np.int8)
+    quantized: Matrix = np.clip(np.floor(steps), 0, 255).astype(np.uint8).reshape(array.shape)
+    return quantized if precision == "uint8" else (quantized ^ np.uint8(128)).view(np.int8)
 
 
 def quantization_steps(

@@ -1,8 +1,14 @@
 """The best few of very many scores, found by threshold instead of by sorting.
 
-Once some thousands of scores of a query are seen, almost no later one can enter its best k. So each block of
-scores is compared with the k-th best so far, which is one pass at the speed of the cache, and only what
-passes is collected and sorted. Over n scores that is about k * log(n / block) per query.
+:class:`TopK` is for many queries whose scores come block by block. Once some thousands of scores of a query are
+seen, almost no later one can enter its best k. So each block of scores is compared with the k-th best so far,
+which is one pass at the speed of the cache, and only what passes is collected and sorted. Over n scores that is
+about k * log(n / block) per query.
+
+:func:`largest` and :class:`GroupMaxima` are for one array that is there as a whole, as the scores of one query.
+
+Both start from the same fact: of the maxima of groups of scores, the k-th largest is at most the k-th largest
+score. Both keep the lower id first among equal scores.
 """
 
 from __future__ import annotations
@@ -10,6 +16,11 @@ from __future__ import annotations
 import numpy as np
 
 from vicinal.core.arrays import Matrix
+
+# The largest of so many scores stands for all of them in a first look at one array.
+_SPAN = 64
+# So few numbers are sorted at once.
+_FEW = 512
 
 
 class TopK:
@@ -126,3 +137,55 @@ def floor_of_best(scores: Matrix, k: int) -> Matrix:
     # Strictly below, so that "greater than" keeps scores equal to it.
     below: Matrix = np.nextafter(lowest, np.array(-np.inf, dtype=scores.dtype))
     return below
+
+
+class GroupMaxima:
+    """Numbers of which only the largest are looked for: the largest of every group is found first.
+
+    Args:
+        values: ``(n,)``.
+    """
+
+    def __init__(self, values: Matrix) -> None:
+        self._values = values
+        self._groups = len(values) // _SPAN
+        self._whole = values[: self._groups * _SPAN].reshape(_SPAN, self._groups)
+        self._maxima = self._whole.max(axis=0)  # of every _groups-th number, which needs no shuffling
+
+    def reaching(self, least: float) -> Matrix:
+        """Indices, ascending, of the values that are at least ``least``."""
+        high = np.flatnonzero(self._maxima >= least)
+        if 4 * len(high) > self._groups:
+            return np.flatnonzero(self._values >= least)
+        spots, columns = np.nonzero(self._whole[:, high] >= least)
+        found = spots * self._groups + high[columns]
+        at = self._groups * _SPAN
+        return np.concatenate([found, at + np.flatnonzero(self._values[at:] >= least)])
+
+    def some(self, k: int) -> Matrix:
+        """Indices, ascending, of ``k`` large values, if not just the largest."""
+        if k < self._groups:
+            columns = np.argpartition(self._maxima, -k)[-k:]
+            if self._maxima[columns].min() > -np.inf:
+                return np.sort(self._whole[:, columns].argmax(axis=0) * self._groups + columns)
+        return np.sort(self.largest(k))
+
+    def largest(self, k: int) -> Matrix:
+        """Indices of the ``k`` largest, descending; equal ones ascending by index."""
+        near = None
+        if k < self._groups:
+            # The k-th largest of the maxima is at most the k-th largest of all.
+            near = self.reaching(np.partition(self._maxima, -k)[-k])
+        values = self._values if near is None else self._values[near]
+        if k < len(values):
+            best = np.flatnonzero(values >= np.partition(values, -k)[-k])
+            near, values = best if near is None else near[best], values[best]
+        order = np.argsort(-values, kind="stable")[:k]
+        return order if near is None else near[order]
+
+
+def largest(values: Matrix, k: int) -> Matrix:
+    """Indices of the ``k`` largest values, descending; equal ones ascending by index."""
+    if len(values) <= _FEW:
+        return np.argsort(-values, kind="stable")[:k]
+    return GroupMaxima(values).largest(k)

@@ -21,13 +21,14 @@ from vicinal.index.lexical import (
     counts,
     match_any,
 )
+from vicinal.index.memory import View
 from vicinal.index.results import Document, Span
 from vicinal.index.segments import Bools, Floats
 from vicinal.index.stores.base import Found
 from vicinal.index.stores.database import DAMAGED
 from vicinal.index.stores.filtering import BATCH, matching, numbers
 from vicinal.index.stores.texts import unpack_text
-from vicinal.index.vectors import View, largest
+from vicinal.vectors.topk import largest
 
 _JSON = json.JSONDecoder()
 

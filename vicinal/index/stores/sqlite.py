@@ -17,6 +17,7 @@ import numpy as np
 
 from vicinal.errors import InputError, StoreError
 from vicinal.index.lexical import Analyzer
+from vicinal.index.memory import Memory, View
 from vicinal.index.results import IndexInfo, VerifyReport
 from vicinal.index.segments import decode_heads, row_bytes
 from vicinal.index.stores import database
@@ -26,7 +27,6 @@ from vicinal.index.stores.database import store_errors
 from vicinal.index.stores.reading import Caches, SqliteReader
 from vicinal.index.stores.verification import verify
 from vicinal.index.stores.writing import SqliteWriter, facts_of, read_segments, read_tombstones
-from vicinal.index.vectors import Memory, View
 
 
 class SqliteStore:
@@ -180,7 +180,7 @@ class SqliteStore:
         return self._latest
 
     def prepare(self) -> None:
-        """Load the vectors, and make codes of them."""
+        """Load the vectors, and make sketches of them."""
         with self.reader(ranking=True) as reader:
             view = reader.view
         view.prepare()  # takes seconds, in which the file need not be held

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from vicinal.index.bounds import Bounds, Ceilings, dots
 from vicinal.index.segments import Bools, Floats, Ints, Rows, Small, decode_vectors
+from vicinal.vectors.topk import GroupMaxima, largest
 
 # A block is this large so that growing never copies vectors; untouched memory of it costs nothing.
 BLOCK_BYTES = 32 << 20
@@ -29,11 +30,6 @@ SURVIVORS_SHARE = 0.06
 _GATHERED = 256
 # From so many bytes of vectors on, bounds are worth their memory.
 BOUNDS_FROM = 16 << 20
-# The largest of so many scores stands for all of them in a first look.
-_SPAN = 64
-
-# So few numbers are sorted at once.
-_FEW = 512
 
 # How many -> so many best rows and their scores, best first; equal scores ascending by row.
 Ranking = Callable[[int], tuple[Ints, Floats]]
@@ -52,7 +48,7 @@ class View:
         starts: ``(n,)`` offsets of the chunks in their texts.
         ends: ``(n,)`` offsets after the chunks.
         alive: ``(n,)`` False for chunks of deleted documents, or None if nothing is deleted.
-        bounds: of scores, from compact codes of the rows; None where there are few.
+        bounds: of scores, from 4-bit sketches of the rows; None where there are few.
     """
 
     generation: int
@@ -147,7 +143,7 @@ class View:
             return _ranked(None, self._scores(query, allowed))
         if allowed is not None:
             ceilings.values[~allowed] = -np.inf
-        highest = Peaks(ceilings.values)
+        highest = GroupMaxima(ceilings.values)
         scores: list[Floats] = []
 
         def ranking(take: int) -> tuple[Ints, Floats]:
@@ -160,7 +156,7 @@ class View:
 
         return ranking
 
-    def _survivors(self, query: Floats, ceilings: Ceilings, highest: Peaks, take: int) -> Ints | None:
+    def _survivors(self, query: Floats, ceilings: Ceilings, highest: GroupMaxima, take: int) -> Ints | None:
         """Rows, ascending, that hold the ``take`` best; None if they would be too many to gather."""
         assert self.bounds is not None
         few = SURVIVORS_SHARE * self.n
@@ -217,58 +213,6 @@ def _ranked(rows: Ints | None, scores: Floats) -> Ranking:
         return best if rows is None else rows[best], scores[best]
 
     return ranking
-
-
-class Peaks:
-    """Numbers of which only the largest are looked for: the largest of every group is found first.
-
-    Args:
-        values: ``(n,)``.
-    """
-
-    def __init__(self, values: Floats) -> None:
-        self._values = values
-        self._groups = len(values) // _SPAN
-        self._whole = values[: self._groups * _SPAN].reshape(_SPAN, self._groups)
-        self._maxima = self._whole.max(axis=0)  # of every _groups-th number, which needs no shuffling
-
-    def reaching(self, least: float) -> Ints:
-        """Indices, ascending, of the values that are at least ``least``."""
-        high = np.flatnonzero(self._maxima >= least)
-        if 4 * len(high) > self._groups:
-            return np.flatnonzero(self._values >= least)
-        spots, columns = np.nonzero(self._whole[:, high] >= least)
-        found = spots * self._groups + high[columns]
-        at = self._groups * _SPAN
-        return np.concatenate([found, at + np.flatnonzero(self._values[at:] >= least)])
-
-    def some(self, k: int) -> Ints:
-        """Indices, ascending, of ``k`` large values, if not just the largest."""
-        if k < self._groups:
-            columns = np.argpartition(self._maxima, -k)[-k:]
-            if self._maxima[columns].min() > -np.inf:
-                return np.sort(self._whole[:, columns].argmax(axis=0) * self._groups + columns)
-        return np.sort(self.largest(k))
-
-    def largest(self, k: int) -> Ints:
-        """Indices of the ``k`` largest, descending; equal ones ascending by index."""
-        near = None
-        if k < self._groups:
-            # The k-th largest of the maxima is at most the k-th largest of all.
-            near = self.reaching(np.partition(self._maxima, -k)[-k])
-        values = self._values if near is None else self._values[near]
-        if k < len(values):
-            best = np.flatnonzero(values >= np.partition(values, -k)[-k])
-            near, values = best if near is None else near[best], values[best]
-        order = np.argsort(-values, kind="stable")[:k]
-        return order if near is None else near[order]
-
-
-def largest(values: Floats, k: int) -> Ints:
-    """Indices of the ``k`` largest values, descending; equal ones ascending by index."""
-    if len(values) <= _FEW:
-        return np.argsort(-values, kind="stable")[:k]
-    return Peaks(values).largest(k)
 
 
 @dataclass

@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vicinal.errors import StoreError
-from vicinal.index import Index, vectors
+from vicinal.index import Index
+from vicinal.index import memory as memory_module
+from vicinal.index.memory import Memory
 from vicinal.index.segments import (
     Rows,
     checksum,
@@ -16,7 +18,6 @@ from vicinal.index.segments import (
     encode_vectors,
     row_bytes,
 )
-from vicinal.index.vectors import Memory, largest
 
 from .fakes import FakeModel
 
@@ -71,8 +72,8 @@ def rows_of(docs, d, rng, storage="float32"):
 @settings(max_examples=150, deadline=None)
 def test_views_never_change_and_top_is_exact(data):
     rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
-    original = vectors.BLOCK_BYTES
-    vectors.BLOCK_BYTES = 1  # blocks of 1,024 rows: the smallest there are
+    original = memory_module.BLOCK_BYTES
+    memory_module.BLOCK_BYTES = 1  # blocks of 1,024 rows: the smallest there are
     try:
         memory, all_docs, all_rows, dead = Memory(4, "float32"), [], np.empty((0, 4), np.float32), set()
         kept = []
@@ -102,7 +103,7 @@ def test_views_never_change_and_top_is_exact(data):
             np.testing.assert_allclose(scores, [best[doc] for doc in found], atol=1e-5)
             assert len(view.last_chunks) == len(set(docs) - gone)
     finally:
-        vectors.BLOCK_BYTES = original
+        memory_module.BLOCK_BYTES = original
 
 
 def test_appending_behind_rows_that_are_known():
@@ -114,13 +115,6 @@ def test_appending_behind_rows_that_are_known():
     view = memory.view(0, 0)
     assert view.docs.tolist() == list(range(1, 31))
     np.testing.assert_allclose(view.blocks[0][:30], matrix, atol=1e-3)
-
-
-def test_largest_is_stable():
-    scores = np.array([1, 3, 3, 2, 3, -np.inf], np.float32)
-    assert largest(scores, 2).tolist() == [1, 2]
-    assert largest(scores, 4).tolist() == [1, 2, 4, 3]
-    assert largest(scores, 6).tolist() == [1, 2, 4, 3, 0, 5]
 
 
 def test_segments_notice_damage():

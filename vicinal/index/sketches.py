@@ -1,8 +1,8 @@
-"""4-bit codes of rows of vectors, and the product of a query with all of them.
+"""4-bit sketches of rows of vectors, and the product of a query with all of them.
 
 A row ``x`` is turned by an orthogonal matrix that mixes its coordinates (so that none stands out), and
-rounded to ``x' = scale * c`` with integers ``c`` from -7 to 7. For every query ``q`` of length 1, turned
-alike, by Cauchy and Schwarz,
+rounded to ``x' = scale * c`` with integers ``c`` from -7 to 7: the sketch. For every query ``q`` of length 1,
+turned the same way, by Cauchy and Schwarz,
 
     q.x  <=  q'.x' + |x - x'| + |q - q'| |x'|
 
@@ -28,11 +28,11 @@ from vicinal.core.native_calls import native_call
 from vicinal.core.openvino import load_openvino
 from vicinal.index.segments import Floats
 
-# Codes have a multiple of so many numbers a row.
+# A sketch has a multiple of so many dimensions.
 _PAD = 32
 # The kernel rounds activations in groups; from 64 on it converts its sums so seldom that they cost nothing.
 _GROUP = 128
-_SLICE = 2048  # rows coded at a time, so that they stay in the cache
+_SLICE = 2048  # rows sketched at a time, so that they stay in the cache
 _THREADS = 8  # more do not read memory faster
 # What `mixed` multiplies 16 groups of coordinates with.
 _SIGNS = (0.25 * (-1.0) ** np.array([[(i & j).bit_count() for j in range(16)] for i in range(16)])).astype(
@@ -41,12 +41,12 @@ _SIGNS = (0.25 * (-1.0) ** np.array([[(i & j).bit_count() for j in range(16)] fo
 
 
 class Stopped(Exception):
-    """Nobody wants the codes any more."""
+    """Nobody wants the sketches any more."""
 
 
 @dataclass
 class Piece:
-    """The codes of some consecutive rows, ready to be multiplied by one thread at a time.
+    """The sketches of some consecutive rows, ready to be multiplied by one thread at a time.
 
     Attributes:
         first: the first row.
@@ -84,7 +84,7 @@ class Piece:
 
 
 def padded(dimension: int) -> int:
-    """Numbers in the code of a row."""
+    """Dimensions of a row's sketch."""
     return -(-dimension // _PAD) * _PAD
 
 
@@ -131,8 +131,8 @@ def turn(query: Floats, out: Floats) -> float:
     return math.sqrt(group * float(np.vdot(top, top))) * (0.5 / 127) * 1.001
 
 
-def code(rows: Floats, width: int) -> tuple[NDArray[np.int8], Floats, Floats, float]:
-    """Codes of rows.
+def sketch(rows: Floats, width: int) -> tuple[NDArray[np.int8], Floats, Floats, float]:
+    """Sketches of rows.
 
     Args:
         rows: ``(n, d)``.
@@ -140,7 +140,7 @@ def code(rows: Floats, width: int) -> tuple[NDArray[np.int8], Floats, Floats, fl
 
     Returns:
         ``(n, p)`` integers from -7 to 7; ``(n, 1)`` scales; ``(n,)`` distances between row and scaled
-        codes, with what float32 may round away in any of the products; the length of the longest row.
+        sketch, plus what float32 may round away in any of the products; the length of the longest row.
     """
     slack = 8 * width * 2.0**-24  # d rounding errors of 2**-24 in each of: mixing, both products, and lengths
     turned = mixed(rows, width)
@@ -165,7 +165,7 @@ def make_piece(
     check: Callable[[], None],
     compiling: AbstractContextManager[Any],
 ) -> Piece:
-    """Code ``n`` rows from ``first`` on.
+    """Sketch ``n`` rows from ``first`` on.
 
     Args:
         core: OpenVINO's.
@@ -186,8 +186,8 @@ def make_piece(
     for part in _slices(blocks, first, n):
         check()
         here = slice(at, at + len(part))
-        codes, scales[here], radius[0, here], length = code(part, width)
-        nibbles = codes.view(np.uint8) & 15
+        whole, scales[here], radius[0, here], length = sketch(part, width)
+        nibbles = whole.view(np.uint8) & 15
         np.bitwise_or(nibbles[:, 0::2], nibbles[:, 1::2] << 4, out=bytes_[here])
         longest, at = max(longest, length), at + len(part)
     check()
