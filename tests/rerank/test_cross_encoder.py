@@ -258,3 +258,26 @@ def test_pickle_copy_threads_and_save(model: CrossEncoder, tmp_path: Path) -> No
     again = CrossEncoder(tmp_path / "saved", dtype="float32")
     np.testing.assert_array_equal(again.predict(pairs), expected)
     assert again.max_length == model.max_length
+
+
+@pytest.mark.parametrize("name", ["Identity", "Tanh", "Sigmoid"])
+def test_a_folder_keeps_the_activation_that_was_given(folder: Path, tmp_path: Path, name: str) -> None:
+    """Also without torch having been asked for, and onto a folder that named another one."""
+    pairs = [("a man eats", "someone has a meal"), ("a man eats", "snow fell")]
+    given = CrossEncoder(str(folder), activation_fn=name, dtype="float32")
+    given.save(tmp_path / "saved")
+    again = CrossEncoder(str(tmp_path / "saved"), dtype="float32")
+    np.testing.assert_allclose(again.predict(pairs), given.predict(pairs), atol=1e-6)
+    again.activation_fn = "Sigmoid"
+    again.save(tmp_path / "saved")
+    wanted = CrossEncoder(str(folder), activation_fn="Sigmoid", dtype="float32").predict(pairs)
+    third = CrossEncoder(str(tmp_path / "saved"), dtype="float32")
+    np.testing.assert_allclose(third.predict(pairs), wanted, atol=1e-6)
+    third.activation_fn = lambda scores: scores * 2
+    with pytest.warns(UserWarning, match="has no name that a folder could hold"):
+        third.save(tmp_path / "custom")
+
+
+def test_an_unknown_keyword_names_the_class_that_its_user_knows(model: CrossEncoder) -> None:
+    with pytest.raises(TypeError, match=r"^CrossEncoder\.rank\(\) has no argument 'convert_to_tensor'"):
+        model.rank("a", ["b"], convert_to_tensor=True)

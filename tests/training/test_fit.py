@@ -495,3 +495,17 @@ def test_one_batch_of_real_weights_learns_in_bfloat16(minilm_path: Path, tmp_pat
     fit(model, data, epochs=6, use_amp=True, optimizer_params={"lr": 5e-5}, output_path=tmp_path / "out")
     assert error() < 0.5 * before
     assert json.loads((tmp_path / "out" / "config.json").read_text())["model_type"] == "bert"
+
+
+@pytest.mark.parametrize("name", ["output_path", "checkpoint_path"])
+def test_a_file_in_the_place_of_a_folder_is_refused_before_the_first_step(
+    still: Path, tmp_path: Path, name: str
+) -> None:
+    model, file = load(still), tmp_path / "file"
+    file.write_text("mine")
+    before = weights(model)
+    for place in (file, file / "inside"):
+        with pytest.raises(InputError, match=rf"{name}=.*: .*file is a file: give a folder"):
+            fit(model, **{name: place})
+    assert file.read_text() == "mine"
+    assert all(np.array_equal(before[key], value) for key, value in weights(model).items())

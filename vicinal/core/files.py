@@ -35,6 +35,26 @@ def check_target(path: str, option: str) -> Path:
     return target
 
 
+def check_folder(path: str | os.PathLike[str] | None, option: str) -> None:
+    """Refuse a place where no folder can be made, before any work is done.
+
+    Args:
+        path: what the caller gave; None for nothing to write.
+        option: the argument or option, for errors.
+
+    Raises:
+        InputError: a file is there, or in the place of one of its parents.
+    """
+    if path is None:
+        return
+    place = Path(path).absolute()
+    found = next(each for each in (place, *place.parents) if each.exists())
+    if not found.is_dir():
+        raise InputError(
+            f"{option}={os.fspath(path)!r}: {found} is a file: give a folder, or a place for a new one"
+        )
+
+
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """A scratch file beside ``target`` that takes its place at the end; an error or Ctrl-C removes it."""

@@ -36,15 +36,22 @@ def explains_keywords(function: Callable[Parameters, Result]) -> Callable[Parame
         for name in kwargs:
             if name not in valid:
                 near = difflib.get_close_matches(name, valid, 1)
-                made = args and function.__name__ == "__init__"  # a base's, called for one of its subclasses
                 raise InputTypeError(
-                    f"{type(args[0]).__name__ if made else function.__qualname__}() has no argument {name!r}"
+                    f"{_shown(function, args)}() has no argument {name!r}"
                     + (f"; did you mean {near[0]!r}?" if near else ".")
                     + f" Valid: {', '.join(valid)}"
                 )
         return function(*args, **kwargs)
 
     return wrapper
+
+
+def _shown(function: Callable[..., Any], args: tuple[object, ...]) -> str:
+    """A function as its user knows it: a method by the class of its object, not by the base that defines it."""
+    owner, _, name = function.__qualname__.rpartition(".")
+    if owner and args and any(each.__name__ == owner for each in type(args[0]).__mro__):
+        owner = type(args[0]).__name__
+    return owner if name == "__init__" else f"{owner}.{name}".lstrip(".")
 
 
 def as_texts(sentences: object, argument: str = "sentences", first: int = 0) -> tuple[list[str], bool]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vicinal.core.arrays import is_tensor, loaded_torch
+from vicinal.core.inputs import caller_level
 from vicinal.errors import InputError, InputTypeError, UnsupportedModelError
 
 Scores: TypeAlias = NDArray[np.float32]
@@ -66,10 +69,21 @@ def named_activation(name: str, source: str) -> Activation:
     return found
 
 
-def written_name(activation: Activation) -> str | None:
-    """How a folder names an activation, so that every reader finds it; None for a function of one's own."""
+def written_name(activation: Activation, folder: Path) -> str | None:
+    """How a folder names an activation, so that every reader finds it; None for a custom function.
+
+    Warns:
+        UserWarning: a custom function has no name that ``folder`` could hold.
+    """
     found = next((name for name, each in _BY_NAME.items() if each is activation), None)
-    return None if found is None else f"{_HOMES.get(found, _HOME)}.{found}"
+    if found is None:
+        warnings.warn(
+            f"activation_fn={activation!r} has no name that a folder could hold; pass it again when {folder} is loaded",
+            UserWarning,
+            stacklevel=caller_level(),
+        )
+        return None
+    return f"{_HOMES.get(found, _HOME)}.{found}"
 
 
 def folder_activation(written: str | None, config: Mapping[str, Any], labels: int, source: str) -> Activation:

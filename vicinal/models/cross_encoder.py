@@ -338,10 +338,17 @@ class CrossEncoder(PairModel, PairFit):
         return self._spec.transformer.config
 
     def _write(self, folder: Path) -> None:
-        from vicinal.models.saving import save_cross_encoder, write_prompts
+        from vicinal.models.saving import (
+            save_cross_encoder,
+            saved_activation,
+            write_activation,
+            write_prompts,
+        )
 
         if self._module is None:
             save_cross_encoder(self._spec, folder, max_length=self.max_length)
+            if self.activation_fn is not saved_activation(folder, self.num_labels):
+                write_activation(folder, written_name(self.activation_fn, folder))
         else:
             self._write_module(folder)
         write_prompts(folder, self.prompts, self.default_prompt_name)
@@ -359,15 +366,7 @@ class CrossEncoder(PairModel, PairFit):
     def _write_module(self, folder: Path) -> None:
         from vicinal.nn.modules.classifier import save_classifier
 
-        name = written_name(self.activation_fn)
-        if name is None:
-            warnings.warn(
-                f"activation_fn={self.activation_fn!r} has no name that a folder could hold; pass it again when "
-                f"{folder} is loaded",
-                UserWarning,
-                stacklevel=caller_level(),
-            )
-        save_classifier(self._module[0], folder, name)
+        save_classifier(self._module[0], folder, written_name(self.activation_fn, folder))
 
     def __repr__(self) -> str:
         return (

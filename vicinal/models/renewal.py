@@ -107,9 +107,12 @@ class Renewal(TorchSide):
 
     @property
     def fingerprint(self) -> str:
-        """Names the model by its content: weights, modules, tokenizer and prompts. SHA-256, in hexadecimal digits.
+        """Names the model by its content: weights, modules, tokenizer, and the folder's own prompts and lengths.
 
-        Two models of equal fingerprints give the same vectors or scores, wherever their folders lie.
+        SHA-256, in hexadecimal digits. The same folder gives the same fingerprint wherever it lies, and a trained
+        model another one. What is set on a loaded model beside its weights (``prompts``, ``max_seq_length``,
+        ``activation_fn``) is not part of it; and a model whose ``module`` was asked for is named by what it holds in
+        memory, so that its saved folder may have another fingerprint.
         """
         from vicinal.models.saving import fingerprint
 

@@ -24,6 +24,7 @@ from vicinal.folder.specs import (
 )
 from vicinal.folder.static import tokenizer_of, write_static
 from vicinal.folder.write import module_folders, write_configs, write_json
+from vicinal.models.activations import Activation, folder_activation
 
 _SETTINGS = "config_sentence_transformers.json"
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model.bin")
@@ -125,6 +126,30 @@ def save_cross_encoder(spec: ModelSpec, target: Path, *, max_length: int) -> Non
     before = read_json(path) if path.is_file() else {}
     if before.get("model_max_length") != max_length:
         write_json(path, {**before, "model_max_length": max_length})
+
+
+def saved_activation(target: Path, labels: int) -> Activation:
+    """The activation that a cross-encoder's folder names, or means by naming none."""
+    path = target / _SETTINGS
+    known = read_json(path) if path.is_file() else {}
+    return folder_activation(
+        known.get("activation_fn"), read_json(target / "config.json"), labels, str(target)
+    )
+
+
+def write_activation(target: Path, name: str | None) -> None:
+    """Make a cross-encoder's folder name this activation, in every place where a release looks for it."""
+    path = target / _SETTINGS
+    known = read_json(path) if path.is_file() else folder_settings("CrossEncoder", {}, None)
+    config = read_json(target / "config.json")
+    for key in ("sbert_ce_default_activation_function", "sentence_transformers"):
+        config.pop(key, None)
+    known.pop("activation_fn", None)
+    if name is not None:
+        known["activation_fn"] = name
+        config["sentence_transformers"] = {"activation_fn": name}  # where releases 4 and 5 look for it
+    write_json(path, known)
+    write_json(target / "config.json", config)
 
 
 def write_prompts(target: Path, prompts: Mapping[str, str], default_prompt_name: str | None) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from vicinal.core.files import check_folder
 from vicinal.core.inputs import caller_level
 from vicinal.errors import InputTypeError
 from vicinal.evaluation.found import metrics_of, no_score, primary_of
@@ -32,6 +33,8 @@ def train(model: Any, objectives: Sequence[Objective], evaluator: Any, settings:
     Warns:
         UserWarning: the evaluator gave no score: then the last model is kept.
     """
+    check_folder(settings.output_path, "output_path")
+    check_folder(settings.checkpoint_path, "checkpoint_path")
     device = str(model.device)
     modules: dict[str, nn.Module] = {"model": model.module}
     modules |= {f"loss_{place}": each.loss.to(device) for place, each in enumerate(objectives)}
