@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vicinal.folder.json_files import read_json
 from vicinal.folder.kinds import kind_of
 from vicinal.folder.specs import ModelSpec, ModuleSpec
 
@@ -52,3 +53,22 @@ def write_configs(spec: ModelSpec, folder: Path, extra: Mapping[str, Any], max_s
             write_json(folder / path / name, content)
     write_json(folder / "modules.json", entries)
     write_json(folder / "config_sentence_transformers.json", dict(extra))
+
+
+def write_settings(folder: Path, settings: Mapping[str, Any], activation: str | None) -> None:
+    """Write a cross-encoder's settings, with its activation in every place where a release looks for it.
+
+    Args:
+        folder: holds ``config.json``, which is changed.
+        settings: the content of ``config_sentence_transformers.json``; an activation in it is replaced.
+        activation: its class, as ``torch.nn`` calls it; None leaves it open.
+    """
+    known = {key: value for key, value in settings.items() if key != "activation_fn"}
+    config = read_json(folder / "config.json")
+    config.pop("sbert_ce_default_activation_function", None)
+    config.pop("sentence_transformers", None)
+    if activation is not None:
+        known["activation_fn"] = activation
+        config["sentence_transformers"] = {"activation_fn": activation}  # where releases 4 and 5 look for it
+    write_json(folder / "config.json", config)
+    write_json(folder / "config_sentence_transformers.json", known)

@@ -23,7 +23,7 @@ from vicinal.folder.specs import (
     hidden_size,
 )
 from vicinal.folder.static import tokenizer_of, write_static
-from vicinal.folder.write import module_folders, write_configs, write_json
+from vicinal.folder.write import module_folders, write_configs, write_json, write_settings
 from vicinal.models.activations import Activation, folder_activation
 
 _SETTINGS = "config_sentence_transformers.json"
@@ -138,18 +138,11 @@ def saved_activation(target: Path, labels: int) -> Activation:
 
 
 def write_activation(target: Path, name: str | None) -> None:
-    """Make a cross-encoder's folder name this activation, in every place where a release looks for it."""
+    """Make a saved cross-encoder's folder name this activation; its other settings stay."""
     path = target / _SETTINGS
-    known = read_json(path) if path.is_file() else folder_settings("CrossEncoder", {}, None)
-    config = read_json(target / "config.json")
-    for key in ("sbert_ce_default_activation_function", "sentence_transformers"):
-        config.pop(key, None)
-    known.pop("activation_fn", None)
-    if name is not None:
-        known["activation_fn"] = name
-        config["sentence_transformers"] = {"activation_fn": name}  # where releases 4 and 5 look for it
-    write_json(path, known)
-    write_json(target / "config.json", config)
+    write_settings(
+        target, read_json(path) if path.is_file() else folder_settings("CrossEncoder", {}, None), name
+    )
 
 
 def write_prompts(target: Path, prompts: Mapping[str, str], default_prompt_name: str | None) -> None:

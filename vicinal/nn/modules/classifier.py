@@ -12,7 +12,7 @@ from torch import nn
 from vicinal.errors import ModelFormatError, missing_extra
 from vicinal.folder.json_files import read_json
 from vicinal.folder.specs import TransformerSpec
-from vicinal.folder.write import write_json
+from vicinal.folder.write import write_json, write_settings
 from vicinal.nn.modules.base import Features, InputModule
 from vicinal.nn.modules.packed_pairs import packed_scores, packs_pairs
 from vicinal.nn.modules.pretrained import quiet
@@ -191,17 +191,10 @@ def save_classifier(module: Classifier, folder: Path, activation: str | None) ->
 
     folder.mkdir(parents=True, exist_ok=True)
     module.save(str(folder))
-    extra: dict[str, Any] = {
+    settings = {
         "__version__": {"vicinal": __version__, "pytorch": torch.__version__},
         "model_type": "CrossEncoder",
         "prompts": {},
         "default_prompt_name": None,
     }
-    config = read_json(folder / "config.json")
-    config.pop("sbert_ce_default_activation_function", None)
-    config.pop("sentence_transformers", None)
-    if activation is not None:
-        extra["activation_fn"] = activation
-        config["sentence_transformers"] = {"activation_fn": activation}  # where releases 4 and 5 look for it
-    write_json(folder / "config.json", config)
-    write_json(folder / "config_sentence_transformers.json", extra)
+    write_settings(folder, settings, activation)
