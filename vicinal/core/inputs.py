@@ -108,8 +108,7 @@ def caller_level() -> int:
 def _name(value: object) -> str:
     if value is None:
         return "None"
-    shown = repr(value)
-    return f"{type(value).__name__} ({shown if len(shown) <= 40 else shown[:37] + '...'})"
+    return f"{type(value).__name__} ({shown(value, 40)})"
 
 
 def _remedy(value: object) -> str:
@@ -144,8 +143,26 @@ def check_choice(value: Any, choices: Sequence[Any], argument: str) -> None:
     Raises:
         InputError: names the argument, the value and the choices.
     """
-    if value not in choices:
-        raise InputError(f"{argument}={value!r} is not one of {', '.join(map(repr, choices))}")
+    try:
+        known = (
+            hash(value) is not None and value in choices
+        )  # an array has no hash, and answers == with an array
+    except TypeError:
+        known = False
+    if not known:
+        raise InputError(f"{argument}={shown(value)} is not one of {', '.join(map(repr, choices))}")
+
+
+def check_flag(value: Any, argument: str) -> None:
+    """Refuse what is neither true nor false: ``"false"`` would count as true, and an array as neither.
+
+    None and numbers pass, which old code uses for a flag.
+
+    Raises:
+        InputTypeError: names the argument and the value.
+    """
+    if not (value is None or isinstance(value, int) or type(value).__name__ in ("bool", "bool_")):  # numpy's
+        raise InputTypeError(f"{argument}={shown(value)} is {type(value).__name__}; give True or False")
 
 
 def check_positive(value: int | None, argument: str) -> None:
@@ -158,7 +175,7 @@ def check_positive(value: int | None, argument: str) -> None:
     if value is None:
         return
     if as_integer(value, argument) < 1:
-        raise InputError(f"{argument}={value!r} must be 1 or more")
+        raise InputError(f"{argument}={shown(value)} must be 1 or more")
 
 
 def as_integer(value: object, argument: str) -> int:
@@ -172,4 +189,13 @@ def as_integer(value: object, argument: str) -> int:
             return operator.index(value)  # type: ignore[arg-type]
     except TypeError:  # some types have __index__ and refuse it: an array of floats
         pass
-    raise InputTypeError(f"{argument}={value!r} is {type(value).__name__}, not an integer")
+    raise InputTypeError(f"{argument}={shown(value)} is {type(value).__name__}, not an integer")
+
+
+def shown(value: object, longest: int = 200) -> str:
+    """A value for the message of an error: never long, and never an error of its own."""
+    try:
+        text = repr(value)
+    except Exception:  # nested too deeply, an integer of too many digits, or a class that cannot show itself
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= longest else text[: longest - 3] + "..."

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vicinal.core.arrays import is_tensor, loaded_torch
-from vicinal.core.inputs import caller_level
+from vicinal.core.inputs import caller_level, shown
 from vicinal.errors import InputError, InputTypeError, UnsupportedModelError
 
 Scores: TypeAlias = NDArray[np.float32]
@@ -112,7 +112,7 @@ def given_activation(value: Any) -> Activation:
     if isinstance(value, str):
         return named_activation(value, "activation_fn")
     if not callable(value):
-        raise InputTypeError(f"activation_fn={value!r} is {type(value).__name__}, not a function")
+        raise InputTypeError(f"activation_fn={shown(value)} is {type(value).__name__}, not a function")
     if value in _BY_NAME.values():
         known: Activation = value
         return known
@@ -132,7 +132,7 @@ def given_activation(value: Any) -> Activation:
         array = result.detach().numpy() if is_tensor(result) else np.asarray(result)
         if array.shape != scores.shape:
             raise InputError(
-                f"activation_fn={value!r} made {array.shape} of {scores.shape}; the shape must stay"
+                f"activation_fn={shown(value)} made {array.shape} of {scores.shape}; the shape must stay"
             )
         return array.astype(np.float32)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal.core.inputs import caller_level, check_choice, check_positive, explains_keywords
+from vicinal.core.inputs import caller_level, check_choice, check_flag, check_positive, explains_keywords
 from vicinal.core.progress import progress_bar
 from vicinal.engine import batching
 from vicinal.engine.graphs.classifier_source import ClassifierGraph
@@ -261,6 +261,10 @@ class CrossEncoder(PairModel, PairFit):
         firsts, seconds, single = as_pairs(sentences)
         check_positive(batch_size, "batch_size")
         check_choice(on_truncate, ON_TRUNCATE, "on_truncate")
+        check_flag(show_progress_bar, "show_progress_bar")
+        check_flag(apply_softmax, "apply_softmax")
+        check_flag(convert_to_numpy, "convert_to_numpy")
+        check_flag(convert_to_tensor, "convert_to_tensor")
         device, devices = one_or_several(device)
         if device is not None and pool is None:
             self.to(device)

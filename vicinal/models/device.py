@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from vicinal.errors import InputError
+from vicinal.core.inputs import shown
+from vicinal.errors import InputError, InputTypeError
 
 _KINDS = ("cpu", "cuda", "mps", "xpu", "npu", "hpu")
 _MEANT = {"gpu": "cuda", "nvidia": "cuda", "rocm": "cuda", "metal": "mps", "apple": "mps", "processor": "cpu"}
@@ -35,11 +36,16 @@ def read_device(device: Any) -> Device:
 
     Raises:
         InputError: no such kind of device, or torch does not see one.
+        InputTypeError: not a name, a number or a ``torch.device``.
         MissingExtraError: an accelerator is asked for and torch is not installed.
     """
     if device is None:
         return Device("cuda" if _has_cuda() else "cpu")
-    if isinstance(device, int) and not isinstance(device, bool):
+    if not names_device(device):
+        raise InputTypeError(
+            f"device={shown(device)} is {type(device).__name__}; give a name such as 'cpu' or 'cuda:0'"
+        )
+    if isinstance(device, int):
         device = f"cuda:{device}"
     name = str(device)
     kind, _, number = name.partition(":")
@@ -66,9 +72,16 @@ def read_device(device: Any) -> Device:
     return Device(name)
 
 
+def names_device(value: object) -> bool:
+    """Whether a value is of a kind that can say which device is meant; a ``torch.device`` is known by its class."""
+    return (isinstance(value, (str, int)) and not isinstance(value, bool)) or type(value).__name__ == "device"
+
+
 def one_or_several(device: Any) -> tuple[Any, Sequence[Any] | None]:
     """A device to move the model to, or devices for worker processes; a list of one device is that device."""
     if not isinstance(device, (list, tuple)):
+        if device is not None and not names_device(device):
+            read_device(device)  # says what is wrong with it
         return device, None
     return (device[0], None) if len(device) == 1 else (None, device)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal.core.inputs import as_texts, check_choice, check_positive, explains_keywords
+from vicinal.core.inputs import as_texts, check_choice, check_flag, check_positive, explains_keywords
 from vicinal.core.progress import progress_bar
 from vicinal.engine.base import is_text_engine
 from vicinal.errors import InputError, InputTypeError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Output = Literal["sentence_embedding", "token_embeddings"]
 
 _OUTPUTS = ("sentence_embedding", "token_embeddings", None)
+_FLAGS = ("show_progress_bar", "convert_to_numpy", "convert_to_tensor", "normalize_embeddings")
 _PRECISIONS = ("float32", "int8", "uint8", "binary", "ubinary")
 
 # Texts that are tokenised and sorted together. Sorting more gains nothing, as batches of equal length
@@ -66,6 +67,8 @@ class EncodeOptions(NamedTuple):
         check_choice(self.output_value, _OUTPUTS, "output_value")
         check_choice(self.precision, _PRECISIONS, "precision")
         check_choice(self.on_truncate, ON_TRUNCATE, "on_truncate")
+        for name in _FLAGS:
+            check_flag(getattr(self, name), name)
         if self.output_value != "sentence_embedding" and self.precision != "float32":
             raise InputError(
                 f"precision={self.precision!r} is for sentence vectors only; leave it out, or "

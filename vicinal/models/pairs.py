@@ -19,6 +19,8 @@ def as_pairs(sentences: object) -> tuple[list[str], list[str], bool]:
         raise InputTypeError(
             f"sentences is {type(sentences).__name__}; predict takes pairs of texts: [(query, document), ...]"
         )
+    if getattr(sentences, "shape", None) == ():
+        raise InputTypeError("sentences is an array of no dimensions, not pairs of texts")
     items = sentences if isinstance(sentences, (list, tuple)) else list(sentences)
     if len(items) == 2 and all(isinstance(item, str) for item in items):
         return [items[0]], [items[1]], True
@@ -30,6 +32,8 @@ def as_pairs(sentences: object) -> tuple[list[str], list[str], bool]:
             )
         if not isinstance(item, Sequence) and not isinstance(item, np.ndarray):
             raise InputTypeError(f"sentences[{place}] is {type(item).__name__}, not a pair of texts")
+        if getattr(item, "shape", None) == ():
+            raise InputTypeError(f"sentences[{place}] is an array of no dimensions, not a pair of texts")
         if len(item) != 2 or not all(isinstance(text, str) for text in item):
             shown = ", ".join(type(text).__name__ for text in item)
             raise InputTypeError(f"sentences[{place}] holds ({shown}), not two texts")

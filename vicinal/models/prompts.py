@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from vicinal.core.inputs import as_prompts
+from vicinal.core.inputs import as_prompts, shown
 from vicinal.errors import InputError, InputTypeError
 from vicinal.folder.specs import ModelSpec
 
@@ -43,13 +43,13 @@ class Prompted:
         """
         if prompt is not None:
             if not isinstance(prompt, str):
-                raise InputTypeError(f"prompt={prompt!r} is {type(prompt).__name__}, not a text")
+                raise InputTypeError(f"prompt={shown(prompt)} is {type(prompt).__name__}, not a text")
             return prompt
         name = prompt_name if prompt_name is not None else self.default_prompt_name
         if name is None:
             return ""
         if not isinstance(name, str):
-            raise InputTypeError(f"prompt_name={name!r} is {type(name).__name__}, not a name")
+            raise InputTypeError(f"prompt_name={shown(name)} is {type(name).__name__}, not a name")
         if name not in self.prompts:
             raise InputError(
                 f"prompt_name={name!r}: the model has no prompt of this name; "

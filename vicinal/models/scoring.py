@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vicinal.core.inputs import as_texts, check_positive, explains_keywords
+from vicinal.core.inputs import as_texts, check_flag, check_positive, explains_keywords
 from vicinal.errors import InputError, InputTypeError
 from vicinal.models.activations import Activation, given_activation
 from vicinal.models.base import Model
@@ -68,6 +68,7 @@ class PairModel(Model):
         if isinstance(documents, str):
             raise InputTypeError("documents is a single text; rank() takes a list of texts")
         check_positive(top_k, "top_k")
+        check_flag(return_documents, "return_documents")
         texts, _ = as_texts(documents, "documents")
         scores = self.predict(
             [(query, text) for text in texts],

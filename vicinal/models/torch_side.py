@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from vicinal.errors import InputTypeError
-from vicinal.models.device import Device, read_device
+from vicinal.models.device import Device, names_device, read_device
 from vicinal.models.hints import Hints
 
 if TYPE_CHECKING:
@@ -78,10 +78,12 @@ class TorchSide:
         device = kwargs.pop("device", None)
         rest = []
         for each in args:
-            if isinstance(each, (str, int)) or type(each).__name__ == "device":
+            if names_device(each):
                 device = each
-            else:
+            elif type(each).__name__ in ("dtype", "Tensor", "Parameter", "bool"):
                 rest.append(each)
+            else:
+                read_device(each)  # says what is wrong with it
         if device is not None:
             target = read_device(device)
             if target != self._device or self._module is not None:
