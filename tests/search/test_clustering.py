@@ -61,7 +61,7 @@ def test_zero_rows_and_few_rows() -> None:
 def test_impossible_arguments() -> None:
     rows, _ = three_groups()
     for options, message in (
-        ({"method": "dbscan"}, "choose one of"),
+        ({"method": "dbscan"}, "is not one of .kmeans"),
         ({}, "needs n_clusters"),
         ({"n_clusters": 0}, "n_clusters is 0"),
         ({"n_clusters": 121}, "1 to 120"),

@@ -85,7 +85,9 @@ def as_array(values: Embeddings, name: str = "embeddings") -> Matrix:
     if is_tensor(values):
         return tensor_to_numpy(values)
     if isinstance(values, np.ndarray):
-        array = values
+        if isinstance(values, np.ma.MaskedArray) and values.mask.any():
+            raise InputError(f"{name} is an array with masked values: fill them, or leave those rows out")
+        array = np.asarray(values)  # np.matrix multiplies as matrices where arrays go element by element
     elif isinstance(values, list | tuple):
         array = _stack(values, name)
     elif hasattr(values, "__array__") or isinstance(values, Sequence | np.generic):

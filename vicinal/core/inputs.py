@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
+import numbers
 import operator
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,6 +16,9 @@ from vicinal.errors import InputError, InputTypeError
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
+
+# Stands for every larger count: products with it stay within 64 bits.
+_MOST = 2**40
 
 
 def explains_keywords(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
@@ -192,10 +197,48 @@ def as_integer(value: object, argument: str) -> int:
     raise InputTypeError(f"{argument}={shown(value)} is {type(value).__name__}, not an integer")
 
 
-def shown(value: object, longest: int = 200) -> str:
-    """A value for the message of an error: never long, and never an error of its own."""
+def as_count(value: object, argument: str, smallest: int = 1) -> int:
+    """A number of things; more than memory could hold means all there are.
+
+    Raises:
+        InputTypeError: not an integer.
+        InputError: less than ``smallest``.
+    """
+    count = as_integer(value, argument)
+    if count < smallest:
+        raise InputError(f"{argument} is {shown(value)}: it must be {smallest} or more")
+    return min(count, _MOST)
+
+
+def as_number(value: object, argument: str, low: float, high: float, what: str) -> float:
+    """A number within bounds.
+
+    Args:
+        value: what was given; numpy's numbers too.
+        argument: its name in errors.
+        low: the smallest that is allowed.
+        high: the largest.
+        what: what to give instead, for errors: ``"a cosine, -1..1"``.
+
+    Raises:
+        InputTypeError: not a number.
+        InputError: NaN, or out of bounds.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise InputTypeError(f"{argument}={shown(value)} is {type(value).__name__}: give {what}")
     try:
-        text = repr(value)
+        number = float(value)
+    except (OverflowError, ValueError):  # an integer or a fraction beyond the type
+        number = math.inf
+    if not low <= number <= high:
+        raise InputError(f"{argument} is {shown(value)}: give {what}")
+    return number
+
+
+def shown(value: object, longest: int = 200) -> str:
+    """A value for the message of an error: one line, never long, and never an error of its own."""
+    try:
+        text = " ".join(repr(value).split())
     except Exception:  # nested too deeply, an integer of too many digits, or a class that cannot show itself
         text = f"<{type(value).__name__}>"
     return text if len(text) <= longest else text[: longest - 3] + "..."

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vicinal.core.inputs import as_texts
 from vicinal.errors import InputError, InputTypeError
-from vicinal.vectors.similarity import SimilarityFunction
+from vicinal.vectors.similarity import SimilarityFunction, as_similarity
 
 
 def text_column(texts: Iterable[str], name: str) -> list[str]:
@@ -132,12 +132,12 @@ def similarity_names(
     if isinstance(given, (str, SimilarityFunction)):
         given = [given]
     if given is None:
-        return None if main is None else [SimilarityFunction(main).value]
-    names = list(dict.fromkeys(SimilarityFunction(each).value for each in given))
+        return None if main is None else [as_similarity(main).value]
+    names = list(dict.fromkeys(as_similarity(each).value for each in given))
     if not names:
         raise InputError("similarity_fn_names is empty: leave it out for the model's own similarity")
-    if main is not None and SimilarityFunction(main).value not in names:
-        names.append(SimilarityFunction(main).value)
+    if main is not None and as_similarity(main).value not in names:
+        names.append(as_similarity(main).value)
     return names
 
 

@@ -17,7 +17,7 @@ from vicinal.evaluation.checks import (
 )
 from vicinal.evaluation.labelled import LabelledTextsEvaluator
 from vicinal.evaluation.metrics import pearson, spearman
-from vicinal.vectors.similarity import SimilarityFunction
+from vicinal.vectors.similarity import SimilarityFunction, as_similarity
 
 Precision = Literal["float32", "int8", "uint8", "binary", "ubinary"]
 
@@ -74,7 +74,7 @@ class EmbeddingSimilarityEvaluator(LabelledTextsEvaluator):
         self._set_texts(sentences1, sentences2)
         self.scores = number_column(scores, "scores")
         check_lengths(sentences1=self.sentences1, sentences2=self.sentences2, scores=self.scores)
-        self.main_similarity = None if main_similarity is None else SimilarityFunction(main_similarity).value
+        self.main_similarity = None if main_similarity is None else as_similarity(main_similarity).value
         self.similarity_fn_names = similarity_names(similarity_fn_names, main_similarity)
         self.precision = precision
 

@@ -12,7 +12,7 @@ from vicinal.errors import InputError
 from vicinal.evaluation.base import Measured, VectorEvaluator, mean, model_similarity
 from vicinal.evaluation.checks import check_examples, check_lengths, similarity_names, text_column
 from vicinal.readers.input_example import InputExample
-from vicinal.vectors.similarity import SimilarityFunction
+from vicinal.vectors.similarity import SimilarityFunction, as_similarity
 
 
 class TripletEvaluator(VectorEvaluator):
@@ -63,7 +63,7 @@ class TripletEvaluator(VectorEvaluator):
         self.negatives = text_column(negatives, "negatives")
         check_lengths(anchors=self.anchors, positives=self.positives, negatives=self.negatives)
         main = main_similarity_function
-        self.main_similarity_function = None if main is None else SimilarityFunction(main).value
+        self.main_similarity_function = None if main is None else as_similarity(main).value
         self.similarity_fn_names = similarity_names(similarity_fn_names, main)
         self.margin = _margins(margin)
 
@@ -91,7 +91,7 @@ class TripletEvaluator(VectorEvaluator):
 def _margins(margin: float | Mapping[str, float] | None) -> dict[str, float]:
     names = SimilarityFunction.possible_values()
     if isinstance(margin, Mapping):
-        given = {SimilarityFunction(each).value: float(value) for each, value in margin.items()}
+        given = {as_similarity(each).value: float(value) for each, value in margin.items()}
     else:
         given = dict.fromkeys(names, 0.0 if margin is None else float(margin))
     for each, value in given.items():

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from vicinal.core.arrays import Embeddings, Matrix, as_array, as_floats, check_finite, like_inputs
+from vicinal.core.inputs import as_count, as_integer, as_number, check_choice, shown
 from vicinal.errors import InputError, missing_extra
 from vicinal.vectors.mining import community_detection
 from vicinal.vectors.rows import scaled_rows
@@ -58,10 +59,17 @@ def cluster(
         InputError: a number missing, superfluous or impossible, or a NaN or infinity (the row is named).
         MissingExtraError: scikit-learn is needed and not installed.
     """
-    if method not in _METHODS:
-        raise InputError(f"method is {method!r}: choose one of {list(_METHODS)}")
+    check_choice(method, tuple(_METHODS), "method")
+    if n_clusters is not None:
+        n_clusters = as_integer(n_clusters, "n_clusters")
+    if threshold is not None:
+        threshold = as_number(threshold, "threshold", -1, 1, "a cosine, -1..1")
+    min_cluster_size = as_count(min_cluster_size, "min_cluster_size", 2 if method == "hdbscan" else 1)
+    restarts, seed = as_count(restarts, "restarts"), as_integer(seed, "seed")
+    if not 0 <= seed < 2**32:
+        raise InputError(f"seed is {shown(seed)}: give 0 to 2**32 - 1")
     rows = as_floats(embeddings)
-    _check_counts(len(rows), n_clusters, method, threshold, min_cluster_size, restarts)
+    _check_counts(len(rows), n_clusters, method, threshold)
     scaled, inverse = scaled_rows(rows, "embeddings")
     if not len(rows):
         return like_inputs(np.empty(0, np.int64), embeddings)
@@ -95,9 +103,7 @@ def cluster(
     return like_inputs(_largest_first(fitted.fit_predict(unit)), embeddings)
 
 
-def _check_counts(
-    n: int, n_clusters: int | None, method: str, threshold: float | None, smallest: int, restarts: int
-) -> None:
+def _check_counts(n: int, n_clusters: int | None, method: str, threshold: float | None) -> None:
     if method in ("hdbscan", "communities") and n_clusters is not None:
         raise InputError(f"n_clusters is {n_clusters}, but {method!r} finds the number itself: leave it out")
     if method == "kmeans" and (n_clusters is None or threshold is not None):
@@ -106,10 +112,6 @@ def _check_counts(
         raise InputError("'agglomerative' needs n_clusters or threshold, one of them")
     if n_clusters is not None and not 1 <= n_clusters <= max(n, 1):
         raise InputError(f"n_clusters is {n_clusters}: choose 1 to {n}, the number of rows")
-    if smallest < (2 if method == "hdbscan" else 1) or restarts < 1:
-        raise InputError(f"min_cluster_size is {smallest}, restarts {restarts}: both must be larger")
-    if threshold is not None and not -1 <= threshold <= 1:
-        raise InputError(f"threshold is {threshold}: give a cosine, -1..1")
 
 
 def _with_zero_rows_apart(unit: Matrix) -> Matrix:

@@ -8,11 +8,12 @@ import numpy as np
 
 from vicinal.core.arrays import Embeddings, Matrix, as_rows, check_finite, check_same_width, compute_type
 from vicinal.core.cores import available_cores
+from vicinal.core.inputs import as_count, check_choice
 from vicinal.errors import InputError
 from vicinal.vectors.products import Products, from_bfloat16, shares, spread, to_bfloat16
 from vicinal.vectors.rows import dot_rows, scaled_rows
 from vicinal.vectors.search import Hits, semantic_search, to_hits, unit_rows
-from vicinal.vectors.similarity import SimilarityFunction
+from vicinal.vectors.similarity import SimilarityFunction, as_similarity
 from vicinal.vectors.topk import TopK
 
 # Queries and rows of a block: their scores stay in the cache. A single query gets long blocks instead.
@@ -55,14 +56,13 @@ class CorpusMatrix:
             InputError: another precision or similarity, or a NaN or infinity (the row is named).
             InputTypeError: not numbers.
         """
-        self.similarity = SimilarityFunction(similarity)
+        self.similarity = as_similarity(similarity)
         if self.similarity not in (SimilarityFunction.COSINE, SimilarityFunction.DOT_PRODUCT):
             raise InputError(
                 f"CorpusMatrix cannot prepare for {self.similarity.value!r}: choose 'cosine' or 'dot', or "
                 "use semantic_search with that score function"
             )
-        if precision not in ("bfloat16", "float32"):
-            raise InputError(f"precision is {precision!r}: choose 'bfloat16' or 'float32'")
+        check_choice(precision, ("bfloat16", "float32"), "precision")
         self.precision = precision
         self._rows = as_rows(corpus_embeddings, "corpus_embeddings")
         self._bf16_copy: Matrix | None = None
@@ -114,9 +114,7 @@ class CorpusMatrix:
             InputError: different dimensions, a number below 1, or a NaN or infinity.
             InputTypeError: not numbers.
         """
-        for name, value in (("top_k", top_k), ("oversample", oversample)):
-            if value < 1:
-                raise InputError(f"{name} is {value}: it must be 1 or more")
+        top_k, oversample = as_count(top_k, "top_k"), as_count(oversample, "oversample")
         if self._bf16_copy is None:
             function = SimilarityFunction.to_similarity_fn(self.similarity)
             return semantic_search(query_embeddings, self._rows, top_k=top_k, score_function=function)

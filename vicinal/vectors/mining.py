@@ -6,17 +6,19 @@ never with the number of pairs. See :mod:`vicinal.vectors.all_pairs` for how.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from vicinal.core.arrays import Embeddings, Matrix, as_floats, on_accelerator
-from vicinal.errors import InputError, InputTypeError
+from vicinal.core.inputs import as_count, as_number, as_texts, check_flag
+from vicinal.errors import InputTypeError
 from vicinal.vectors.all_pairs import RowPairs
 from vicinal.vectors.best_pairs import BestPairs
-from vicinal.vectors.search import semantic_search
-from vicinal.vectors.similarity import SimilarityCallable, cos_sim, dot_score, pytorch_cos_sim
+from vicinal.vectors.search import is_product, semantic_search
+from vicinal.vectors.similarity import SimilarityCallable, cos_sim, dot_score
 from vicinal.vectors.topk import floor_of_best
 
 # Pairs that community_detection remembers (8 bytes each); beyond, it computes neighbours a second time.
@@ -61,11 +63,12 @@ def paraphrase_mining(
     """
     if isinstance(sentences, str):
         raise InputTypeError("sentences is one string: give a list of strings")
+    sentences, _ = as_texts(sentences)
+    as_count(top_k, "top_k"), as_count(max_pairs, "max_pairs")  # before the work of encoding
+    is_product(score_function)
     options = {"truncate_dim": truncate_dim, "prompt_name": prompt_name, "prompt": prompt}
     given = {name: value for name, value in options.items() if value is not None}
-    embeddings = model.encode(
-        list(sentences), show_progress_bar=show_progress_bar, batch_size=batch_size, **given
-    )
+    embeddings = model.encode(sentences, show_progress_bar=show_progress_bar, batch_size=batch_size, **given)
     return paraphrase_mining_embeddings(
         embeddings, query_chunk_size, corpus_chunk_size, max_pairs, top_k, score_function
     )
@@ -100,10 +103,10 @@ def paraphrase_mining_embeddings(
         InputError: a number below 1, or a NaN or infinity (the row is named).
         InputTypeError: not numbers.
     """
-    for name, value in (("max_pairs", max_pairs), ("top_k", top_k)):
-        if value < 1:
-            raise InputError(f"{name} is {value}: it must be 1 or more")
-    known = score_function in (cos_sim, pytorch_cos_sim, dot_score)
+    max_pairs, top_k = as_count(max_pairs, "max_pairs"), as_count(top_k, "top_k")
+    query_chunk_size = as_count(query_chunk_size, "query_chunk_size")
+    corpus_chunk_size = as_count(corpus_chunk_size, "corpus_chunk_size")
+    known = is_product(score_function)
     if not known or on_accelerator(embeddings):
         return _mine_with(score_function, embeddings, query_chunk_size, corpus_chunk_size, max_pairs, top_k)
     rows = as_floats(embeddings)
@@ -210,11 +213,10 @@ def community_detection(
         InputError: ``min_community_size`` or ``batch_size`` below 1, or a NaN or infinity (the row is named).
         InputTypeError: not numbers.
     """
-    for name, value in (("min_community_size", min_community_size), ("batch_size", batch_size)):
-        if value < 1:
-            raise InputError(f"{name} is {value}: it must be 1 or more")
-    if not np.isfinite(threshold):
-        raise InputError(f"threshold is {threshold}: give a cosine, -1..1")
+    min_community_size = as_count(min_community_size, "min_community_size")
+    batch_size = as_count(batch_size, "batch_size")
+    threshold = as_number(threshold, "threshold", -sys.float_info.max, sys.float_info.max, "a cosine, -1..1")
+    check_flag(show_progress_bar, "show_progress_bar")
     rows = as_floats(embeddings)
     if not len(rows):
         return []

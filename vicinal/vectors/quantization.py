@@ -12,7 +12,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from vicinal.core.arrays import Embeddings, Matrix, as_array, as_floats, check_finite
+from vicinal.core.arrays import Embeddings, Matrix, as_array, as_floats, as_rows, check_finite
+from vicinal.core.inputs import check_choice
 from vicinal.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -48,22 +49,31 @@ def quantize_embeddings(
             without ranges, or a NaN or infinity (the row is named).
         InputTypeError: not numbers.
     """
-    if precision not in PRECISIONS:
-        raise InputError(f"precision is {precision!r}: choose one of {list(PRECISIONS)}")
+    check_choice(precision, PRECISIONS, "precision")
     array = as_array(embeddings)
     if array.dtype.kind != "f":
         raise InputError(f"embeddings are {array.dtype}: only floats can be quantised (these are already?)")
     rows = as_floats(array)
     check_finite(rows, "embeddings")
     if precision == "float32":
-        return array.astype(np.float32)
+        with np.errstate(over="ignore"):
+            narrow: Matrix = array.astype(np.float32)
+        check_finite(as_rows(narrow), "embeddings, as float32,")
+        return narrow
     if precision in ("binary", "ubinary"):
         bits = np.packbits(array > 0, axis=-1)
         # Flipping the top bit subtracts 128 when the byte is read as signed.
         return bits if precision == "ubinary" else (bits ^ np.uint8(128)).view(np.int8)
     low, step = quantization_steps(rows, ranges, calibration_embeddings, precision)
     # A dimension that never varies has no steps: all its values are its lowest.
-    steps = np.divide(rows - low, step, out=np.zeros_like(rows), where=step > 0)
+    with np.errstate(over="ignore"):  # a quotient beyond the type is clipped like every other
+        if np.isfinite(rows.max(initial=0) - low.min(initial=0)) and np.isfinite(
+            low.max(initial=0) - rows.min(initial=0)
+        ):
+            steps = np.divide(rows - low, step, out=np.zeros_like(rows), where=step > 0)
+        else:  # the difference overflows: a quarter of it does not
+            quarter = rows * 0.25 - low * 0.25
+            steps = np.divide(quarter, step * 0.25, out=np.zeros_like(rows), where=step > 0)
     quantized: Matrix = np.clip(np.floor(steps), 0, 255).astype(np.uint8).reshape(array.shape)
     return quantized if precision == "uint8" else (quantized ^ np.uint8(128)).view(np.int8)
 
@@ -105,4 +115,4 @@ def quantization_steps(
             )
         limits = np.stack([sample.min(axis=0), sample.max(axis=0)])
     limits = limits.astype(rows.dtype, copy=False)
-    return limits[0], (limits[1] - limits[0]) / 255
+    return limits[0], limits[1] / 255 - limits[0] / 255

@@ -19,6 +19,7 @@ from vicinal.core.arrays import (
     is_tensor,
     loaded_torch,
 )
+from vicinal.core.inputs import as_count, shown
 from vicinal.errors import InputError
 
 
@@ -60,13 +61,15 @@ def truncate_embeddings(embeddings: Embeddings, truncate_dim: int | None) -> Any
     Raises:
         InputError: ``truncate_dim`` is less than 1.
     """
-    if truncate_dim is not None and truncate_dim < 1:
-        raise InputError(f"truncate_dim is {truncate_dim}: keep at least 1 dimension, or None for all")
+    if truncate_dim is not None:
+        truncate_dim = as_count(truncate_dim, "truncate_dim")
     if not is_tensor(embeddings):
         tensor = first_tensor(embeddings)
         embeddings = (
             as_array(embeddings) if tensor is None else as_tensor_like(embeddings, tensor, "embeddings")
         )
+    if not embeddings.ndim:
+        raise InputError(f"embeddings is one number, {shown(embeddings)}: give a vector (dim,) or a matrix")
     return embeddings[..., :truncate_dim]
 
 

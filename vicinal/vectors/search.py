@@ -25,7 +25,8 @@ from vicinal.core.arrays import (
     on_accelerator,
 )
 from vicinal.core.cores import available_cores
-from vicinal.errors import InputError
+from vicinal.core.inputs import as_count, shown
+from vicinal.errors import InputError, InputTypeError
 from vicinal.vectors.products import Products, shares, spread
 from vicinal.vectors.rows import dot_rows, scaled_rows
 from vicinal.vectors.similarity import SimilarityCallable, cos_sim, dot_score, pytorch_cos_sim
@@ -80,14 +81,10 @@ def semantic_search(
             argument and the row are named).
         InputTypeError: not numbers.
     """
-    for name, value in (
-        ("top_k", top_k),
-        ("query_chunk_size", query_chunk_size),
-        ("corpus_chunk_size", corpus_chunk_size),
-    ):
-        if value < 1:
-            raise InputError(f"{name} is {value}: it must be 1 or more")
-    known = score_function in (cos_sim, pytorch_cos_sim, dot_score)
+    top_k = as_count(top_k, "top_k")
+    query_chunk_size = as_count(query_chunk_size, "query_chunk_size")
+    corpus_chunk_size = as_count(corpus_chunk_size, "corpus_chunk_size")
+    known = is_product(score_function)
     if not known or on_accelerator(query_embeddings, corpus_embeddings):
         return _search_with(
             score_function, query_embeddings, corpus_embeddings, query_chunk_size, corpus_chunk_size, top_k
@@ -112,6 +109,20 @@ def semantic_search(
             _scan_wide(span, corpus, score_function is not dot_score, best)
         hits += to_hits(best)
     return hits
+
+
+def is_product(score_function: SimilarityCallable) -> bool:
+    """Whether a score function is one of those that are computed in blocks here.
+
+    Raises:
+        InputTypeError: it is no function.
+    """
+    if not callable(score_function):
+        raise InputTypeError(
+            f"score_function={shown(score_function)} is {type(score_function).__name__}: give a function such as "
+            "util.cos_sim or util.dot_score"
+        )
+    return any(score_function is known for known in (cos_sim, pytorch_cos_sim, dot_score))
 
 
 def information_retrieval(

@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from vicinal.core.arrays import Embeddings, Matrix, check_finite, first_tensor, loaded_torch
-from vicinal.errors import InputError
+from vicinal.core.inputs import shown
+from vicinal.errors import InputError, InputTypeError
 from vicinal.vectors.pairwise import (
     pairwise_cos_sim,
     pairwise_dot_score,
@@ -96,7 +97,12 @@ def euclidean_sim(a: Embeddings, b: Embeddings) -> Any:
     scores = np.empty((len(p), len(q)), dtype=p.dtype)
     if not scores.size:
         return scores
+    # Squares of float64 overflow from 1e154 on: then both sides are made smaller by a power of two.
+    largest = max(float(np.abs(p).max(initial=0)), float(np.abs(q).max(initial=0)))
+    unscale = 2.0**560 if largest > 1e150 else 1.0
     wide_q = q.astype(np.float64, copy=False)
+    if unscale != 1.0:
+        p, wide_q = p / unscale, wide_q / unscale
     square_q = dot_rows(wide_q, wide_q)
     step = max(1, _BLOCK_ELEMENTS // max(len(q), p.shape[1]))
     for start in range(0, len(p), step):
@@ -110,7 +116,8 @@ def euclidean_sim(a: Embeddings, b: Embeddings) -> Any:
             i, j = rows[at : at + 4096], columns[at : at + 4096]
             difference = wide_p[i] - wide_q[j]
             squares[i, j] = dot_rows(difference, difference)
-        scores[start : start + step] = -np.sqrt(squares)
+        with np.errstate(over="ignore"):  # a distance beyond the type is infinite
+            scores[start : start + step] = -np.sqrt(squares) * unscale
     return scores
 
 
@@ -131,9 +138,10 @@ def manhattan_sim(a: Embeddings, b: Embeddings) -> Any:
     for start in range(0, len(q), step):
         block = q[start : start + step]
         for i, row in enumerate(p):
-            difference = block - row
-            np.abs(difference, out=difference)
-            scores[i, start : start + step] = -difference.sum(axis=1)
+            with np.errstate(over="ignore"):  # a distance beyond the type is infinite
+                difference = block - row
+                np.abs(difference, out=difference)
+                scores[i, start : start + step] = -difference.sum(axis=1)
     return scores
 
 
@@ -155,7 +163,7 @@ class SimilarityFunction(Enum):
 
     @classmethod
     def _missing_(cls, value: object) -> SimilarityFunction:
-        raise InputError(f"{value!r} is no similarity function: choose one of {cls.possible_values()}")
+        raise InputError(f"{shown(value)} is no similarity function: choose one of {cls.possible_values()}")
 
     @staticmethod
     def to_similarity_fn(similarity_function: str | SimilarityFunction) -> SimilarityCallable:
@@ -164,7 +172,7 @@ class SimilarityFunction(Enum):
         Raises:
             InputError: the name is unknown.
         """
-        chosen = SimilarityFunction(similarity_function)
+        chosen = as_similarity(similarity_function)
         return {
             SimilarityFunction.COSINE: cos_sim,
             SimilarityFunction.DOT_PRODUCT: dot_score,
@@ -179,7 +187,7 @@ class SimilarityFunction(Enum):
         Raises:
             InputError: the name is unknown.
         """
-        chosen = SimilarityFunction(similarity_function)
+        chosen = as_similarity(similarity_function)
         return {
             SimilarityFunction.COSINE: pairwise_cos_sim,
             SimilarityFunction.DOT_PRODUCT: pairwise_dot_score,
@@ -191,3 +199,18 @@ class SimilarityFunction(Enum):
     def possible_values() -> list[str]:
         """The names that the other methods and model folders take."""
         return [member.value for member in SimilarityFunction]
+
+
+def as_similarity(value: object) -> SimilarityFunction:
+    """The member of a name; the class itself answers an array with numpy's error.
+
+    Raises:
+        InputTypeError: neither a name nor a member.
+        InputError: the name is unknown.
+    """
+    if not isinstance(value, (str, SimilarityFunction)):
+        raise InputTypeError(
+            f"{shown(value)} is {type(value).__name__}, no similarity function: choose one of "
+            f"{SimilarityFunction.possible_values()}"
+        )
+    return SimilarityFunction(value)
