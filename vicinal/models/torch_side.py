@@ -199,7 +199,7 @@ class TorchSide:
             )
         from vicinal.core.torch import to_device
 
-        for module in self.module:
+        for module in self:
             features = module(to_device(features, str(self._device)), **kwargs)
             kwargs = {}
         return features
