@@ -34,7 +34,7 @@ LAYERS = [
 RANK = {name: rank for rank, line in enumerate(LAYERS) for name in line.split()}
 
 # What may lie at the top of the package besides folders: the faces that the field knows, and what starts it.
-TOP = {"__init__", "__main__", "datasets", "errors", "logging_handler", "losses", "util"}
+TOP = {"__init__", "__main__", "datasets", "errors", "logging_handler", "losses", "torch", "util"}
 
 # The one file through which each of these is reached; torch also in everything below nn.
 GATES = {"openvino": "core/openvino.py", "torch": "core/torch.py"}

@@ -1,52 +1,78 @@
 """The models say that they are sentence-transformers', for code that looks at their type's name.
 
 KeyBERT and BERTopic ask whether ``"sentence_transformers" in str(type(model))``, and take another model, silently,
-if it is not. So both classes carry the module's name that they have in the real package while the name means
+if it is not. So the models' classes carry the module's name that they have in the real package while the name means
 Vicinal. Pickles go on naming Vicinal: they may be read where the name means something else.
 """
 
 from __future__ import annotations
 
 import copyreg
+import sys
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
-_HOMES = {
-    "SentenceTransformer": (
-        "vicinal.models.sentence_transformer",
-        "sentence_transformers.sentence_transformer.model",
-    ),
-    "CrossEncoder": ("vicinal.models.cross_encoder", "sentence_transformers.cross_encoder.model"),
+_OTHER = {
+    "SentenceTransformer": "sentence_transformers.sentence_transformer.model",
+    "CrossEncoder": "sentence_transformers.cross_encoder.model",
 }
+# Where the classes are, without torch and with it.
+_PLAIN = {
+    "SentenceTransformer": "vicinal.models.sentence_transformer",
+    "CrossEncoder": "vicinal.models.cross_encoder",
+}
+_AS_TORCH = "vicinal.models.as_torch"
+
+#: The names of the models.
+MODELS = tuple(_OTHER)
+
+
+def model_class(name: str) -> type:
+    """A model as old code knows it: a torch module wherever torch is installed, the plain one elsewhere."""
+    home = _AS_TORCH if find_spec("torch") is not None else _PLAIN[name]
+    found: type = getattr(import_module(home), name)
+    _rename(found)
+    return found
 
 
 def take_names() -> None:
-    """Give the models' classes their other name."""
-    for cls, _, other in _classes():
-        cls.__module__ = other
-        copyreg.pickle(cls, _reduce)
+    """Give the models' classes their other name; those that need torch get it when they are loaded."""
+    for home, name in _loaded():
+        _rename(_class(home, name))
 
 
 def give_names_back() -> None:
     """Undo :func:`take_names`."""
-    for cls, home, _ in _classes():
+    for home, name in _loaded():
+        cls = _class(home, name)
         cls.__module__ = home
         copyreg.dispatch_table.pop(cls, None)
 
 
-def _classes() -> list[tuple[type, str, str]]:
-    from vicinal.models.cross_encoder import CrossEncoder
-    from vicinal.models.sentence_transformer import SentenceTransformer
+def _loaded() -> list[tuple[str, str]]:
+    """Home and name of each class that exists by now."""
+    later = [(_AS_TORCH, name) for name in MODELS] if _AS_TORCH in sys.modules else []
+    return [*((home, name) for name, home in _PLAIN.items()), *later]
 
-    return [(cls, *_HOMES[cls.__name__]) for cls in (SentenceTransformer, CrossEncoder)]
+
+def _class(home: str, name: str) -> Any:
+    return getattr(import_module(home), name)
+
+
+def _rename(cls: type) -> None:
+    if cls.__module__ != _OTHER[cls.__name__]:
+        cls.__module__ = _OTHER[cls.__name__]
+        copyreg.pickle(cls, _reduce)
 
 
 def _reduce(model: Any) -> Any:
-    _, _, *state = model.__reduce_ex__(
-        2
-    )  # the class is its second item, by a name that may not be known there
-    return _blank, (type(model).__name__,), *state
+    # The class is the second item, by a name that may not be known where this is read.
+    _, _, *state = model.__reduce_ex__(2)
+    home = next(home for home, name in _loaded() if _class(home, name) is type(model))
+    return _blank, (type(model).__name__, home), *state
 
 
-def _blank(name: str) -> Any:
-    cls: Any = next(cls for cls, _, _ in _classes() if cls.__name__ == name)
+def _blank(name: str, home: str | None = None) -> Any:
+    cls = _class(home or _PLAIN[name], name)
     return cls.__new__(cls)

@@ -11,6 +11,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from vicinal.compat.naming import MODELS, model_class
+
 PACKAGE = "sentence_transformers"
 
 #: The release whose names and paths are offered.
@@ -201,6 +203,8 @@ def lookup(path: str, name: str) -> Any:
     """
     if name.startswith("_"):
         return Missing
+    if name in MODELS:
+        return model_class(name)
     for home in homes(path):
         try:
             module = import_module(home)

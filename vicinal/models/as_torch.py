@@ -14,7 +14,10 @@ from vicinal.tokens.text import TextTokenizer
 
 require_torch("vicinal.torch")
 
-from vicinal.nn.engine.called import CalledEngine, CalledScorer  # noqa: E402
+from vicinal.nn.engine.called import CalledEngine, CalledScorer, LiveEngine  # noqa: E402
+from vicinal.nn.engine.live import structure_mark  # noqa: E402
+from vicinal.nn.engine.pairs import TorchScorer  # noqa: E402
+from vicinal.nn.engine.texts import ModuleEngine  # noqa: E402
 from vicinal.nn.modules.customised import is_customised  # noqa: E402
 from vicinal.nn.registered import Registered, Unbuilt  # noqa: E402
 
@@ -32,8 +35,16 @@ class TorchModel(Registered, Model):
     ``tokenize`` or a module inside is overridden, replaced, wrapped or hooked, they call the model itself.
     """
 
-    def _called_engine(self) -> Engine:
-        """An engine that calls this model."""
+    #: whether the engine runs the modules because their user changed what they compute
+    _follows = False
+
+    def _changed_engine(self, whole: bool) -> Engine:
+        """An engine that calls the modules, or the model as a whole."""
+        raise NotImplementedError
+
+    @staticmethod
+    def _own_class() -> type:
+        """The class here that a caller's subclass derives from."""
         raise NotImplementedError
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -67,26 +78,29 @@ class TorchModel(Registered, Model):
             self._device = read_device(str(first.device))
 
     def _refresh(self) -> None:
-        if self._is_called():
+        whole = self._is_overridden()
+        if whole or (self._is_built and any(map(is_customised, self._modules.values()))):
             with self._renewal:
-                if not isinstance(self._engine, (CalledEngine, CalledScorer)):
-                    _ = self.module
-                    self._engine, self._graph, self._mark = self._called_engine(), None, None
+                kinds = (CalledEngine, CalledScorer) if whole else (LiveEngine, TorchScorer)
+                stale = self._mark is None or self._mark != structure_mark(self.module)
+                if stale or not isinstance(self._engine, kinds):
+                    self._engine, self._graph = self._changed_engine(whole), None
                     self._dimension = self._engine.dimension
+                    self._mark = structure_mark(self.module)
+                    self._follows = True
             return
-        if isinstance(self._engine, (CalledEngine, CalledScorer)):
-            self._mark = None
+        if self._follows:
+            self._mark, self._follows = None, False
         super()._refresh()
 
-    def _is_called(self) -> bool:
-        """Whether what the model computes was changed by its user."""
+    def _is_overridden(self) -> bool:
+        """Whether the model as a whole computes or reads something else than its modules."""
         facts, cls = self.__dict__, type(self)
         if facts["_forward_hooks"] or facts["_forward_pre_hooks"]:
             return True
-        for name in _METHODS:
-            if name in facts or getattr(cls, name) is not getattr(TorchModel, name):
-                return True
-        return self._is_built and any(map(is_customised, self._modules.values()))
+        return any(
+            name in facts or getattr(cls, name) is not getattr(self._own_class(), name) for name in _METHODS
+        )
 
 
 class SentenceTransformer(TorchModel, sentence_transformer.SentenceTransformer):
@@ -102,8 +116,16 @@ class SentenceTransformer(TorchModel, sentence_transformer.SentenceTransformer):
         self._register()
         sentence_transformer.SentenceTransformer.__init__(self, *args, **kwargs)
 
-    def _called_engine(self) -> Engine:
+    @staticmethod
+    def _own_class() -> type:
+        return SentenceTransformer
+
+    def _changed_engine(self, whole: bool) -> Engine:
+        if isinstance(self._engine, ModuleEngine) and not whole:  # calls the modules already
+            return self._engine
         known = isinstance(self._texts, TextTokenizer)
+        if known and not whole:
+            return LiveEngine(self.module, str(self._device))
         return CalledEngine(self, str(self._device), self._texts.count if known else None)  # type: ignore[return-value]
 
 
@@ -115,5 +137,10 @@ class CrossEncoder(TorchModel, cross_encoder.CrossEncoder):
         self._register()
         cross_encoder.CrossEncoder.__init__(self, *args, **kwargs)
 
-    def _called_engine(self) -> Engine:
-        return CalledScorer(self, self.num_labels, str(self._device))
+    @staticmethod
+    def _own_class() -> type:
+        return CrossEncoder
+
+    def _changed_engine(self, whole: bool) -> Engine:
+        run: Any = CalledScorer(self, self.num_labels, str(self._device)) if whole else None
+        return run or TorchScorer(self.module, self.num_labels, str(self._device), "float32")

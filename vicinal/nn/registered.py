@@ -34,6 +34,9 @@ class Registered(nn.Sequential):  # type: ignore[misc, unused-ignore]
             if value is not None:
                 self.__dict__["_modules"] = value._modules
             return
+        if isinstance(getattr(type(self), name, None), property):  # such as activation_fn, given as a module
+            object.__setattr__(self, name, value)
+            return
         super().__setattr__(name, value)
         if name == "_modules" and self.__dict__.get("_module") is not None:  # as `del model[-1]` does
             self.__dict__["_module"].__dict__["_modules"] = value
@@ -50,8 +53,9 @@ class Registered(nn.Sequential):  # type: ignore[misc, unused-ignore]
     def train(self, mode: bool = True) -> Any:
         """Switch dropout on or off; modules that are not made yet have none on."""
         if self._is_built or mode:
-            return super().train(mode)
-        self.training = False
+            super().train(mode)
+            self.module.training = mode
+        self.training = mode
         return self
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:

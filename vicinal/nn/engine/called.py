@@ -12,9 +12,17 @@ from numpy.typing import NDArray
 from torch import nn
 
 from vicinal.core.torch import to_device
+from vicinal.nn.build import dimension_of
 from vicinal.nn.engine.pairs import TorchScorer
 from vicinal.nn.engine.texts import ModuleEngine
-from vicinal.nn.engine.tokens import evaluating, out_of_memory
+from vicinal.nn.engine.tokens import TorchEngine, evaluating, out_of_memory
+
+
+class LiveEngine(TorchEngine):
+    """Vectors by the modules themselves, in float32, where a module inside was changed."""
+
+    def __init__(self, module: nn.Sequential, device: str) -> None:
+        super().__init__(module, dimension_of(module), device, "float32")
 
 
 class CalledEngine(ModuleEngine):

@@ -35,8 +35,9 @@ class Loss(nn.Module, ABC):  # type: ignore[misc, unused-ignore]
     ``labels``, and compute in :meth:`_loss`; it is given float32, whatever the model's own type is, with
     autocast switched off.
 
-    The model is held, but is no submodule: ``parameters()`` and ``state_dict()`` are those of the loss alone
-    (the classifier of a SoftmaxLoss, say), and ``to`` moves them alone. Hand both to your optimiser.
+    A model of :mod:`vicinal.torch` becomes a submodule of its loss, so that ``AdamW(loss.parameters())`` trains both.
+    A plain model is no torch module: then ``parameters()`` and ``state_dict()`` are those of the loss alone (the
+    classifier of a SoftmaxLoss, say), and the optimiser needs ``[*model.parameters(), *loss.parameters()]``.
 
     Attributes:
         columns: the least and the greatest number of text columns; None where there is no greatest.
@@ -53,8 +54,7 @@ class Loss(nn.Module, ABC):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, model: Any) -> None:
         super().__init__()
-        # Past nn.Module's own __setattr__, which would register it.
-        object.__setattr__(self, "model", model)
+        self.model = model  # torch registers it where it is a module
 
     @classmethod
     def for_labels(cls, model: Any, labels: Sequence[Any]) -> Loss:
