@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vicinal.core.torch import require_torch
 from vicinal.models import cross_encoder, sentence_transformer
 from vicinal.models.base import Model
-from vicinal.models.device import read_device
+from vicinal.models.device import Device
 from vicinal.models.torch_side import TorchSide
 from vicinal.tokens.text import TextTokenizer
 
@@ -75,7 +75,7 @@ class TorchModel(Registered, Model):
     def _moved(self) -> None:
         first = next(self.parameters(), None)
         if first is not None and str(first.device) != str(self._device):
-            self._device = read_device(str(first.device))
+            self._device = Device(str(first.device))
 
     def _refresh(self) -> None:
         whole = self._is_overridden()

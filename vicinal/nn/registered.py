@@ -58,6 +58,14 @@ class Registered(nn.Sequential):  # type: ignore[misc, unused-ignore]
         self.training = mode
         return self
 
+    def _replicate_for_data_parallel(self) -> Any:
+        """A copy whose children another device gets; nn.Module's own would hang them into this model too."""
+        inner = self.module._replicate_for_data_parallel()
+        replica = self.__new__(type(self))
+        replica.__dict__.update(self.__dict__, _parameters={}, _module=inner, _modules=inner._modules)
+        replica.__dict__["_is_replica"] = True
+        return replica
+
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         found = super()._apply(fn, recurse)
         self._moved()

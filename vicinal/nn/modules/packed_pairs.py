@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vicinal.nn.modules.base import Features
+from vicinal.nn.modules.customised import is_customised
 from vicinal.nn.modules.packing import packed_vectors, packs
 
 
@@ -40,7 +41,8 @@ _HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
 
 def packs_pairs(model: Any, inputs: Features) -> bool:
     """Whether packing keeps the scores of this batch, and pays."""
-    return model.config.model_type in _HEADS and packs(model.config, inputs)
+    known = model.config.model_type in _HEADS and packs(model.config, inputs)
+    return known and not is_customised(model)
 
 
 def packed_scores(model: Any, inputs: Features) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,6 +54,16 @@ def resolve(name_or_path: str | os.PathLike[str], cache_dir: str | None, options
         local_files_only=bool(options.pop("local_files_only", False)),
         token=options.pop("token", None),
     )
+
+
+def inputs_of(network: Any) -> frozenset[str]:
+    """What a network of transformers reads, also where its ``forward`` was replaced or the whole was compiled."""
+    original = getattr(network, "_orig_mod", network)
+    for forward in (original.forward, type(original).forward):
+        names = inspect.signature(forward).parameters
+        if "input_ids" in names:
+            return frozenset(names)
+    return frozenset(("input_ids", "attention_mask", "token_type_ids"))
 
 
 def load_config(folder: Path, trust: bool, options: dict[str, Any]) -> Any:

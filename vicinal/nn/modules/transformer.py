@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -19,8 +18,9 @@ from vicinal.folder.specs import TransformerSpec
 from vicinal.folder.write import write_json
 from vicinal.nn.modules.adapters import adapter_state, merged_copy
 from vicinal.nn.modules.base import Features, InputModule
+from vicinal.nn.modules.customised import is_customised
 from vicinal.nn.modules.packing import packed_vectors, packs
-from vicinal.nn.modules.pretrained import auto_classes, load_config, load_encoder, quiet, resolve
+from vicinal.nn.modules.pretrained import auto_classes, inputs_of, load_config, load_encoder, quiet, resolve
 
 _SETTINGS = "sentence_bert_config.json"
 # What transformers writes where a tokenizer states no limit is int(1e30).
@@ -200,13 +200,13 @@ class Transformer(InputModule):
 
     @cached_property
     def _reads(self) -> frozenset[str]:
-        return frozenset(inspect.signature(self.auto_model.forward).parameters)
+        return inputs_of(self.auto_model)
 
     def forward(self, features: Features, **kwargs: Any) -> Features:
         """Add ``token_embeddings``."""
         inputs = {key: value for key, value in features.items() if key in self._reads}
         inputs["input_ids"] = inputs["input_ids"].long()
-        if not kwargs and packs(self.config, inputs):
+        if not kwargs and packs(self.config, inputs) and not is_customised(self.auto_model):
             features["token_embeddings"] = packed_vectors(self.auto_model, inputs)
             return features
         outputs = self.auto_model(**inputs, **kwargs, return_dict=True)

@@ -64,6 +64,19 @@ class TrainedModel(nn.Module):
             return getattr(self.owner, name)
         return super().__getattr__(name)
 
+    def own_state(self) -> dict[str, Tensor]:
+        """The losses' own weights, without those of a model that is a submodule of its loss."""
+        return self.without_model(self.losses.state_dict())
+
+    def without_model(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What of the losses' state is not the model's."""
+        models = tuple(
+            f"{name}."
+            for name, each in self.losses.named_modules(remove_duplicate=False)
+            if each is self.owner or each is self.module
+        )
+        return {key: value for key, value in state.items() if not (models and key.startswith(models))}
+
     def loss_of(self, name: str | None) -> Any:
         """The loss of a data set.
 
@@ -161,11 +174,12 @@ def _made(given: Any, owner: Any, name: str, old: Any) -> nn.Module:
 def write_losses(trained: TrainedModel, folder: Path, state: Mapping[str, Tensor] | None = None) -> None:
     """Write the losses' own parameters, where they have any."""
     if state is None:
-        own = dict(trained.losses.state_dict())
+        own = trained.own_state()
     else:
-        own = {
+        gathered = {
             key.removeprefix("losses."): value for key, value in state.items() if key.startswith("losses.")
         }
+        own = trained.without_model(gathered)
     if own:
         # A clone each: parameters that losses share would be refused.
         write_bytes(
@@ -200,14 +214,17 @@ def read_losses(trained: TrainedModel, folder: Path) -> None:
     Raises:
         ModelFormatError: they are missing, or those of other losses.
     """
-    if not trained.losses.state_dict():
+    own = trained.own_state()
+    if not own:
         return
     if not (folder / LOSSES_FILE).is_file():
         raise ModelFormatError(
             f"{folder}: {LOSSES_FILE} is missing, which holds the parameters of the losses"
         )
     try:
-        trained.losses.load_state_dict(load_file(folder / LOSSES_FILE))
+        found = load_file(folder / LOSSES_FILE)
+        rest = {key: value for key, value in trained.losses.state_dict().items() if key not in own}
+        trained.losses.load_state_dict({**rest, **found})
     except RuntimeError as error:
         raise ModelFormatError(
             f"{folder / LOSSES_FILE}: these are parameters of other losses: {error}"
