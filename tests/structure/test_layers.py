@@ -26,7 +26,7 @@ LAYERS = [
     "nn",
     "models",
     "index training distillation scale compat",
-    "losses cross_encoder logging_handler server",
+    "losses cross_encoder logging_handler torch server",
     "vicinal",  # the names of the package itself
     "cli",
     "__main__",

@@ -155,7 +155,7 @@ def exists(path: str) -> bool:
     """Whether ``sentence_transformers.<path>`` is a submodule in any layout."""
     words = path.split(".")
     if words[0] not in _WORDS:
-        return len(words) == 1 and is_class(lookup("", words[0]))
+        return len(words) == 1 and _names_class("", words[0])
     if len(words) == 1:
         return True
     parent, last = ".".join(words[:-1]), words[-1]
@@ -165,7 +165,7 @@ def exists(path: str) -> bool:
         return False
     if last == "tokenizer" and words[-2] == "modules":
         return True
-    return is_class(lookup(parent, last)) or is_class(lookup(parent, _camel(parent, last)))
+    return _names_class(parent, last) or _names_class(parent, _camel(parent, last))
 
 
 def _camel(parent: str, name: str) -> str:
@@ -184,6 +184,12 @@ def _names(home: str) -> list[str]:
         return dir(import_module(home))
     except ImportError:
         return []
+
+
+def _names_class(path: str, name: str) -> bool:
+    return name in MODELS or is_class(
+        lookup(path, name)
+    )  # the models are not loaded, with torch, to know that
 
 
 def is_class(value: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vicinal.core.torch import require_torch
 from vicinal.models import cross_encoder, sentence_transformer
@@ -21,9 +21,6 @@ from vicinal.nn.engine.texts import ModuleEngine  # noqa: E402
 from vicinal.nn.modules.customised import is_customised  # noqa: E402
 from vicinal.nn.registered import Registered, Unbuilt  # noqa: E402
 
-if TYPE_CHECKING:
-    from vicinal.engine.base import Engine
-
 # What a subclass may override, or an object replace, so that the engine no longer computes what the model does.
 _METHODS = ("forward", "tokenize", "preprocess")
 
@@ -38,12 +35,12 @@ class TorchModel(Registered, Model):
     #: whether the engine runs the modules because their user changed what they compute
     _follows = False
 
-    def _changed_engine(self, whole: bool) -> Engine:
+    def _changed_engine(self, whole: bool) -> Any:
         """An engine that calls the modules, or the model as a whole."""
         raise NotImplementedError
 
     @staticmethod
-    def _own_class() -> type:
+    def _own_class() -> Any:
         """The class here that a caller's subclass derives from."""
         raise NotImplementedError
 
@@ -103,6 +100,17 @@ class TorchModel(Registered, Model):
         )
 
 
+def _constructor(plain: Any) -> Any:
+    """The constructor of a plain model, with the same signature, for a model that is a torch module first."""
+
+    @wraps(plain)
+    def construct(self: TorchModel, *args: Any, **kwargs: Any) -> None:
+        self._register()
+        plain(self, *args, **kwargs)
+
+    return construct
+
+
 class SentenceTransformer(TorchModel, sentence_transformer.SentenceTransformer):
     """:class:`vicinal.SentenceTransformer` as a ``torch.nn.Sequential`` of its modules.
 
@@ -111,36 +119,32 @@ class SentenceTransformer(TorchModel, sentence_transformer.SentenceTransformer):
     loading and encoding need neither transformers nor a second copy of the weights until then.
     """
 
-    @wraps(sentence_transformer.SentenceTransformer.__init__)
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._register()
-        sentence_transformer.SentenceTransformer.__init__(self, *args, **kwargs)
+    __init__ = _constructor(sentence_transformer.SentenceTransformer.__init__)
 
     @staticmethod
-    def _own_class() -> type:
+    def _own_class() -> Any:
         return SentenceTransformer
 
-    def _changed_engine(self, whole: bool) -> Engine:
-        if isinstance(self._engine, ModuleEngine) and not whole:  # calls the modules already
-            return self._engine
-        known = isinstance(self._texts, TextTokenizer)
-        if known and not whole:
+    def _changed_engine(self, whole: bool) -> Any:
+        engine: Any = self._engine
+        if isinstance(engine, ModuleEngine) and not whole:  # calls the modules already
+            return engine
+        count = self._texts.count if isinstance(self._texts, TextTokenizer) else None
+        if count is not None and not whole:
             return LiveEngine(self.module, str(self._device))
-        return CalledEngine(self, str(self._device), self._texts.count if known else None)  # type: ignore[return-value]
+        return CalledEngine(self, str(self._device), count)
 
 
 class CrossEncoder(TorchModel, cross_encoder.CrossEncoder):
     """:class:`vicinal.CrossEncoder` as a ``torch.nn.Sequential`` of its module; see :class:`SentenceTransformer`."""
 
-    @wraps(cross_encoder.CrossEncoder.__init__)
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._register()
-        cross_encoder.CrossEncoder.__init__(self, *args, **kwargs)
+    __init__ = _constructor(cross_encoder.CrossEncoder.__init__)
 
     @staticmethod
-    def _own_class() -> type:
+    def _own_class() -> Any:
         return CrossEncoder
 
-    def _changed_engine(self, whole: bool) -> Engine:
-        run: Any = CalledScorer(self, self.num_labels, str(self._device)) if whole else None
-        return run or TorchScorer(self.module, self.num_labels, str(self._device), "float32")
+    def _changed_engine(self, whole: bool) -> Any:
+        if whole:
+            return CalledScorer(self, self.num_labels, str(self._device))
+        return TorchScorer(self.module, self.num_labels, str(self._device), "float32")

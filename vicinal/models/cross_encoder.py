@@ -42,7 +42,8 @@ class CrossEncoder(PairModel, PairFit):
     """Scores pairs of texts.
 
     It reads both texts at once, which is more exact than comparing two vectors and much slower: use it on
-    the few candidates that a search has found.
+    the few candidates that a search has found. Like ``SentenceTransformer`` it is no ``torch.nn.Module``;
+    :class:`vicinal.torch.CrossEncoder` is.
 
     A model without a classification head (any encoder, a ``SentenceTransformer``'s too) gets a new one, drawn
     from torch's random numbers, which has to be trained: see :meth:`fit`.

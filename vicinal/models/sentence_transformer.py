@@ -42,6 +42,9 @@ _SCORES = "it gives vectors; CrossEncoder(...) scores pairs of texts"
 class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
     """Turns texts into vectors.
 
+    It is no ``torch.nn.Module``, so that it needs no torch: as an attribute of one it is not trained, moved or saved
+    with it. :class:`vicinal.torch.SentenceTransformer` is the same model as a torch module.
+
     Args:
         model_name_or_path: a model folder, a hub name (``org/name``), or a bare name, which means
             ``sentence-transformers/name``.
