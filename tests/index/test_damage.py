@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from vicinal.errors import StoreError, VicinalError
-from vicinal.index import Index
+from vicinal.index import Index, verify
 from vicinal.index.stores import database
 
 from .fakes import FakeModel
@@ -161,8 +161,10 @@ def test_each_kind_of_damage_is_named(original, tmp_path):
         db = database.connect(str(path), 1, "rw")
         db.execute(sql)
         db.close()
-        with Index(path, FakeModel(dimension=8)) as index:
-            problems = "\n".join(index.verify().problems)
+        problems = "\n".join(verify(path).problems)
+        if "UPDATE state" not in sql:
+            with Index(path, FakeModel(dimension=8)) as index:
+                assert "\n".join(index.verify().problems) == problems
         for words in expected:
             assert re.search(words, problems), (sql, words, problems)
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from vicinal.errors import StoreError
 from vicinal.index.filters import (
     KIND_BOOL,
     KIND_NULL,
@@ -26,7 +25,7 @@ from vicinal.index.filters import (
     kind_of,
 )
 from vicinal.index.segments import Bools, Ints
-from vicinal.index.stores.database import DAMAGED
+from vicinal.index.stores.damage import Damage
 
 # Bound variables in one statement; SQLite allows 32,766 or more, short statements are compiled sooner.
 BATCH = 500
@@ -93,12 +92,12 @@ def numbers(db: sqlite3.Connection, sql: str, values: Sequence[Scalar], limit: i
         limit: one more than the highest number that may come.
 
     Raises:
-        StoreError: the file holds a number that cannot be.
+        Damage: the file holds a number that cannot be.
     """
     text = db.execute(sql, values).fetchone()[0]
     if not text:
         return np.empty(0, np.int64)
     found = np.fromstring(text, np.int64, sep=",")
     if not 0 <= found.min() <= found.max() < limit:
-        raise StoreError(DAMAGED)
+        raise Damage("it holds a document number that was never given")
     return found
