@@ -25,7 +25,7 @@ from vicinal.index.results import Document, Span
 from vicinal.index.segments import Bools, Floats
 from vicinal.index.stores.base import Found
 from vicinal.index.stores.damage import Damage
-from vicinal.index.stores.filtering import BATCH, matching, numbers
+from vicinal.index.stores.filtering import BATCH, holds, matching, numbers
 from vicinal.index.stores.texts import DIGEST_BYTES, content_digest, sealed, unpack_text
 from vicinal.vectors.topk import largest
 
@@ -79,6 +79,7 @@ class SqliteReader:
         self.check = check
         self._caches = caches
         self._analyzer = analyzer
+        self._where: Node | None = None
 
     def count(self) -> int:
         """Living documents."""
@@ -91,6 +92,7 @@ class SqliteReader:
 
     def mask(self, where: Node) -> Bools:
         """Which documents a filter holds for, as booleans over document numbers; dead ones are False."""
+        self._where = where
         key = repr(where)  # the nodes themselves would compare True equal to 1
         known = self._caches.masks.get(key)
         if known is not None:
@@ -157,6 +159,9 @@ class SqliteReader:
         found = {row[0]: checked_document(*row[1:]) for row in rows}
         if len(found) != len(set(docs)):
             raise Damage("a document that was found is not there")
+        for one in found.values():
+            if self._where is not None and not holds(self._where, one.metadata):
+                raise Damage(f"document {one.id!r} was found by a filter that does not hold for it")
         return [found[doc] for doc in docs]
 
     def by_id(self, ids: Sequence[str]) -> dict[str, Document]:
@@ -175,7 +180,9 @@ class SqliteReader:
         for at in range(0, len(values), BATCH):
             some = values[at : at + BATCH]
             marks = ",".join("?" * len(some))
-            yield from self.db.execute(f"SELECT {columns} FROM documents WHERE {key} IN ({marks})", some)
+            # Fetched at once: what is left of a cursor after an error would outlive the connection.
+            sql = f"SELECT {columns} FROM documents WHERE {key} IN ({marks})"
+            yield from self.db.execute(sql, some).fetchall()
 
     def chunks(self, doc: int) -> list[Span]:
         """The chunks of a document."""
