@@ -31,6 +31,13 @@ def original(tmp_path_factory):
     return path.read_bytes(), answers
 
 
+def change(path, sql, *values):
+    """Change a value behind the index's back."""
+    db = database.connect(str(path), 1, "rw")
+    db.execute(sql, values)
+    db.close()
+
+
 def dump(index):
     """All that a user can see."""
     ids = [f"id{i}" for i in range(400)] + ["long"]

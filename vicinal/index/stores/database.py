@@ -179,32 +179,35 @@ def prepare(path: str, timeout: float, read_only: bool, settings: dict[str, str 
     """
     check_place(path, read_only)
     with store_errors(path, "opening"):
-        immutable = False
-        db = connect(path, timeout, "ro" if read_only else "rwc")
         try:
-            deadline = time.monotonic() + timeout
-            while not _identify(db, path):
-                if read_only:
-                    raise StoreError(f"index {path!r} is empty, and read_only=True forbids filling it")
-                try:
-                    _create(db, settings)
-                except sqlite3.OperationalError as error:
-                    # Several processes make the file at once. SQLite's own waiting does not help: it refuses
-                    # the change to WAL at once where two would wait for one another.
-                    if not _is_busy(error) or time.monotonic() > deadline:
-                        raise
-                    time.sleep(random.uniform(0.001, 0.02))
+            with closing(connect(path, timeout, "ro" if read_only else "rwc")) as db:
+                _make_or_identify(db, path, timeout, read_only, settings)
         except sqlite3.OperationalError as error:
             if not _is_refused(error) or _may_write(path):
                 raise
             _refuse_to_write(path, read_only)
-            immutable = True
-        finally:
-            db.close()
-        if immutable:
-            with closing(connect(path, timeout, "ro", immutable=True)) as db:
-                _identify(db, path)
-    return immutable
+        else:
+            return False
+        with closing(connect(path, timeout, "ro", immutable=True)) as db:
+            _identify(db, path)
+    return True
+
+
+def _make_or_identify(
+    db: sqlite3.Connection, path: str, timeout: float, read_only: bool, settings: dict[str, str | int]
+) -> None:
+    deadline = time.monotonic() + timeout
+    while not _identify(db, path):
+        if read_only:
+            raise StoreError(f"index {path!r} is empty, and read_only=True forbids filling it")
+        try:
+            _create(db, settings)
+        except sqlite3.OperationalError as error:
+            # Several processes make the file at once. SQLite's own waiting does not help: it refuses
+            # the change to WAL at once where two would wait for one another.
+            if not _is_busy(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(random.uniform(0.001, 0.02))
 
 
 def check_place(path: str, read_only: bool) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from vicinal.errors import StoreError
 from vicinal.index.results import Document, VerifyReport
@@ -47,7 +47,7 @@ class Salvage:
         Raises:
             StoreError: it is no SQLite file, or holds no table of documents.
         """
-        with _opened(path, self._note) as db:
+        with _opened(path, self._note) as (db, _):
             with suppress(sqlite3.Error):
                 count = raw_state(db).get("documents")
                 self.expected = count if type(count) is int and count >= 0 else None
@@ -131,8 +131,8 @@ def verify_file(path: str) -> VerifyReport:
     """
     problems: list[str] = []
     try:
-        with _opened(path, problems.append) as db:
-            report = verify(db, read_only=not _begin_writing(db))
+        with _opened(path, problems.append) as (db, mode):
+            report = verify(db, read_only=mode == "ro" or not _begin_writing(db))
     except StoreError as error:
         if not os.path.isfile(path):
             raise
@@ -152,8 +152,8 @@ def _begin_writing(db: sqlite3.Connection) -> bool:
 
 
 @contextmanager
-def _opened(path: str, note: Any) -> Iterator[sqlite3.Connection]:
-    """A connection to whatever opens as SQLite; a log that is not the file's own is left aside, with a note."""
+def _opened(path: str, note: Callable[[str], None]) -> Iterator[tuple[sqlite3.Connection, str]]:
+    """A connection to whatever opens as SQLite, and its mode; a log that is not the file's own is left aside, with a note."""
     if not os.path.isfile(path):
         raise StoreError(f"index {path!r}: there is no such file")
     immutable = False
@@ -162,9 +162,9 @@ def _opened(path: str, note: Any) -> Iterator[sqlite3.Connection]:
     except StoreError as error:
         note(f"log: {error}")
         immutable = True
-    db = _connected(path, immutable)
+    db, mode = _connected(path, immutable)
     try:
-        yield db
+        yield db, mode
     finally:
         with suppress(sqlite3.Error):
             if db.in_transaction:
@@ -174,18 +174,18 @@ def _opened(path: str, note: Any) -> Iterator[sqlite3.Connection]:
             database.tidy(os.path.abspath(path))
 
 
-def _connected(path: str, immutable: bool) -> sqlite3.Connection:
-    modes: list[tuple[str, bool]] = [] if immutable else [("rw", False), ("ro", False)]
+def _connected(path: str, immutable: bool) -> tuple[sqlite3.Connection, str]:
+    ways: tuple[tuple[Literal["ro", "rw"], bool], ...] = (("rw", False), ("ro", False), ("ro", True))
     refused: Exception | None = None
-    for mode, alone in [*modes, ("ro", True)]:
+    for mode, alone in ways[2:] if immutable else ways:
         try:
-            db = database.connect(path, 5.0, mode, alone)  # type: ignore[arg-type]
+            db = database.connect(path, 5.0, mode, alone)
         except sqlite3.Error as error:
             refused = error
             continue
         try:
             db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            return db
+            return db, mode
         except sqlite3.Error as error:
             refused = error
             db.close()

@@ -340,7 +340,8 @@ class SqliteStore:
             except sqlite3.Error as error:
                 return VerifyReport(0, 0, 0, (f"file: a transaction cannot begin: {error}",))
             report = verify(db, self._read_only)
-            self._place.check()
+            with contextlib.suppress(sqlite3.Error):  # in a damaged file
+                self._place.check(db)
             return report
 
     def backup(self, target: Path) -> None:
