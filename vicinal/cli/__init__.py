@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from vicinal.cli import (
+    backup,
     cache,
     distill,
     encode,
@@ -64,6 +65,9 @@ def _options(
 app.command("index")(index.index)
 app.command("search")(search.search)
 app.command("info")(index.info)
+app.command("backup")(backup.backup)
+app.command("verify")(backup.verify)
+app.command("salvage")(backup.salvage)
 app.command("encode")(encode.encode)
 app.command("similarity")(similarity.similarity)
 app.command("mine")(groups.mine)

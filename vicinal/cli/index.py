@@ -234,7 +234,9 @@ def opened_to_read(db: str, model: str | None = None) -> Index:
     from vicinal.index import Index
 
     check_is_index(db)
-    writable = os.access(db, os.W_OK) and os.access(Path(os.path.abspath(db)).parent, os.W_OK)
+    folder = os.path.dirname(os.path.realpath(db))
+    one_name = os.stat(db).st_nlink == 1  # a file with several would get several logs
+    writable = one_name and os.access(db, os.W_OK) and os.access(folder, os.W_OK)
     return Index(db, None if model is None else lasting_name(model), read_only=not writable)
 
 

@@ -11,7 +11,7 @@ from vicinal.core.inputs import check_unicode
 from vicinal.errors import InputError, InputTypeError
 from vicinal.index import records
 from vicinal.index.encoder import DEFAULT_MODEL, EmbeddingModel, Encoder, name_of
-from vicinal.index.export import export_target, write_lines
+from vicinal.index.export import backup_target, export_target, write_lines
 from vicinal.index.filters import parse_filter
 from vicinal.index.reranking import Reranker, check_reranker
 from vicinal.index.results import Document, Hit, IndexInfo, VerifyReport
@@ -169,7 +169,7 @@ class Index:
             return []
         if ids is not None and not replace:
             with self._store.reader() as reader:  # before the work of encoding; again below, for good
-                self._refuse_taken(list(reader.digests(new)))
+                records.refuse_taken(self.path, list(reader.digests(new)))
         facts = self._checked_facts()
         spans = self._encoder.chunks(texts, facts)
         pieces = [text[a:b] for text, cuts in zip(texts, spans, strict=True) for a, b in cuts]
@@ -180,16 +180,9 @@ class Index:
             if replace:
                 writer.delete(new)
             else:
-                self._refuse_taken(writer.existing(new))
+                records.refuse_taken(self.path, writer.existing(new))
             writer.insert(documents, vectors)
         return new
-
-    def _refuse_taken(self, taken: list[str]) -> None:
-        if taken:
-            more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
-            raise InputError(
-                f"index {self.path!r} already holds id {min(taken)!r}{more}: upsert() replaces documents"
-            )
 
     def delete(
         self, ids: str | Iterable[str] | None = None, *, filter: Mapping[str, Any] | None = None
@@ -243,7 +236,7 @@ class Index:
     def digests(self, ids: Iterable[str]) -> dict[str, bytes]:
         """The content hashes of those ids that exist, to see what has changed without reading it.
 
-        See :func:`vicinal.index.stores.verification.content_digest` for what is hashed.
+        See :func:`vicinal.index.stores.texts.content_digest` for what is hashed.
         """
         with self._store.reader() as reader:
             return reader.digests(records.canonical_ids(ids))
@@ -369,6 +362,22 @@ class Index:
         target = export_target(path, self._store.files)
         with self._store.reader() as reader:
             return write_lines(target, reader.every())
+
+    def backup(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Copy the index into another file while it is in use: one consistent state, whole or not at all.
+
+        Others may read and write meanwhile. Putting a backup in the place of an index is the same call the other
+        way round: ``Index("backup.db").backup("live.db", overwrite=True)``.
+
+        Args:
+            path: the file to write; it appears under its name when it is complete and on the disk.
+            overwrite: replace a database that is there. Whoever has that one open is told so by an error.
+
+        Raises:
+            InputError: a file is there, or none can be made.
+            StoreError: the copy cannot be written, or the index not be read; a file that was there is as it was.
+        """
+        self._store.backup(backup_target(path, self._store.files, overwrite))
 
     def close(self) -> None:
         """Let go of the file; afterwards it is one file again if nobody else has it open."""

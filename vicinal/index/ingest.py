@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from vicinal.errors import InputError, InputTypeError
 from vicinal.index.index import Index
 from vicinal.index.records import canonical_ids, canonical_metadata, canonical_texts, metadata_json
-from vicinal.index.stores.verification import content_digest
+from vicinal.index.stores.texts import content_digest
 from vicinal.index.values import integer_from
 from vicinal.readers.records import Fields, Record, Source, find_sources, read_source
 

@@ -13,7 +13,7 @@ from vicinal.core.inputs import check_unicode
 from vicinal.errors import InputError, InputTypeError
 from vicinal.index.results import Span
 from vicinal.index.stores.base import NewDocument
-from vicinal.index.stores.verification import content_digest
+from vicinal.index.stores.texts import content_digest
 from vicinal.index.values import check_depth, check_number
 
 
@@ -142,6 +142,17 @@ def new_documents(
         packed = metadata_json(metadata)
         documents.append(NewDocument(id, text, metadata, packed, content_digest(text, packed), cuts))
     return documents
+
+
+def refuse_taken(path: str, taken: Sequence[str]) -> None:
+    """Raise if ids of new documents are taken.
+
+    Raises:
+        InputError: names the first of them.
+    """
+    if taken:
+        more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
+        raise InputError(f"index {path!r} already holds id {min(taken)!r}{more}: upsert() replaces documents")
 
 
 def _listed(name: str, values: Any) -> list[Any]:

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from vicinal.errors import InputError
@@ -199,6 +200,10 @@ class Store(Protocol):
 
     def verify(self) -> VerifyReport:
         """Check everything."""
+        ...
+
+    def backup(self, target: Path) -> None:
+        """Copy one state into another file, whole or not at all."""
         ...
 
     def prepare(self) -> None:

@@ -7,7 +7,7 @@ import sqlite3
 import numpy as np
 
 from vicinal.index.segments import Ints, Rows, checksum, decode_segment, encode_heads, row_bytes
-from vicinal.index.stores.database import set_state, state
+from vicinal.index.stores.state import set_state, state
 from vicinal.index.stores.writing import SEGMENT_ROWS, joined
 
 

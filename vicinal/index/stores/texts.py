@@ -6,6 +6,7 @@ paragraph and more, for about 10 microseconds each.
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 import zlib
 
@@ -13,6 +14,7 @@ import zlib
 _WINDOW = -15
 # Shorter texts hardly ever become smaller.
 _SHORT = 64
+DIGEST_BYTES = 16
 
 
 def pack_text(text: str) -> str | bytes:
@@ -41,6 +43,22 @@ def unpack_text(stored: str | bytes) -> str:
     if not inflate.eof or inflate.unused_data:
         raise ValueError("a text cannot be inflated: it has a wrong length")
     return raw.decode()
+
+
+def content_digest(text: str, metadata_json: str | None) -> bytes:
+    """The content hash of a document: 16 bytes of BLAKE2b over text and canonical metadata."""
+    data = text.encode()
+    digest = hashlib.blake2b(len(data).to_bytes(8, "little") + data, digest_size=DIGEST_BYTES)
+    digest.update((metadata_json or "").encode())
+    return digest.digest()
+
+
+def sealed(id: str, digest: bytes) -> bytes:
+    """A content hash as it is stored: with 8 bytes more over itself and the id that it belongs to.
+
+    Rows from before there were seals hold the hash alone.
+    """
+    return digest + hashlib.blake2b(digest + id.encode(), digest_size=8).digest()
 
 
 def register(db: sqlite3.Connection) -> None:
