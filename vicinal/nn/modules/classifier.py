@@ -15,7 +15,7 @@ from vicinal.folder.specs import TransformerSpec
 from vicinal.folder.write import write_json, write_settings
 from vicinal.nn.modules.base import Features, InputModule
 from vicinal.nn.modules.packed_pairs import packed_scores, packs_pairs
-from vicinal.nn.modules.pretrained import quiet
+from vicinal.nn.modules.pretrained import quiet, without_kernels
 from vicinal.nn.modules.transformer import Transformer
 
 # What the other library reads in place of asking the weights; the names are its own.
@@ -141,6 +141,7 @@ def open_classifier(
         config = AutoConfig.from_pretrained(
             spec.folder, trust_remote_code=trust_remote_code, **(config_kwargs or {})
         )
+        config = without_kernels(config)
         if num_labels is not None and config.num_labels != num_labels:
             config.num_labels = num_labels  # which also names the labels anew
         with quiet():
@@ -155,7 +156,7 @@ def open_classifier(
         tokenizer = AutoTokenizer.from_pretrained(
             spec.folder, trust_remote_code=trust_remote_code, **(processor_kwargs or {})
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except Exception as error:  # damaged files and odd settings raise anything
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelFormatError(f"{spec.folder}: transformers cannot load this model ({reason})") from error
     absent = set(found["missing_keys"]) | {each[0] for each in found["mismatched_keys"]}

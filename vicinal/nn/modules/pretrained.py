@@ -65,7 +65,8 @@ def load_config(folder: Path, trust: bool, options: dict[str, Any]) -> Any:
     home = base_folder(folder)
     try:
         with quiet():
-            return auto_classes()[0].from_pretrained(home, trust_remote_code=trust, **options)
+            config = auto_classes()[0].from_pretrained(home, trust_remote_code=trust, **options)
+            return config if "attn_implementation" in options else without_kernels(config)
     except Exception as error:  # its checks raise what they like
         from transformers import CONFIG_MAPPING
 
@@ -81,6 +82,13 @@ def load_config(folder: Path, trust: bool, options: dict[str, Any]) -> Any:
         raise UnsupportedModelError(
             f"{home}: transformers does not know the architecture {kind!r}; {remedy}"
         ) from error
+
+
+def without_kernels(config: Any) -> Any:
+    """The configuration, without a kernel that it names: transformers would fetch and run it, native code."""
+    if "/" in str(getattr(config, "_attn_implementation", None)):
+        config._attn_implementation = None  # results do not depend on it
+    return config
 
 
 def load_encoder(folder: Path, config: Any, trust: bool, options: dict[str, Any]) -> Any:
@@ -103,7 +111,7 @@ def load_encoder(folder: Path, config: Any, trust: bool, options: dict[str, Any]
             )
             if base != folder:
                 model.load_adapter(str(folder))
-    except (OSError, ValueError, RuntimeError) as error:
+    except Exception as error:  # damaged files and odd settings raise anything
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelFormatError(f"{folder}: transformers cannot load this model ({reason})") from error
     missing = sorted(report.get("missing_keys", ()))
