@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vicinal.core.inputs import check_choice
+from vicinal.core.torch import torch_installed
 from vicinal.engine.base import Engine
-from vicinal.engine.graphs import FAMILIES
+from vicinal.engine.graphs import FAMILIES, has_graph, uncovered
 from vicinal.engine.graphs.heads import LAYERS
 from vicinal.engine.graphs.source import DTYPES, SentenceGraph, choose_graph, has_graph_file
 from vicinal.engine.static import StaticEngine, StaticTable
@@ -71,8 +71,11 @@ def read_options(*, dtype: Any, backend: str, model_kwargs: Mapping[str, Any] | 
     return Options(dtype, backend, model_kwargs.get("file_name"), torch_options)
 
 
-def needs_torch(spec: ModelSpec, options: Options, device: str) -> bool:
+def needs_torch(spec: ModelSpec, options: Options, device: str, *, trust_remote_code: bool = False) -> bool:
     """Whether torch runs the model, and not OpenVINO or numpy.
+
+    Args:
+        trust_remote_code: whether code that the folder brings may run.
 
     Raises:
         InputError: ``backend`` and the model, or ``backend`` and the device, contradict each other.
@@ -91,10 +94,31 @@ def needs_torch(spec: ModelSpec, options: Options, device: str) -> bool:
                 f"backend={options.backend!r} runs on the CPU; with device={device!r} leave it out"
             )
         return True
-    known = spec.source.model_type in FAMILIES if isinstance(spec.source, TransformerSpec) else False
-    if known or options.backend != "auto" or has_graph_file(spec.transformer.folder):
+    return options.backend == "auto" and only_torch_runs(spec.transformer, trust_remote_code)
+
+
+def only_torch_runs(spec: TransformerSpec, trust_remote_code: bool, head: bool = False) -> bool:
+    """Whether torch, and it alone, computes a folder's transformer.
+
+    Args:
+        trust_remote_code: whether code that the folder brings may run, which a graph would leave out.
+        head: ask for the architecture's head of a cross-encoder too.
+    """
+    if trust_remote_code and _brings_code(spec):
+        return True
+    if has_graph(spec, head) or has_graph_file(spec.folder):
         return False
-    return importlib.util.find_spec("torch") is not None
+    found = uncovered(spec, head) if spec.model_type in FAMILIES else None
+    return torch_installed() and (found is None or found.in_torch)
+
+
+def _brings_code(spec: TransformerSpec) -> bool:
+    """Whether the folder computes by code of its own; Nomic's is what the graph was made after."""
+    code = spec.config.get("auto_map")
+    models = ("AutoModel", "AutoModelForSequenceClassification")
+    return (
+        isinstance(code, Mapping) and any(each in code for each in models) and spec.model_type != "nomic_bert"
+    )
 
 
 def _lacks_a_row(spec: ModelSpec) -> bool:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-
+from vicinal.core.torch import torch_installed
 from vicinal.engine.graphs.classifier_source import ClassifierGraph
 from vicinal.engine.graphs.classifiers import HEADS, has_head
 from vicinal.errors import InputError, ModelFormatError
@@ -26,7 +25,7 @@ def read_head(spec: ModelSpec, asked: int | None, may_differ: bool) -> tuple[int
     graph = ClassifierGraph(transformer)
     if has_head(transformer):
         labels = graph.labels
-    elif not _has_torch():
+    elif not torch_installed():
         try:
             labels = graph.labels
         except ModelFormatError as error:
@@ -43,13 +42,6 @@ def read_head(spec: ModelSpec, asked: int | None, may_differ: bool) -> tuple[int
             "model_kwargs={'ignore_mismatched_sizes': True} for a new head, to be trained"
         )
     return int(asked or 1), True
-
-
-def _has_torch() -> bool:
-    try:
-        return importlib.util.find_spec("torch") is not None
-    except ImportError:
-        return False
 
 
 def _says_head(spec: ModelSpec) -> bool:

@@ -144,7 +144,8 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
     def _open(self) -> None:
         spec, options = self._spec, self._options
         refuse_cross_encoder(spec)
-        if needs_torch(spec, options, self._device) or spec.has_adapter:
+        trust = self.trust_remote_code
+        if needs_torch(spec, options, self._device, trust_remote_code=trust) or spec.has_adapter:
             _ = self.module
             self._renew()
             return

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vicinal.core.openvino import load_openvino
-from vicinal.engine.graphs import FAMILIES, build_body, check_weights
+from vicinal.engine.graphs import build_body, check_weights, has_graph
 from vicinal.engine.graphs.blocks import Blocks, Body
 from vicinal.engine.graphs.heads import sentence_vector, token_vectors
 from vicinal.engine.weights import Weights
@@ -94,7 +94,7 @@ def choose_graph(spec: ModelSpec, dtype: str, file_name: str | None, prefer_file
             )
         return SentenceGraph(spec, quantised[0])
     has_weights = any(folder.glob("*.safetensors")) or (folder / "pytorch_model.bin").is_file()
-    if spec.transformer.model_type in FAMILIES and has_weights and not (prefer_file and floats):
+    if has_graph(spec.transformer) and has_weights and not (prefer_file and floats):
         check_weights(spec.transformer)
         return SentenceGraph(spec)
     if floats:
