@@ -267,7 +267,7 @@ def test_angles_of_two_kinds_of_layers(tmp_path: Path) -> None:
 def relative_bert(folder: Path, kind: str, ids: Any, mask: Any) -> Any:
     """BERT's hidden states with positions by distance, written after the papers in float64.
 
-    Compared once with transformers 4.53, whose BertModel had both kinds: equal to 1e-6.
+    Compared once with transformers 4.53, whose BertModel had both kinds: equal to 2e-6.
     """
     from safetensors.numpy import load_file
 

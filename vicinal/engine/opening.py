@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from vicinal.core.inputs import check_choice
@@ -12,7 +13,8 @@ from vicinal.core.torch import torch_installed
 from vicinal.engine.base import Engine
 from vicinal.engine.graphs import FAMILIES, has_graph, uncovered
 from vicinal.engine.graphs.heads import LAYERS
-from vicinal.engine.graphs.source import DTYPES, SentenceGraph, choose_graph, has_graph_file
+from vicinal.engine.graphs.ready import graph_files, has_weights, is_quantised
+from vicinal.engine.graphs.source import DTYPES, SentenceGraph, choose_graph
 from vicinal.engine.static import StaticEngine, StaticTable
 from vicinal.engine.static_heads import HEADS
 from vicinal.errors import InputError, InputTypeError, ModelFormatError
@@ -80,21 +82,51 @@ def needs_torch(spec: ModelSpec, options: Options, device: str, *, trust_remote_
     Raises:
         InputError: ``backend`` and the model, or ``backend`` and the device, contradict each other.
     """
-    if spec.needs_torch or _lacks_a_row(spec) or options.backend == "torch":
+    if spec.needs_torch or _lacks_a_row(spec):
         if options.backend not in ("auto", "torch"):
             raise InputError(
                 f"backend={options.backend!r}: {spec.folder} has modules that only torch runs; use backend='auto'"
             )
+        _refuse_graph(options, "has modules that only torch runs", spec.folder)
         return True
     if isinstance(spec.source, StaticEmbeddingSpec):
-        return False  # numpy averages rows faster than any device fetches them
+        return options.backend == "torch"  # numpy averages rows faster than any device fetches them
+    return transformer_needs_torch(spec.transformer, options, device, trust_remote_code=trust_remote_code)
+
+
+def transformer_needs_torch(
+    spec: TransformerSpec, options: Options, device: str, *, trust_remote_code: bool, head: bool = False
+) -> bool:
+    """Whether torch runs a transformer; as :func:`needs_torch`, for its folder alone.
+
+    Args:
+        head: ask for the architecture's head of a cross-encoder too.
+    """
+    if options.backend == "torch":
+        _refuse_graph(options, "runs on torch by backend='torch'", spec.folder)
+        return True
     if device != "cpu":
         if options.backend != "auto":
             raise InputError(
-                f"backend={options.backend!r} runs on the CPU; with device={device!r} leave it out"
+                f"backend={options.backend!r} runs on the CPU; with device={str(device)!r} leave it out"
             )
+        _refuse_graph(options, f"runs on torch by device={str(device)!r}", spec.folder)
         return True
-    return options.backend == "auto" and only_torch_runs(spec.transformer, trust_remote_code)
+    asks_for_graph = options.backend != "auto" or options.file_name is not None or options.dtype == "int8"
+    return not asks_for_graph and only_torch_runs(spec, trust_remote_code, head)
+
+
+def _refuse_graph(options: Options, reason: str, folder: Path) -> None:
+    """Refuse what asks for a graph where torch runs the model.
+
+    Raises:
+        InputError: ``options`` name a graph file, or int8.
+    """
+    if options.file_name is not None or options.dtype == "int8":
+        asked = f"file_name={options.file_name!r}" if options.file_name is not None else "dtype='int8'"
+        raise InputError(
+            f"{asked} asks for a graph file on the CPU, and {folder} {reason}; leave one of the two out"
+        )
 
 
 def only_torch_runs(spec: TransformerSpec, trust_remote_code: bool, head: bool = False) -> bool:
@@ -106,10 +138,22 @@ def only_torch_runs(spec: TransformerSpec, trust_remote_code: bool, head: bool =
     """
     if trust_remote_code and _brings_code(spec):
         return True
-    if has_graph(spec, head) or has_graph_file(spec.folder):
+    files = graph_files(spec.folder)
+    ready = any(not is_quantised(file) for file in files) or (files and not has_weights(spec.folder))
+    if has_graph(spec, head) or ready:
         return False
     found = uncovered(spec, head) if spec.model_type in FAMILIES else None
     return torch_installed() and (found is None or found.in_torch)
+
+
+def holds_only_graphs(spec: ModelSpec) -> bool:
+    """Whether a folder holds ready graphs, which run on the CPU alone, and no weights."""
+    source = spec.source
+    return (
+        isinstance(source, TransformerSpec)
+        and bool(graph_files(source.folder))
+        and not has_weights(source.folder)
+    )
 
 
 def _brings_code(spec: TransformerSpec) -> bool:
