@@ -66,6 +66,7 @@ _ROBERTA = Family(
     roberta.PREFIXES,
     position_offset=2,
     head=classifier_heads.ROBERTA,
+    left_out=roberta.left_out,
 )
 
 FAMILIES: dict[str, Family] = {
@@ -79,7 +80,13 @@ FAMILIES: dict[str, Family] = {
         left_out=bert.left_out,
     ),
     "bert": Family(
-        bert.build, bert.uncovered, bert.PROBE, bert.PREFIXES, token_types=True, head=classifier_heads.BERT
+        bert.build,
+        bert.uncovered,
+        bert.PROBE,
+        bert.PREFIXES,
+        token_types=True,
+        head=classifier_heads.BERT,
+        left_out=bert.left_out,
     ),
     "camembert": _ROBERTA,
     "distilbert": Family(

@@ -90,7 +90,7 @@ def read_body(file: Path) -> tuple[Blocks, Body]:
     Raises:
         ModelFormatError: the file is damaged, or has no output of token vectors.
     """
-    model, inputs = _read(file)
+    model = _read(file)
     ranked = [port for port in model.outputs if _rank(port) == 3]
     ports = [port for port in ranked if port.get_names() & _VECTORS] or ranked
     if not ports:
@@ -98,6 +98,7 @@ def read_body(file: Path) -> tuple[Blocks, Body]:
     width = ports[0].get_partial_shape()[2]
     if width.is_dynamic:
         raise ModelFormatError(f"{file}: the width of its token vectors is not fixed")
+    inputs = _inputs(model, file)
     hidden = ports[0].get_node().input_value(0)
     return Blocks(Weights({}, file.parent)), Body(hidden, inputs, width.get_length())
 
@@ -108,7 +109,7 @@ def read_scores(file: Path) -> tuple[Blocks, Node, dict[str, Node], int | None]:
     Raises:
         ModelFormatError: the file is damaged, or has no output of scores.
     """
-    model, inputs = _read(file)
+    model = _read(file)
     ports = [port for port in model.outputs if port.get_names() & _SCORES and _rank(port) in (1, 2)]
     if not ports and len(model.outputs) == 1:  # under a name of the exporter's own
         ports = [port for port in model.outputs if _rank(port) == 2 and not port.get_names() & _NO_SCORES]
@@ -116,6 +117,7 @@ def read_scores(file: Path) -> tuple[Blocks, Node, dict[str, Node], int | None]:
         raise ModelFormatError(
             f"{file}: none of its outputs {_names(model)} are scores of pairs; it is no graph of a cross-encoder"
         )
+    inputs = _inputs(model, file)
     blocks, scores = Blocks(Weights({}, file.parent)), ports[0].get_node().input_value(0)
     if _rank(ports[0]) == 1:  # one label, squeezed
         return blocks, blocks.ops.unsqueeze(scores, blocks.integers(1)), inputs, 1
@@ -123,18 +125,22 @@ def read_scores(file: Path) -> tuple[Blocks, Node, dict[str, Node], int | None]:
     return blocks, scores, inputs, None if width.is_dynamic else width.get_length()
 
 
-def _read(file: Path) -> tuple[Any, dict[str, Node]]:
-    """The model of a file, and its inputs by name."""
+def _read(file: Path) -> Any:
+    """The model of a file."""
     openvino = load_openvino()
     try:
         core = openvino.Core()
         # A mapped file that is overwritten changes the vectors, and one that is cut off ends the process.
         core.set_property({"ENABLE_MMAP": False})
-        model = core.read_model(file)
+        return core.read_model(file)
     except RuntimeError as error:
         raise ModelFormatError(
             f"{file}: cannot be read as a graph ({str(error).strip().splitlines()[-1]})"
         ) from error
+
+
+def _inputs(model: Any, file: Path) -> dict[str, Node]:
+    """The inputs of a model by name."""
     inputs = {node.output(0).get_any_name(): node for node in model.get_parameters()}
     if set(inputs) - _INPUTS or "attention_mask" not in inputs or "input_ids" not in inputs:
         raise ModelFormatError(f"{file}: its inputs {sorted(inputs)} are not those of a text encoder")
@@ -144,7 +150,7 @@ def _read(file: Path) -> tuple[Any, dict[str, Node]]:
                 f"{file}: its input {name!r} has the fixed shape {list(node.get_partial_shape().to_shape())}; export "
                 "the graph with dynamic axes for texts and tokens"
             )
-    return model, inputs
+    return inputs
 
 
 def _rank(port: Any) -> int | None:
