@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,14 @@ def require_torch(purpose: str) -> ModuleType:
         raise missing_extra("torch", purpose, "train") from error
     module: ModuleType = torch
     return module
+
+
+def torch_installed() -> bool:
+    """Whether torch is there to be imported; it is not imported."""
+    try:
+        return importlib.util.find_spec("torch") is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def as_tensor(array: NDArray[Any]) -> Any:

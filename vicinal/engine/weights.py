@@ -35,6 +35,7 @@ _DTYPES: dict[str, Any] = {
     "BOOL": np.bool_,
 }
 _HEADER_LIMIT = 100_000_000
+_TORCH_INDEX = "pytorch_model.bin.index.json"
 
 
 class SafetensorsFile:
@@ -118,7 +119,7 @@ class Weights:
 
     @classmethod
     def open(cls, folder: Path, stem: str = "model") -> Weights:
-        """Find and map the weights of ``folder``: ``model.safetensors``, shards, or ``pytorch_model.bin``.
+        """Find and map the weights of ``folder``: ``model.safetensors`` or ``pytorch_model.bin``, whole or in shards.
 
         Raises:
             ModelFormatError: there are no weights, a shard is missing, or a file is damaged.
@@ -132,13 +133,19 @@ class Weights:
         if (folder / "pytorch_model.bin").is_file():
             arrays = read_checkpoint(folder / "pytorch_model.bin")
             return cls({_modern(name): partial(np.asarray, array) for name, array in arrays.items()}, folder)
+        if (folder / _TORCH_INDEX).is_file():
+            arrays = {}
+            for shard in _shards(folder / _TORCH_INDEX):
+                arrays |= read_checkpoint(shard)
+            return cls({_modern(name): partial(np.asarray, array) for name, array in arrays.items()}, folder)
         raise ModelFormatError(f"{folder}: no weights ({stem}.safetensors, its shards or pytorch_model.bin)")
 
     @staticmethod
     def needs_torch(folder: Path, stem: str = "model") -> bool:
         """Whether the only weights of ``folder`` are in torch's own format."""
         safe = (f"{stem}.safetensors", f"{stem}.safetensors.index.json")
-        return (folder / "pytorch_model.bin").is_file() and not any(
+        pickled = ("pytorch_model.bin", _TORCH_INDEX)
+        return any((folder / name).is_file() for name in pickled) and not any(
             (folder / name).is_file() for name in safe
         )
 

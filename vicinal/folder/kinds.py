@@ -235,8 +235,8 @@ def _read_dense(folder: Path, overrides: Overrides) -> DenseSpec | None:
         return None
     settings = read_json(path)
     # Without the key, the layer's own default; null has always meant none.
-    activation = str(settings.get("activation_function", "Tanh") or "Identity").rpartition(".")[2]
-    if activation not in ACTIVATIONS:
+    package, _, activation = str(settings.get("activation_function", "Tanh") or "Identity").rpartition(".")
+    if activation not in ACTIVATIONS or package.split(".")[0] not in ("", "torch"):
         raise UnsupportedModelError(
             f"{path}: unknown activation_function {settings.get('activation_function')!r}; "
             f"known: {', '.join(ACTIVATIONS)}"

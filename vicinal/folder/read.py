@@ -13,6 +13,7 @@ from typing import Any
 from vicinal.errors import ModelFormatError, ModelNotFoundError
 from vicinal.folder.json_files import count_in, read_json, read_optional, read_value
 from vicinal.folder.kinds import read_module, read_transformer
+from vicinal.folder.paths import inside
 from vicinal.folder.specs import ModelSpec, ModuleSpec, NormalizeSpec, PoolingSpec, StaticEmbeddingSpec
 
 
@@ -100,23 +101,9 @@ def _read_modules(folder: Path, config_overrides: Mapping[str, Any] | None) -> t
     modules: list[ModuleSpec] = []
     for entry in entries:
         type_name = str(entry.get("type", ""))
-        path = _inside(folder, str(entry.get("path") or ""))
+        path = inside(folder, entry.get("path") or "", "modules.json")
         modules.append(read_module(type_name, path, config_overrides))
     return tuple(modules)
-
-
-def _inside(folder: Path, relative: str) -> Path:
-    """The module's folder, which must not lie outside the model's own.
-
-    Only the path itself is judged: files of a hub cache are links to a blob store outside the folder.
-    """
-    if (
-        relative.startswith(("/", "\\"))
-        or ".." in Path(relative.replace("\\", "/")).parts
-        or set(":\0") & set(relative)
-    ):
-        raise ModelFormatError(f"{folder}/modules.json: the path {relative!r} leaves the model folder")
-    return folder / relative if relative else folder
 
 
 def _is_model2vec(folder: Path) -> bool:

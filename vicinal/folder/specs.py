@@ -168,7 +168,12 @@ def is_adapter(folder: Path) -> bool:
     """Whether a folder holds an adapter of peft in the place of weights."""
     return (folder / "adapter_config.json").is_file() and not any(
         (folder / name).is_file()
-        for name in ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+        for name in (
+            "model.safetensors",
+            "model.safetensors.index.json",
+            "pytorch_model.bin",
+            "pytorch_model.bin.index.json",
+        )
     )
 
 

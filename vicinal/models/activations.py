@@ -60,8 +60,12 @@ def named_activation(name: str, source: str) -> Activation:
     Raises:
         UnsupportedModelError: the name is not known; ``source`` says where it stands.
     """
-    found = _BY_NAME.get(name.rpartition(".")[2])
-    if found is None:
+    package, _, short = name.rpartition(".")
+    found = _BY_NAME.get(short)
+    if found is None or package.split(".")[0] not in (
+        "",
+        "torch",
+    ):  # another package's Sigmoid is another one
         raise UnsupportedModelError(
             f"{source}: the activation {name!r} is not known; known: {', '.join(_BY_NAME)}. "
             "Give activation_fn= a function of an array instead"

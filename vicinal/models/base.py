@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from vicinal.core.inputs import as_texts, check_positive
-from vicinal.engine.opening import Options, position_limit, read_spec
+from vicinal.engine.opening import Options, holds_only_graphs, position_limit, read_spec
 from vicinal.errors import InputError, InputTypeError
 from vicinal.models.adapters import Adapters
 from vicinal.models.device import read_device
@@ -74,6 +74,8 @@ class Model(Renewal, Prompted, Adapters):
                 token=token,
                 config_kwargs=config_kwargs,
             )
+            if device is None and holds_only_graphs(self._spec):
+                self._device = read_device("cpu")
 
     @classmethod
     def load(cls: type[Self], input_path: str | os.PathLike[str]) -> Self:

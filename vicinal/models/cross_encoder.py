@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from vicinal.core.inputs import caller_level, check_choice, check_flag, check_positive, explains_keywords
 from vicinal.core.progress import progress_bar
 from vicinal.engine import batching
-from vicinal.engine.graphs.classifier_source import ClassifierGraph
-from vicinal.engine.graphs.classifiers import HEADS
-from vicinal.engine.opening import read_options, read_tokenizer
+from vicinal.engine.graphs.classifier_source import ClassifierGraph, choose_scorer_file
+from vicinal.engine.opening import read_options, read_tokenizer, transformer_needs_torch
 from vicinal.engine.sinks import DenseRows
-from vicinal.errors import InputError, ModelFormatError, NewHeadWarning
+from vicinal.errors import ModelFormatError, NewHeadWarning
 from vicinal.folder.card_records import ModelFacts, facts_of
 from vicinal.models.activations import folder_activation, given_activation, softmax, written_name
 from vicinal.models.device import one_or_several
@@ -108,11 +107,6 @@ class CrossEncoder(PairModel, PairFit):
         model_options = {**(automodel_args or {}), **(model_kwargs or {})}
         may_differ = bool(model_options.pop("ignore_mismatched_sizes", False))
         options = read_options(dtype=dtype, backend=backend, model_kwargs=model_options)
-        if options.dtype == "int8" or options.file_name is not None:
-            raise InputError(
-                f"dtype={options.dtype!r}, file_name={options.file_name!r}: a CrossEncoder is built from float "
-                "weights; use dtype='auto', 'float32' or 'bfloat16'"
-            )
         super().__init__(
             model_name_or_path,
             device=device,
@@ -128,7 +122,12 @@ class CrossEncoder(PairModel, PairFit):
         self._config_kwargs = dict(config_kwargs or {})
         self._set_prompts(self._spec, prompts, default_prompt_name)
         spec = self._spec
-        self._dimension, self.head_is_new = read_head(spec, num_labels, may_differ)
+        file = None
+        if not self._on_torch:
+            file = choose_scorer_file(
+                spec.transformer, options.dtype, options.file_name, options.backend == "onnx"
+            )
+        self._dimension, self.head_is_new = read_head(spec, num_labels, may_differ, file)
         if self.head_is_new:
             # The limit of a model of vectors is one for single texts, by the habit of its training.
             transformer = replace(spec.transformer, max_seq_length=None)
@@ -141,7 +140,7 @@ class CrossEncoder(PairModel, PairFit):
         else:
             from vicinal.engine.openvino import OpenVINOEngine
 
-            self._graph = ClassifierGraph(spec.transformer)
+            self._graph = ClassifierGraph(spec.transformer, file)
             self._engine = OpenVINOEngine(self._graph, self._dimension, options.dtype)
         if activation_fn is None:
             activation_fn = default_activation_function
@@ -158,14 +157,13 @@ class CrossEncoder(PairModel, PairFit):
     @property
     def _on_torch(self) -> bool:
         """Whether torch computes the scores, and not OpenVINO."""
-        if self._options.backend == "torch" or self._device != "cpu":
-            if self._options.backend not in ("auto", "torch"):
-                raise InputError(
-                    f"backend={self._options.backend!r} runs on the CPU; with device={str(self._device)!r} "
-                    "leave it out"
-                )
-            return True
-        return self._spec.transformer.model_type not in HEADS
+        return transformer_needs_torch(
+            self._spec.transformer,
+            self._options,
+            self._device,
+            trust_remote_code=self.trust_remote_code,
+            head=True,
+        )
 
     def _open(self) -> None:
         """Make the module at once, and say so where its head is new."""
@@ -350,7 +348,8 @@ class CrossEncoder(PairModel, PairFit):
         )
 
         if self._module is None:
-            save_cross_encoder(self._spec, folder, max_length=self.max_length)
+            graphs = isinstance(self._graph, ClassifierGraph) and self._graph.file is not None
+            save_cross_encoder(self._spec, folder, max_length=self.max_length, graphs=graphs)
             if self.activation_fn is not saved_activation(folder, self.num_labels):
                 write_activation(folder, written_name(self.activation_fn, folder))
         else:

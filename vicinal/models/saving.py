@@ -27,7 +27,7 @@ from vicinal.folder.write import module_folders, write_configs, write_json, writ
 from vicinal.models.activations import Activation, folder_activation
 
 _SETTINGS = "config_sentence_transformers.json"
-_WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model.bin")
+_WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin", "pytorch_model.bin.index.json")
 _TOKENIZER = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -117,11 +117,11 @@ def module_facts(module: Any, name: str, *, max_length: int, **facts: Any) -> Mo
     )
 
 
-def save_cross_encoder(spec: ModelSpec, target: Path, *, max_length: int) -> None:
+def save_cross_encoder(spec: ModelSpec, target: Path, *, max_length: int, graphs: bool = False) -> None:
     """Write a cross-encoder's folder: weights, tokenizer and configuration as they were loaded."""
     source = spec.transformer.folder
     if source.resolve() != target.resolve():
-        _copy(source, target, (*_WEIGHTS, *_TOKENIZER, *_CROSS_ENCODER))
+        _copy(source, target, (*_WEIGHTS, *_TOKENIZER, *_CROSS_ENCODER, *(_GRAPHS if graphs else ())))
     path = target / "tokenizer_config.json"
     before = read_json(path) if path.is_file() else {}
     if before.get("model_max_length") != max_length:

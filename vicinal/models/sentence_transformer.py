@@ -70,7 +70,8 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
         processor_kwargs: replace keys of ``tokenizer_config.json``, such as ``model_max_length`` or
             ``truncation_side``. ``tokenizer_kwargs`` is its old name.
         config_kwargs: replace keys of ``config.json``.
-        module_classes: custom classes that the folder's ``modules.json`` names.
+        module_classes: custom classes, derived from ``torch.nn.Module``, that the folder's ``modules.json`` names.
+            Without ``trust_remote_code`` no others are used, the running script's own aside.
 
     Raises:
         ModelNotFoundError, HubError: the name leads nowhere.
@@ -125,6 +126,11 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
             config_kwargs=config_kwargs,
         )
         self._module_classes = tuple(module_classes)
+        for place, each in enumerate(self._module_classes):
+            if not isinstance(each, type):
+                raise InputTypeError(
+                    f"module_classes[{place}] is {type(each).__name__}; give classes, not names or objects"
+                )
         if modules is not None:
             self._take_modules(modules)
         else:
@@ -138,7 +144,8 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
     def _open(self) -> None:
         spec, options = self._spec, self._options
         refuse_cross_encoder(spec)
-        if needs_torch(spec, options, self._device) or spec.has_adapter:
+        trust = self.trust_remote_code
+        if needs_torch(spec, options, self._device, trust_remote_code=trust) or spec.has_adapter:
             _ = self.module
             self._renew()
             return

@@ -70,7 +70,7 @@ def renewed(
         if isinstance(first, StaticEmbedding):
             raise
         return _on_its_own(module, device, scratch)  # a tokenizer that only transformers runs
-    if needs_torch(spec, options, device):
+    if needs_torch(spec, options, device, trust_remote_code=_runs_own_code(first)):
         live = TorchEngine.is_live_on(module, device, options.dtype)
         mark = (structure, _state(module, live))
         engine: Engine = TorchEngine(module, dimension_of(module), device, options.dtype)
@@ -85,6 +85,12 @@ def renewed(
     engine = open_engine(graph, plain.dtype)
     scratch.goes_with(engine)
     return Renewed(spec, graph, texts, engine, mark)
+
+
+def _runs_own_code(first: nn.Module) -> bool:
+    """Whether a transformer is of a class that its folder brought, which no graph is made after."""
+    network = getattr(first, "auto_model", None)
+    return type(network).__module__.startswith("transformers_modules.")
 
 
 def _on_its_own(module: nn.Sequential, device: str, scratch: ScratchFolder) -> Renewed:

@@ -15,7 +15,7 @@ from vicinal.folder.specs import TransformerSpec
 from vicinal.folder.write import write_json, write_settings
 from vicinal.nn.modules.base import Features, InputModule
 from vicinal.nn.modules.packed_pairs import packed_scores, packs_pairs
-from vicinal.nn.modules.pretrained import quiet
+from vicinal.nn.modules.pretrained import load_config, quiet
 from vicinal.nn.modules.transformer import Transformer
 
 # What the other library reads in place of asking the weights; the names are its own.
@@ -131,16 +131,15 @@ def open_classifier(
     Raises:
         MissingExtraError: transformers is not installed.
         ModelFormatError: transformers cannot read the folder, or its weights are of something else.
+        UnsupportedModelError: an architecture, or a variant of one, that transformers does not compute.
     """
     try:
-        from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
     except ImportError as error:
         raise missing_extra("transformers", "training a CrossEncoder", "train") from error
     options: dict[str, Any] = {"dtype": torch.float32, **(model_kwargs or {})}
+    config = load_config(spec.folder, trust_remote_code, dict(config_kwargs or {}))
     try:
-        config = AutoConfig.from_pretrained(
-            spec.folder, trust_remote_code=trust_remote_code, **(config_kwargs or {})
-        )
         if num_labels is not None and config.num_labels != num_labels:
             config.num_labels = num_labels  # which also names the labels anew
         with quiet():
@@ -155,7 +154,7 @@ def open_classifier(
         tokenizer = AutoTokenizer.from_pretrained(
             spec.folder, trust_remote_code=trust_remote_code, **(processor_kwargs or {})
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except Exception as error:  # damaged files and odd settings raise anything
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelFormatError(f"{spec.folder}: transformers cannot load this model ({reason})") from error
     absent = set(found["missing_keys"]) | {each[0] for each in found["mismatched_keys"]}

@@ -108,8 +108,8 @@ def activation_of(name: str) -> nn.Module:
     Raises:
         InputError: an unknown one.
     """
-    short = name.rpartition(".")[2]
-    if short not in ACTIVATIONS:
+    package, _, short = str(name).rpartition(".")
+    if short not in ACTIVATIONS or package.split(".")[0] not in ("", "torch"):
         raise InputError(f"activation_function={name!r}: known are {', '.join(ACTIVATIONS)}")
     made: nn.Module = nn.Softmax(dim=-1) if short == "Softmax" else getattr(nn, short)()
     return made

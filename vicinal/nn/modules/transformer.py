@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vicinal.core.inputs import check_positive
 from vicinal.errors import InputError, InputTypeError
+from vicinal.folder.json_files import read_optional
 from vicinal.folder.specs import TransformerSpec
 from vicinal.folder.write import write_json
 from vicinal.nn.modules.adapters import adapter_state, merged_copy
@@ -96,9 +97,13 @@ class Transformer(InputModule):
         cls, spec: TransformerSpec, *, trust_remote_code: bool = False, **options: Any
     ) -> Transformer:
         """The module of a model folder, with the limits that the folder states."""
-        known = load_config(spec.folder, trust_remote_code, {})
-        changed = {key: value for key, value in spec.config.items() if getattr(known, key, None) != value}
-        changed = {key: value for key, value in changed.items() if key not in _NOT_SETTINGS}
+        # What the file itself says is transformers' to read; only the caller's own changes are handed on.
+        written = read_optional(spec.folder / "config.json")
+        changed = {
+            key: value
+            for key, value in spec.config.items()
+            if key not in _NOT_SETTINGS and (key not in written or written[key] != value)
+        }
         model_kwargs = {**options, "trust_remote_code": trust_remote_code}
         return cls(
             spec.folder,

@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from vicinal.errors import InputError, InputTypeError, ModelFormatError, UnsupportedModelError
+from vicinal.folder.paths import inside
 from vicinal.folder.write import write_bytes
-from vicinal.nn.modules.base import load_any
+from vicinal.nn.modules.registry import open_like
 
 LOSSES_FILE = "losses.safetensors"
 
@@ -185,7 +186,7 @@ def read_modules(module: nn.Sequential, folder: Path) -> None:
     if len(entries) != len(module):
         raise ModelFormatError(f"{folder} has {len(entries)} modules, the model has {len(module)}")
     for each, entry in zip(module, entries, strict=True):
-        saved = load_any(type(each), folder / entry["path"])
+        saved = open_like(each, inside(folder, entry["path"], "modules.json"))
         try:
             each.load_state_dict(saved.state_dict())
         except RuntimeError as error:
@@ -220,7 +221,8 @@ def whole_model(owner: Any, state: Mapping[str, Tensor]) -> Any:
         raise UnsupportedModelError(
             "a model made of modules= cannot be saved from sharded weights: save it once, and load that"
         )
-    whole = type(owner)(owner.name_or_path, device="cpu", trust_remote_code=owner.trust_remote_code)
+    own = {"module_classes": owner._module_classes} if hasattr(owner, "_module_classes") else {}
+    whole = type(owner)(owner.name_or_path, device="cpu", trust_remote_code=owner.trust_remote_code, **own)
     prefix = "module."
     weights = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
     whole.module.load_state_dict(weights)
