@@ -117,8 +117,13 @@ class Model(Renewal, Prompted, Adapters):
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The ``tokenizers.Tokenizer``; truncation and padding are done elsewhere."""
-        return self._texts.backend
+        """A copy of the ``tokenizers.Tokenizer``, the same one each time; truncation and padding are done elsewhere.
+
+        Whatever is done to it, vectors stay what they are. To change how texts are split, assign a tokenizer, or set
+        :attr:`max_seq_length`; ``processor_kwargs`` changes the folder's options when the model is loaded.
+        """
+        found: Tokenizer = self._texts.given
+        return found
 
     def tokenize(self, texts: str | Iterable[Any], task: str | None = None) -> dict[str, Any]:
         """What the model's first module reads, cut to ``max_seq_length`` and padded to the longest text.
