@@ -30,7 +30,7 @@ MORE = [
     "##ta",
 ]
 CAPITALS = [*"ABCDEFGHIJKLMNOPQRSTUVWXYZ<>[]_|/", *(f"##{letter}" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ")]
-PIECES = [*LETTERS, *(f"##{letter}" for letter in LETTERS), *CAPITALS, *WORDS, *MORE]
+PIECES = [*dict.fromkeys([*LETTERS, *(f"##{letter}" for letter in LETTERS), *CAPITALS, *WORDS, *MORE])]
 
 BERT_VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *PIECES]
 MPNET_VOCABULARY = ["<s>", "<pad>", "</s>", "<unk>", *PIECES, "[UNK]", "<mask>"]

@@ -35,6 +35,8 @@ def build_tokenizer(folder: Path, config: Mapping[str, Any], changes: Mapping[st
     settings = read_settings(folder, options, changes)
     name = class_of(options, config, settings.content)
     readable = name in RECIPES or (name == GENERIC and settings.content is not None)
+    if readable:
+        check_keywords(changes, str(name), folder)
     if not readable or _needs_sentencepiece(settings, name):
         from vicinal.tokens.foreign import by_transformers
 
@@ -42,7 +44,6 @@ def build_tokenizer(folder: Path, config: Mapping[str, Any], changes: Mapping[st
         if found is not None:
             return found
         name = GENERIC  # an architecture that nobody here knows, with a file that says everything
-    _check_keywords(changes, str(name), folder)
     check_growth(settings.content, settings.file)
     with guarded(folder):
         return _generic(settings) if name == GENERIC else _by_recipe(settings, str(name))
@@ -58,7 +59,7 @@ _OPTIONS = frozenset(
 _WITHOUT_EFFECT = frozenset({"use_fast", "clean_up_tokenization_spaces", "trust_remote_code"})
 
 
-def _check_keywords(changes: Mapping[str, Any], name: str, folder: Path) -> None:
+def check_keywords(changes: Mapping[str, Any], name: str, folder: Path) -> None:
     """Refuse a keyword that would do nothing.
 
     Raises:

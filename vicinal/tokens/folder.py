@@ -8,7 +8,9 @@ from typing import Any
 from vicinal.errors import InputError, ModelFormatError
 from vicinal.folder.json_files import read_optional
 from vicinal.folder.specs import UNLIMITED, TransformerSpec
-from vicinal.tokens.build import build_tokenizer
+from vicinal.tokens.build import build_tokenizer, check_keywords
+from vicinal.tokens.classes import GENERIC, class_of
+from vicinal.tokens.recipes import RECIPES
 from vicinal.tokens.settings import Built
 from vicinal.tokens.slow import SlowTokenizer
 from vicinal.tokens.text import TextTokenizer
@@ -39,6 +41,19 @@ def load_tokenizer(
     )
     built = build_tokenizer(folder, spec.config, changes)
     return texts_of(built, spec, position_limit=position_limit, max_length=changes.get("model_max_length"))
+
+
+def check_settings(spec: TransformerSpec, settings: Mapping[str, Any]) -> None:
+    """Refuse what a folder's tokenizer would not obey; of a class that only transformers knows, nothing.
+
+    Raises:
+        InputError: a key without effect, or an invalid value.
+    """
+    _check(settings, "processor_kwargs", InputError)
+    options = read_optional(spec.folder / "tokenizer_config.json")
+    name = class_of(options, spec.config, None)
+    if name is not None and (name in RECIPES or name == GENERIC):
+        check_keywords(settings, name, spec.folder)
 
 
 def texts_of(

@@ -70,6 +70,11 @@ class SlowTokenizer(TextTokenizer):
             ]
 
     @property
+    def given(self) -> Any:
+        """A copy of the tokenizer, to look at and to change."""
+        return copy.deepcopy(self.slow)
+
+    @property
     def unknown_token_id(self) -> int | None:
         """The id of the unknown token; None where there is none."""
         found: int | None = self.slow.unk_token_id

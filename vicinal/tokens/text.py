@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,9 @@ class Ragged:
     def truncated(self) -> NDArray[np.intp]:
         """Places of the texts that lost tokens."""
         return np.flatnonzero(self.full_lengths > self.lengths)
+
+
+Self = TypeVar("Self", bound="TextTokenizer")
 
 
 class TextTokenizer:
@@ -258,6 +261,12 @@ class TextTokenizer:
             return ids
         return ids[:room] if self.truncation_side == "right" else ids[len(ids) - room :]
 
+    def __copy__(self: Self) -> Self:
+        """Another one with limits of its own; the library's object, which nothing changes, is shared."""
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__, _given=None)
+        return other
+
     def __getstate__(self) -> dict[str, Any]:
         backend = None if self._backend is None else self._backend.to_str()
         return {**self.__dict__, "_backend": backend, "_given": None}
@@ -276,7 +285,8 @@ def lowercase(backend: Tokenizer) -> None:
     from tokenizers.normalizers import Lowercase, Sequence
 
     known: Any = backend.normalizer
-    steps = list(known) if isinstance(known, Sequence) else [] if known is None else [known]
+    alone = [] if known is None else [known]
+    steps: list[Any] = [*known] if isinstance(known, Sequence) else alone  # type: ignore[misc]
     if not any(isinstance(step, Lowercase) for step in steps):
         backend.normalizer = Sequence([Lowercase(), *steps])
 

@@ -21,6 +21,7 @@ from vicinal.nn.modules.adapters import adapter_state, merged_copy
 from vicinal.nn.modules.base import Features, InputModule
 from vicinal.nn.modules.packing import packed_vectors, packs
 from vicinal.nn.modules.pretrained import auto_classes, load_config, load_encoder, quiet, resolve
+from vicinal.tokens.text import lowercase
 
 _SETTINGS = "sentence_bert_config.json"
 # What transformers writes where a tokenizer states no limit is int(1e30).
@@ -89,13 +90,19 @@ class Transformer(InputModule):
             tokenizer_folder, trust_remote_code=trust, **tokenizer_options
         )
         self.do_lower_case = do_lower_case
-        self._max_seq_length = self._limit(max_seq_length)
+        asked = tokenizer_options.get("model_max_length")
+        self._max_seq_length = self._limit(max_seq_length if asked is None else None)
 
     @classmethod
     def from_spec(
-        cls, spec: TransformerSpec, *, trust_remote_code: bool = False, **options: Any
+        cls,
+        spec: TransformerSpec,
+        *,
+        trust_remote_code: bool = False,
+        processor_kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> Transformer:
-        """The module of a model folder, with the limits that the folder states."""
+        """The module of a model folder, with the limits that the folder states, or ``processor_kwargs``."""
         known = load_config(spec.folder, trust_remote_code, {})
         changed = {key: value for key, value in spec.config.items() if getattr(known, key, None) != value}
         changed = {key: value for key, value in changed.items() if key not in _NOT_SETTINGS}
@@ -106,6 +113,7 @@ class Transformer(InputModule):
             do_lower_case=spec.do_lower_case,
             model_kwargs=model_kwargs,
             config_kwargs=changed,
+            processor_kwargs=processor_kwargs,
         )
 
     @classmethod
@@ -185,7 +193,7 @@ class Transformer(InputModule):
                 if not isinstance(text, str):
                     raise InputTypeError(f"texts[{place}] is {type(text).__name__}, not a text: {text!r}")
         if self.do_lower_case:
-            columns = [[text.lower() for text in column] for column in columns]
+            columns = self._lowered(columns)
         return dict(
             self.tokenizer(
                 *columns,
@@ -197,6 +205,14 @@ class Transformer(InputModule):
         )
 
     preprocess = tokenize
+
+    def _lowered(self, columns: list[list[str]]) -> list[list[str]]:
+        """Make the tokenizer ignore case, which leaves special tokens in a text whole; or lower the texts."""
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        if backend is None:  # one that is written in Python
+            return [[text.lower() for text in column] for column in columns]
+        lowercase(backend)
+        return columns
 
     @cached_property
     def _reads(self) -> frozenset[str]:
