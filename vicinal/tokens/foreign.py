@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vicinal.errors import ModelFormatError, UnsupportedModelError
+from vicinal.tokens.guard import check_growth, guarded
 from vicinal.tokens.settings import Built, TokenizerSettings
 
 _OPTIONS = ("model_max_length", "truncation_side", "padding_side", "pad_token", "pad_token_id")
@@ -45,16 +46,10 @@ def by_transformers(
         )
     from transformers import AutoTokenizer
 
-    try:
-        found = AutoTokenizer.from_pretrained(folder, **changes)
-    except Exception as error:
-        reason = (str(error) or type(error).__name__).strip().splitlines()[0]
-        raise ModelFormatError(
-            f"{folder}: its tokenizer ({settings.options.get('tokenizer_class') or name}) cannot be read by "
-            f"transformers either ({reason}). A folder needs tokenizer.json, or vocab.txt, or vocab.json with "
-            "merges.txt"
-        ) from error
-    return given(found)
+    kind = settings.options.get("tokenizer_class") or name
+    check_growth(settings.content, settings.file)
+    with guarded(f"{folder} ({kind})", "cannot be read by transformers either"):
+        return given(AutoTokenizer.from_pretrained(folder, **changes))
 
 
 def given(tokenizer: Any) -> Built:

@@ -6,6 +6,7 @@ Exception`` sees; rules that lengthen texts without bound exhaust the memory and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ from vicinal.errors import InputError, ModelFormatError, VicinalError
 # How much longer a text may become by replacements; the ones in use lengthen it by 3 at most.
 _GROWTH = 64
 _READING = "cannot be read"
+# Characters that rules put before each text; in use is 1.
+_PREPENDED = 1000
 # Rules in a row. Real tokenizers have fewer than ten.
 _RULES = 256
 
@@ -68,7 +71,11 @@ def check_growth(content: Mapping[str, Any] | None, file: Path) -> None:
     rules = list(_rules(content.get("normalizer")))
     if len(rules) > _RULES:
         raise ModelFormatError(f"{file}: {len(rules)} normalization rules in a row; at most {_RULES} are run")
-    growth = 1.0
+    growth, before = 1.0, sum(len(str(rule.get("prepend", ""))) for rule in rules)
+    if before > _PREPENDED:
+        raise ModelFormatError(
+            f"{file}: it puts {before:,} characters before each text; at most {_PREPENDED:,} are accepted"
+        )
     for rule in rules:
         growth *= _growth(rule)
         if growth > _GROWTH:
@@ -92,10 +99,18 @@ def _rules(part: Any) -> Iterator[Mapping[str, Any]]:
 def _growth(rule: Mapping[str, Any]) -> float:
     """How many times as long a rule can make a text, in UTF-8."""
     content, pattern = rule.get("content"), rule.get("pattern")
-    if rule.get("type") != "Replace" or not isinstance(content, str):
+    if rule.get("type") != "Replace" or not isinstance(content, str) or not isinstance(pattern, Mapping):
         return 1.0
     new = len(content.encode("utf-8", "replace"))
-    if isinstance(pattern, Mapping) and isinstance(pattern.get("String"), str) and pattern["String"]:
-        return max(1.0, new / len(pattern["String"].encode("utf-8", "replace")))
-    # A regular expression may match single characters, and the empty text between any two.
-    return 1.0 + new
+    if isinstance(pattern.get("String"), str):
+        return max(1.0, new / max(1, len(pattern["String"].encode("utf-8", "replace"))))
+    # A regular expression that matches nothing at all does so between any two characters.
+    return max(1.0, new) if not _matches_nothing(str(pattern.get("Regex", ""))) else 1.0 + new
+
+
+def _matches_nothing(pattern: str) -> bool:
+    """Whether a regular expression matches the empty text; True where Python's syntax cannot tell."""
+    try:
+        return re.match(re.sub(r"\\[pP]\{[^}]*\}", "x", pattern), "") is not None
+    except (re.error, RecursionError, OverflowError):
+        return True

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal.tokens.guard import guarded
+from vicinal.tokens.guard import check_lengths, guarded
 from vicinal.tokens.special import Template
 from vicinal.tokens.text import TextTokenizer
 
@@ -63,6 +63,7 @@ class SlowTokenizer(TextTokenizer):
 
     def split(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text alone, without special tokens."""
+        check_lengths(texts)
         with guarded(self.name, "cannot split these texts"):
             return [
                 list(self.slow(text.lower() if self.lower else text, add_special_tokens=False)["input_ids"])

@@ -15,12 +15,14 @@ from torch import Tensor
 
 from vicinal.core.inputs import check_positive
 from vicinal.errors import InputError, InputTypeError
+from vicinal.folder.json_files import read_optional
 from vicinal.folder.specs import TransformerSpec
 from vicinal.folder.write import write_json
 from vicinal.nn.modules.adapters import adapter_state, merged_copy
 from vicinal.nn.modules.base import Features, InputModule
 from vicinal.nn.modules.packing import packed_vectors, packs
 from vicinal.nn.modules.pretrained import auto_classes, load_config, load_encoder, quiet, resolve
+from vicinal.tokens.guard import check_growth, check_lengths, guarded
 from vicinal.tokens.text import lowercase
 
 _SETTINGS = "sentence_bert_config.json"
@@ -86,9 +88,11 @@ class Transformer(InputModule):
         config = config_options.pop("config", None) or load_config(folder, trust, config_options)
         model_options.setdefault("dtype", model_options.pop("torch_dtype", torch.float32))
         self.auto_model = load_encoder(folder, config, trust, model_options)
-        self.tokenizer = AutoTokenizer.from_pretrained(
-            tokenizer_folder, trust_remote_code=trust, **tokenizer_options
-        )
+        check_growth(read_optional(tokenizer_folder / "tokenizer.json"), tokenizer_folder / "tokenizer.json")
+        with guarded(tokenizer_folder):
+            self.tokenizer = AutoTokenizer.from_pretrained(
+                tokenizer_folder, trust_remote_code=trust, **tokenizer_options
+            )
         self.do_lower_case = do_lower_case
         asked = tokenizer_options.get("model_max_length")
         self._max_seq_length = self._limit(max_seq_length if asked is None else None)
@@ -194,15 +198,18 @@ class Transformer(InputModule):
                     raise InputTypeError(f"texts[{place}] is {type(text).__name__}, not a text: {text!r}")
         if self.do_lower_case:
             columns = self._lowered(columns)
-        return dict(
-            self.tokenizer(
-                *columns,
-                padding=padding,
-                truncation="longest_first",
-                return_tensors="pt",
-                max_length=self.max_seq_length,
+        for column in columns:
+            check_lengths(column)
+        with guarded(self.tokenizer.name_or_path or "this module", "cannot split these texts"):
+            return dict(
+                self.tokenizer(
+                    *columns,
+                    padding=padding,
+                    truncation="longest_first",
+                    return_tensors="pt",
+                    max_length=self.max_seq_length,
+                )
             )
-        )
 
     preprocess = tokenize
 
