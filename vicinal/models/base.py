@@ -13,6 +13,7 @@ from vicinal.errors import InputError, InputTypeError
 from vicinal.models.adapters import Adapters
 from vicinal.models.device import read_device
 from vicinal.models.features import tokenize
+from vicinal.models.keywords import check_keywords
 from vicinal.models.prompts import Prompted
 from vicinal.models.renewal import Renewal
 
@@ -76,6 +77,7 @@ class Model(Renewal, Prompted, Adapters):
             )
             if device is None and holds_only_graphs(self._spec):
                 self._device = read_device("cpu")
+            check_keywords(self._spec, config_kwargs, self._tokenizer_settings)
 
     @classmethod
     def load(cls: type[Self], input_path: str | os.PathLike[str]) -> Self:
@@ -119,8 +121,30 @@ class Model(Renewal, Prompted, Adapters):
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The ``tokenizers.Tokenizer``; truncation and padding are done elsewhere."""
-        return self._texts.backend
+        """A copy of the ``tokenizers.Tokenizer``, the same one each time; truncation and padding are done elsewhere.
+
+        Whatever is done to it, vectors stay what they are. To change how texts are split, assign a tokenizer, or set
+        :attr:`max_seq_length`; ``processor_kwargs`` changes the folder's options when the model is loaded.
+        """
+        found: Tokenizer = self._texts.given
+        return found
+
+    @tokenizer.setter
+    def tokenizer(self, value: Any) -> None:
+        """Give the torch module another tokenizer, which encode, training and saving use from then on.
+
+        Raises:
+            MissingExtraError: torch is not installed.
+            InputTypeError: not a tokenizer of the kind that the module has.
+        """
+        first: Any = self.module[0]
+        known = getattr(first, "tokenizer", None)
+        if known is None or not all(hasattr(value, name) for name in _tokenizer_methods(known)):
+            raise InputTypeError(
+                f"tokenizer is {type(value).__name__}; {type(first).__name__} has a {type(known).__name__}. Of a "
+                "tokenizers.Tokenizer, transformers makes one: PreTrainedTokenizerFast(tokenizer_object=...)"
+            )
+        first.tokenizer = value
 
     def tokenize(self, texts: str | Iterable[Any], task: str | None = None) -> dict[str, Any]:
         """What the model's first module reads, cut to ``max_seq_length`` and padded to the longest text.
@@ -269,6 +293,12 @@ class Model(Renewal, Prompted, Adapters):
     def stop_multi_process_pool(pool: WorkerPool) -> None:
         """End the workers of a pool."""
         pool.close()
+
+
+def _tokenizer_methods(known: Any) -> tuple[str, ...]:
+    """What tells a tokenizer of transformers from one of the tokenizers library."""
+    ours = hasattr(known, "encode_batch")
+    return ("encode_batch", "to_str") if ours else ("model_max_length", "save_pretrained")
 
 
 def _check_safe(safe_serialization: bool) -> None:

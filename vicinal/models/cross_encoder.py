@@ -112,7 +112,7 @@ class CrossEncoder(PairModel, PairFit):
             device=device,
             options=options,
             tokenizer_settings=(tokenizer_args, tokenizer_kwargs, processor_kwargs),
-            trust_remote_code=trust_remote_code,
+            trust_remote_code=trust_remote_code or bool(model_options.get("trust_remote_code")),
             cache_folder=cache_folder,
             revision=revision,
             local_files_only=local_files_only,
@@ -196,9 +196,7 @@ class CrossEncoder(PairModel, PairFit):
     def _renewed(self) -> Renewed:
         from vicinal.nn.engine.pairs import renewed
 
-        return renewed(
-            self._module, self._options.dtype, self._device, self._on_torch, self._tokenizer_settings
-        )
+        return renewed(self._module, self._options.dtype, self._device, self._on_torch)
 
     @property
     def model(self) -> Any:

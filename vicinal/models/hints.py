@@ -70,7 +70,7 @@ def lost_share(texts: Sequence[str], tokenizer: TextTokenizer) -> float:
     words = [word for text in texts for word in "".join(map(_letter_or_space, text)).split()]
     if not words:
         return 0.0
-    unknown, small = tokenizer.unknown_token_id, tokenizer.backend.get_vocab_size() < _LARGE
+    unknown, small = tokenizer.unknown_token_id, tokenizer.vocabulary_size < _LARGE
     lost = 0
     for word, ids in zip(words, tokenizer.split(words), strict=True):
         signs = 2 * sum(map(_is_sign, word)) > len(word)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -128,6 +129,8 @@ class Renewal(TorchSide):
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
         state.pop("_renewal", None)
+        if "_texts" in state:
+            state["_texts"] = copy.copy(state["_texts"])  # a copy's max_seq_length is its own
         if self._module is not None:  # the engine may read a folder that goes away with the original
             state["_mark"] = state["_engine"] = None
         return state

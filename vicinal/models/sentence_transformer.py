@@ -25,6 +25,7 @@ from vicinal.folder.card_records import ModelFacts, facts_of
 from vicinal.folder.specs import TransformerSpec, with_pooling_prompt
 from vicinal.models.encoding import EncodeOptions, Output, VectorModel
 from vicinal.models.fitting import SentenceFit
+from vicinal.models.keywords import refuse_with_modules
 from vicinal.models.outputs import Precision
 from vicinal.models.quantize import Quantizable
 from vicinal.models.similarity import Similarity
@@ -67,9 +68,10 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
             the folder holds; ``"torch"`` runs the torch modules anywhere.
         model_kwargs: ``dtype`` or ``torch_dtype`` (as the argument ``dtype``), ``file_name`` (a graph file
             of the folder), ``attn_implementation`` (no effect, as results do not depend on it).
-        processor_kwargs: replace keys of ``tokenizer_config.json``, such as ``model_max_length`` or
-            ``truncation_side``. ``tokenizer_kwargs`` is its old name.
-        config_kwargs: replace keys of ``config.json``.
+        processor_kwargs: replace keys of ``tokenizer_config.json``, such as ``model_max_length`` (which wins over the
+            folder's ``max_seq_length``), ``truncation_side`` or ``do_lower_case``; one that the folder's tokenizer
+            does not obey is refused. ``tokenizer_kwargs`` is its old name.
+        config_kwargs: replace keys of ``config.json``; a key that nothing reads is refused.
         module_classes: custom classes, derived from ``torch.nn.Module``, that the folder's ``modules.json`` names.
             Without ``trust_remote_code`` no others are used, the running script's own aside.
 
@@ -113,12 +115,20 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
                 "model_name_or_path and modules: give a model folder or a hub name, or the modules, one of the two"
             )
         check_positive(truncate_dim, "truncate_dim")
+        if modules is not None:
+            refuse_with_modules(
+                {
+                    "processor_kwargs": processor_kwargs,
+                    "tokenizer_kwargs": tokenizer_kwargs,
+                    "config_kwargs": config_kwargs,
+                }
+            )
         super().__init__(
             model_name_or_path,
             device=device,
             options=read_options(dtype=dtype, backend=backend, model_kwargs=model_kwargs),
             tokenizer_settings=(tokenizer_kwargs, processor_kwargs),
-            trust_remote_code=trust_remote_code,
+            trust_remote_code=trust_remote_code or bool((model_kwargs or {}).get("trust_remote_code")),
             cache_folder=cache_folder,
             revision=revision,
             local_files_only=local_files_only,
@@ -173,6 +183,7 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
             trust_remote_code=self.trust_remote_code,
             module_classes=self._module_classes,
             model_kwargs=self._options.torch_options,
+            processor_kwargs=self._tokenizer_settings,
         )
         if self._engine is not None and isinstance(self._spec.source, TransformerSpec):
             module[0].max_seq_length = self._texts.max_length
@@ -181,7 +192,7 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
     def _renewed(self) -> Renewed:
         from vicinal.nn.engine.live import renewed
 
-        return renewed(self._module, self._options, self._device, self._tokenizer_settings)
+        return renewed(self._module, self._options, self._device)
 
     # encode
 

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vicinal.errors import ModelFormatError
+from vicinal.folder.json_files import read_json
 from vicinal.folder.specs import UNLIMITED, StaticEmbeddingSpec
+from vicinal.tokens.guard import check_growth, guarded
 from vicinal.tokens.text import Ragged, TextTokenizer
 from vicinal.tokens.words import WordMemory
 
@@ -29,12 +31,18 @@ class StaticTokenizer(TextTokenizer):
         backend: the ``tokenizers.Tokenizer``.
         max_length: tokens of a text that count.
         unknown_id: a token that is left out, or None.
+        name: where it comes from, for messages.
     """
 
     def __init__(
-        self, backend: Tokenizer, *, max_length: int = UNLIMITED, unknown_id: int | None = None
+        self,
+        backend: Tokenizer,
+        *,
+        max_length: int = UNLIMITED,
+        unknown_id: int | None = None,
+        name: str = "this model",
     ) -> None:
-        super().__init__(backend, max_length=max_length, special_tokens=False)
+        super().__init__(backend, max_length=max_length, special_tokens=False, name=name)
         self.unknown_id = unknown_id
         self._words = WordMemory.of(backend)
 
@@ -74,7 +82,8 @@ class StaticTokenizer(TextTokenizer):
         return np.concatenate([ids for ids, _ in pieces]), np.concatenate([counts for _, counts in pieces])
 
     def _chunk(self, texts: Sequence[str]) -> list[tuple[NDArray[np.int32], NDArray[np.int32]]]:
-        found = None if self._words is None else self._words.split(texts)
+        with guarded(self.name, "cannot split these texts"):
+            found = None if self._words is None else self._words.split(texts)
         if found is not None:
             return [found]
         if self._words is None or len(texts) == 1:
@@ -87,7 +96,8 @@ class StaticTokenizer(TextTokenizer):
 
     def _mixed(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         assert self._words is not None
-        parts = [self._words.split([text]) for text in texts]
+        with guarded(self.name, "cannot split these texts"):
+            parts = [self._words.split([text]) for text in texts]
         slow = [place for place, part in enumerate(parts) if part is None]
         ids, counts = self._by_library([texts[place] for place in slow])
         ends = np.cumsum(counts)
@@ -125,14 +135,16 @@ def load_static_tokenizer(spec: StaticEmbeddingSpec) -> StaticTokenizer:
     path = spec.folder / "tokenizer.json"
     if not path.is_file():
         raise ModelFormatError(f"{path}: this file of the model folder is missing")
-    try:
+    check_growth(read_json(path), path)
+    with guarded(path):
         backend = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises plain Exception for damaged files
-        raise ModelFormatError(f"{path}: cannot be read ({error}); download the model again") from error
     truncation = backend.truncation or {}
     limit = spec.max_seq_length or truncation.get("max_length") or UNLIMITED
     return StaticTokenizer(
-        backend, max_length=int(limit), unknown_id=unknown_id(backend) if spec.drop_unknown else None
+        backend,
+        max_length=int(limit),
+        unknown_id=unknown_id(backend) if spec.drop_unknown else None,
+        name=str(spec.folder),
     )
 
 

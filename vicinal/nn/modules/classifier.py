@@ -165,7 +165,9 @@ def open_classifier(
         raise ModelFormatError(
             f"{spec.folder}: its weights do not belong to config.json: {body[0]} is missing or of another shape"
         )
-    module = Classifier(model, tokenizer, max_length or spec.max_seq_length, spec.do_lower_case)
+    if max_length is None and (processor_kwargs or {}).get("model_max_length") is None:
+        max_length = spec.max_seq_length
+    module = Classifier(model, tokenizer, max_length, spec.do_lower_case)
     module.eval()
     return module, bool(absent)
 

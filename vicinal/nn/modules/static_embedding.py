@@ -17,6 +17,7 @@ from vicinal.core.inputs import check_positive
 from vicinal.errors import InputError, InputTypeError
 from vicinal.folder.specs import UNLIMITED, StaticEmbeddingSpec
 from vicinal.nn.modules.base import Features, InputModule
+from vicinal.tokens.guard import guarded
 
 
 class StaticEmbedding(InputModule):
@@ -113,7 +114,8 @@ class StaticEmbedding(InputModule):
 
     def tokenize(self, texts: Sequence[str]) -> Features:
         """Ids of all texts in one row, and where each text begins."""
-        encodings = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        with guarded("this StaticEmbedding", "cannot split these texts"):
+            encodings = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
         dropped = self._unknown_id()
         rows = [[id for id in each.ids if id != dropped][: self._max_seq_length] for each in encodings]
         starts = np.cumsum([0, *(len(row) for row in rows)])[:-1]
