@@ -72,6 +72,8 @@ class OpenVINOEngine:
         self.threads = threads or available_cores()
         self._lock = threading.Lock()
         self._compiled: dict[tuple[str, Output], _Compiled] = {}
+        # Kept for the other form: its constants lie in the same memory, and the files may be gone by then.
+        self._models: dict[Output, Any] = {}
         self._watch_forks()
 
     def _watch_forks(self) -> None:
@@ -140,9 +142,10 @@ class OpenVINOEngine:
             # Pinned threads of two processes would share one core while another idles.
             "ENABLE_CPU_PINNING": False,
         }
-        model = self._build(output)
+        if output not in self._models:
+            self._models[output] = self._build(output)
         try:
-            return _Compiled(core.compile_model(model, "CPU", options), streams)
+            return _Compiled(core.compile_model(self._models[output], "CPU", options), streams)
         except RuntimeError as error:
             raise _explained(error) from error
 
@@ -159,7 +162,7 @@ class OpenVINOEngine:
         self._compiled = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_lock": None, "_compiled": {}}
+        return {**self.__dict__, "_lock": None, "_compiled": {}, "_models": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from vicinal.errors import ModelFormatError, UnsupportedModelError
 from vicinal.folder.json_files import count_in, needed_count, read_json, read_optional
+from vicinal.folder.source_files import SourceFiles
 from vicinal.folder.specs import (
     ACTIVATIONS,
     POOLING_FLAGS,
@@ -141,6 +142,7 @@ def read_transformer(folder: Path, overrides: Overrides = None) -> TransformerSp
         config=config,
         max_seq_length=count_in(settings, "max_seq_length", found or folder),
         do_lower_case=bool(settings.get("do_lower_case", False)),
+        files=SourceFiles(folder),
     )
 
 
@@ -159,7 +161,8 @@ def _transformer_files(spec: TransformerSpec, max_seq_length: int) -> Files:
 
 def _read_static(folder: Path, overrides: Overrides) -> StaticEmbeddingSpec:
     settings = read_optional(folder / "config.json")
-    return StaticEmbeddingSpec(folder, drop_unknown=bool(settings.get("drop_unknown", False)))
+    drop = bool(settings.get("drop_unknown", False))
+    return StaticEmbeddingSpec(folder, drop_unknown=drop, files=SourceFiles(folder))
 
 
 def _static_files(spec: StaticEmbeddingSpec, max_seq_length: int) -> Files:
@@ -249,6 +252,7 @@ def _read_dense(folder: Path, overrides: Overrides) -> DenseSpec | None:
         activation=activation,
         residual=bool(settings.get("use_residual", False)),
         on_tokens=_on_tokens(settings),
+        files=SourceFiles(folder),
     )
 
 
@@ -277,7 +281,8 @@ def _normalize_files(spec: NormalizeSpec, max_seq_length: int) -> Files:
 
 def _read_layer_norm(folder: Path, overrides: Overrides) -> LayerNormSpec:
     path = folder / "config.json"
-    return LayerNormSpec(folder=folder, dimension=needed_count(read_json(path), "dimension", path))
+    dimension = needed_count(read_json(path), "dimension", path)
+    return LayerNormSpec(folder=folder, dimension=dimension, files=SourceFiles(folder))
 
 
 def _layer_norm_files(spec: LayerNormSpec, max_seq_length: int) -> Files:

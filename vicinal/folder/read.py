@@ -13,6 +13,7 @@ from typing import Any
 from vicinal.errors import ModelFormatError, ModelNotFoundError
 from vicinal.folder.json_files import count_in, read_json, read_optional, read_value
 from vicinal.folder.kinds import read_module, read_transformer
+from vicinal.folder.source_files import SourceFiles
 from vicinal.folder.specs import ModelSpec, ModuleSpec, NormalizeSpec, PoolingSpec, StaticEmbeddingSpec
 
 
@@ -128,5 +129,10 @@ def _read_model2vec(folder: Path) -> tuple[ModuleSpec, ...]:
     """A folder of model2vec without ``modules.json`` (with one, the folder says itself what to do)."""
     config = read_json(folder / "config.json")
     length = config.get("max_length")
-    static = StaticEmbeddingSpec(folder, drop_unknown=True, max_seq_length=int(length) if length else None)
+    static = StaticEmbeddingSpec(
+        folder,
+        drop_unknown=True,
+        max_seq_length=int(length) if length else None,
+        files=SourceFiles(folder),
+    )
     return (static, NormalizeSpec()) if config.get("normalize") else (static,)

@@ -45,6 +45,7 @@ class SentenceGraph:
 
     def __call__(self, output: str) -> Any:
         """Build the model with the output ``"sentence"``, ``"tokens"`` or ``"body"`` (no modules at all)."""
+        self.spec.check_files(self.file)
         blocks, body = build_body(self.spec.transformer) if self.file is None else read_body(self.file)
         if output == "body":
             node = body.hidden
@@ -130,7 +131,10 @@ def read_body(file: Path) -> tuple[Blocks, Body]:
     """
     openvino = load_openvino()
     try:
-        model = openvino.Core().read_model(file)
+        core = openvino.Core()
+        # A mapped file that is overwritten changes the vectors, and one that is cut off ends the process.
+        core.set_property({"ENABLE_MMAP": False})
+        model = core.read_model(file)
     except RuntimeError as error:
         raise ModelFormatError(
             f"{file}: cannot be read as a graph ({str(error).splitlines()[-1]})"

@@ -14,6 +14,7 @@ from vicinal.folder.json_files import read_json
 from vicinal.folder.specs import TransformerSpec
 from vicinal.folder.write import write_json, write_settings
 from vicinal.nn.modules.base import Features, InputModule
+from vicinal.nn.modules.memory import own_memory
 from vicinal.nn.modules.packed_pairs import packed_scores, packs_pairs
 from vicinal.nn.modules.pretrained import quiet
 from vicinal.nn.modules.transformer import Transformer
@@ -136,6 +137,8 @@ def open_classifier(
         from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
     except ImportError as error:
         raise missing_extra("transformers", "training a CrossEncoder", "train") from error
+    if spec.files is not None:
+        spec.files.check(whole=True)
     options: dict[str, Any] = {"dtype": torch.float32, **(model_kwargs or {})}
     try:
         config = AutoConfig.from_pretrained(
@@ -155,9 +158,12 @@ def open_classifier(
         tokenizer = AutoTokenizer.from_pretrained(
             spec.folder, trust_remote_code=trust_remote_code, **(processor_kwargs or {})
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (ImportError, MemoryError):
+        raise
+    except Exception as error:  # transformers and safetensors raise what they like
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelFormatError(f"{spec.folder}: transformers cannot load this model ({reason})") from error
+    own_memory(model)
     absent = set(found["missing_keys"]) | {each[0] for each in found["mismatched_keys"]}
     body = sorted(
         name for name in absent if name.startswith(f"{model.base_model_prefix}.") and "pooler" not in name
