@@ -23,7 +23,7 @@ from vicinal.core.cores import available_cores
 from vicinal.core.native_calls import native_call
 from vicinal.core.openvino import load_openvino, native_bfloat16, native_float16
 from vicinal.engine.base import Batch, Output
-from vicinal.errors import OutOfMemoryError
+from vicinal.errors import ModelFormatError, OutOfMemoryError, VicinalError
 
 Tag = TypeVar("Tag")
 
@@ -143,7 +143,12 @@ class OpenVINOEngine:
             "ENABLE_CPU_PINNING": False,
         }
         if output not in self._models:
-            self._models[output] = self._build(output)
+            try:
+                self._models[output] = self._build(output)
+            except RuntimeError as error:
+                if isinstance(error, VicinalError):
+                    raise
+                raise _unfit(self._build, error) from error
         try:
             return _Compiled(core.compile_model(self._models[output], "CPU", options), streams)
         except RuntimeError as error:
@@ -266,6 +271,15 @@ class _Compiled:
     def native_objects(self) -> list[Any]:
         """What must outlive a fork: the compiled model and its requests."""
         return [self.model, *self._idle]
+
+
+def _unfit(build: Any, error: RuntimeError) -> Exception:
+    """The error of a graph whose parts do not fit each other."""
+    folder = getattr(getattr(build, "spec", None), "folder", "the model")
+    return ModelFormatError(
+        f"{folder}: its weights and its configuration do not belong together ({str(error).strip().splitlines()[-1]}); "
+        "download the model again"
+    )
 
 
 def _explained(error: RuntimeError) -> Exception:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from vicinal.errors import ModelFormatError
+from vicinal.folder.config_values import completed
 from vicinal.folder.source_files import SourceFiles
 
 #: ``max_seq_length`` of a model that has no limit.
@@ -214,7 +215,8 @@ def hidden_size(config: Mapping[str, Any], folder: Path) -> int:
     Raises:
         ModelFormatError: config.json does not say.
     """
+    known = completed(config)
     for key in ("hidden_size", "dim", "n_embd", "d_model"):
-        if isinstance(config.get(key), int):
-            return int(config[key])
+        if isinstance(known.get(key), (int, float)):
+            return int(known[key])
     raise ModelFormatError(f"{folder}/config.json: the key 'hidden_size' is missing")

@@ -11,7 +11,7 @@ from typing import Any
 from vicinal.errors import ModelFormatError, UnsupportedModelError, missing_extra
 from vicinal.folder.json_files import read_json
 from vicinal.folder.specs import is_adapter
-from vicinal.nn.modules.memory import own_memory
+from vicinal.nn.modules.memory import check_finite, own_memory
 
 
 def auto_classes() -> tuple[Any, Any, Any]:
@@ -110,6 +110,7 @@ def load_encoder(folder: Path, config: Any, trust: bool, options: dict[str, Any]
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelFormatError(f"{folder}: transformers cannot load this model ({reason})") from error
     own_memory(model)
+    check_finite(model, str(folder))
     missing = sorted(report.get("missing_keys", ()))
     if any(name.startswith("pooler.") for name in missing):
         # A layer behind [CLS] that no sentence vector uses. Where the folder has none, transformers makes
