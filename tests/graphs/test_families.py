@@ -399,8 +399,9 @@ def test_weights_of_another_architecture(tmp_path: Path, tiny_folder: Make) -> N
 
 
 def test_a_key_that_is_missing(tmp_path: Path, tiny_folder: Make) -> None:
-    folder = save(tiny_folder("bert")[1], tmp_path, {"num_attention_heads": None})
-    with pytest.raises(ModelFormatError, match="num_attention_heads"):
+    """It has the default of transformers, which here is none that fits the weights."""
+    folder = save(tiny_folder("bert")[1], tmp_path, {"hidden_size": None})
+    with pytest.raises(ModelFormatError, match="'hidden_size' is 768, but the tensor"):
         build_body(spec_of(folder))
 
 

@@ -15,11 +15,20 @@ from vicinal.engine.graphs import FAMILIES, has_graph, uncovered
 from vicinal.engine.graphs.heads import LAYERS
 from vicinal.engine.graphs.ready import graph_files, has_weights, is_quantised
 from vicinal.engine.graphs.source import DTYPES, SentenceGraph, choose_graph
+from vicinal.engine.module_shapes import check_modules
 from vicinal.engine.static import StaticEngine, StaticTable
 from vicinal.engine.static_heads import HEADS
 from vicinal.errors import InputError, InputTypeError, ModelFormatError
+from vicinal.folder.config_values import completed
 from vicinal.folder.read import read_model_spec
-from vicinal.folder.specs import CustomSpec, ModelSpec, PoolingSpec, StaticEmbeddingSpec, TransformerSpec
+from vicinal.folder.specs import (
+    CustomSpec,
+    ModelSpec,
+    PoolingSpec,
+    StaticEmbeddingSpec,
+    TransformerSpec,
+    hidden_size,
+)
 from vicinal.hub.resolve import resolve_model
 from vicinal.tokens.folder import load_tokenizer
 from vicinal.tokens.static import load_static_tokenizer
@@ -249,7 +258,9 @@ def choose_source(spec: ModelSpec, options: Options) -> SentenceGraph | StaticTa
         InputError: the folder does not hold what was asked for.
     """
     if not isinstance(spec.source, StaticEmbeddingSpec):
-        return choose_graph(spec, options.dtype, options.file_name, prefer_file=options.backend == "onnx")
+        graph = choose_graph(spec, options.dtype, options.file_name, prefer_file=options.backend == "onnx")
+        check_modules(spec.modules[1:], hidden_size(spec.transformer.config, spec.transformer.folder))
+        return graph
     if options.file_name is not None or options.backend == "onnx" or options.dtype == "int8":
         asked = f"file_name={options.file_name!r}" if options.file_name else f"backend={options.backend!r}"
         asked = "dtype='int8'" if options.dtype == "int8" else asked
@@ -257,7 +268,9 @@ def choose_source(spec: ModelSpec, options: Options) -> SentenceGraph | StaticTa
             f"{spec.folder}: {asked} is for transformers; a static model is a table of numbers, averaged in "
             "float32: leave it out"
         )
-    return StaticTable(spec)
+    table = StaticTable(spec)
+    check_modules(table.modules, table.width)
+    return table
 
 
 def open_engine(source: SentenceGraph | StaticTable, dtype: str) -> Engine:
@@ -273,11 +286,16 @@ def position_limit(spec: TransformerSpec | StaticEmbeddingSpec | CustomSpec) -> 
     """Tokens that the architecture has positions for; None if it sets no limit."""
     if not isinstance(spec, TransformerSpec):
         return None
-    positions = spec.config.get("max_position_embeddings", spec.config.get("n_positions"))
+    config = completed(spec.config)
+    positions = config.get("max_position_embeddings", config.get("n_positions"))
     if not positions:
         return None
     family = FAMILIES.get(spec.model_type)
-    return int(positions) - (family.position_offset if family else 0)
+    offset = family.position_offset if family else 0
+    if offset and spec.model_type != "mpnet":  # whose table always begins behind row 1
+        padding = config.get("pad_token_id")
+        offset = 2 if padding is None else max(int(padding), 0) + 1
+    return max(int(positions) - offset, 0)
 
 
 __all__ = [

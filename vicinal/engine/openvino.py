@@ -23,7 +23,7 @@ from vicinal.core.cores import available_cores
 from vicinal.core.native_calls import native_call
 from vicinal.core.openvino import load_openvino, native_bfloat16, native_float16
 from vicinal.engine.base import Batch, Output
-from vicinal.errors import OutOfMemoryError
+from vicinal.errors import ModelFormatError, OutOfMemoryError, VicinalError
 
 Tag = TypeVar("Tag")
 
@@ -72,6 +72,8 @@ class OpenVINOEngine:
         self.threads = threads or available_cores()
         self._lock = threading.Lock()
         self._compiled: dict[tuple[str, Output], _Compiled] = {}
+        # Kept for the other form: its constants lie in the same memory, and the files may be gone by then.
+        self._models: dict[Output, Any] = {}
         self._watch_forks()
 
     def _watch_forks(self) -> None:
@@ -140,9 +142,15 @@ class OpenVINOEngine:
             # Pinned threads of two processes would share one core while another idles.
             "ENABLE_CPU_PINNING": False,
         }
-        model = self._build(output)
+        if output not in self._models:
+            try:
+                self._models[output] = self._build(output)
+            except RuntimeError as error:
+                if isinstance(error, VicinalError):
+                    raise
+                raise _unfit(self._build, error) from error
         try:
-            return _Compiled(core.compile_model(model, "CPU", options), streams)
+            return _Compiled(core.compile_model(self._models[output], "CPU", options), streams)
         except RuntimeError as error:
             raise _explained(error) from error
 
@@ -159,7 +167,7 @@ class OpenVINOEngine:
         self._compiled = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_lock": None, "_compiled": {}}
+        return {**self.__dict__, "_lock": None, "_compiled": {}, "_models": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -263,6 +271,15 @@ class _Compiled:
     def native_objects(self) -> list[Any]:
         """What must outlive a fork: the compiled model and its requests."""
         return [self.model, *self._idle]
+
+
+def _unfit(build: Any, error: RuntimeError) -> Exception:
+    """The error of a graph whose parts do not fit each other."""
+    folder = getattr(getattr(build, "spec", None), "folder", "the model")
+    return ModelFormatError(
+        f"{folder}: its weights and its configuration do not belong together ({str(error).strip().splitlines()[-1]}); "
+        "download the model again"
+    )
 
 
 def _explained(error: RuntimeError) -> Exception:

@@ -215,6 +215,8 @@ class Model(Renewal, Prompted, Adapters):
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder} is a file; save takes a folder")
         self._write(folder)
+        if self._spec is not None:
+            self._spec.renew_files(folder)
         if create_model_card:
             original = self._spec.folder if self._module is None else None
             write_card(

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,12 @@ def save_folder(
     max_seq_length: int,
     tokenizer_settings: Mapping[str, str],
 ) -> None:
-    """Write ``spec`` and the settings to ``target``, a folder that other libraries load too."""
+    """Write ``spec`` and the settings to ``target``, a folder that other libraries load too.
+
+    Raises:
+        ModelFormatError: the files of ``spec`` are no longer those that the model was loaded from.
+    """
+    spec.check_files(whole=True)
     target.mkdir(parents=True, exist_ok=True)
     source = spec.source.folder
     if isinstance(spec.source, StaticEmbeddingSpec):
@@ -118,7 +123,12 @@ def module_facts(module: Any, name: str, *, max_length: int, **facts: Any) -> Mo
 
 
 def save_cross_encoder(spec: ModelSpec, target: Path, *, max_length: int, graphs: bool = False) -> None:
-    """Write a cross-encoder's folder: weights, tokenizer and configuration as they were loaded."""
+    """Write a cross-encoder's folder: weights, tokenizer and configuration as they were loaded.
+
+    Raises:
+        ModelFormatError: the files of ``spec`` are no longer those that the model was loaded from.
+    """
+    spec.check_files(whole=True)
     source = spec.transformer.folder
     if source.resolve() != target.resolve():
         _copy(source, target, (*_WEIGHTS, *_TOKENIZER, *_CROSS_ENCODER, *(_GRAPHS if graphs else ())))
@@ -206,11 +216,19 @@ def fingerprint(spec: ModelSpec, graph_file: Path | None) -> str:
         graph_file: the ready graph that runs; None where the weights of the folder do.
 
     Two folders with the same bytes have the same fingerprint wherever they lie.
+
+    Raises:
+        ModelFormatError: the files of ``spec`` are no longer those that the model was loaded from.
     """
+    spec.check_files(whole=True)
     digest = hashlib.sha256()
     described: list[Any] = []
     for module in spec.modules:
-        facts = {key: value for key, value in asdict(module).items() if key != "folder"}
+        facts = {
+            each.name: getattr(module, each.name)
+            for each in fields(module)
+            if each.name not in ("folder", "files")
+        }
         described.append([type(module).__name__, facts])
     described.append([dict(spec.prompts), spec.default_prompt_name, spec.truncate_dim])
     digest.update(json.dumps(described, sort_keys=True, default=str).encode())

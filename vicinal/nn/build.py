@@ -53,7 +53,9 @@ def build_module(
     Raises:
         MissingExtraError: torch or transformers is not installed.
         UnsupportedModelError: a class cannot be found, or may not be imported.
+        ModelFormatError: the files of the folder are no longer those that ``spec`` was read from.
     """
+    spec.check_files(whole=True)
     options = _Options(
         spec, trust_remote_code, tuple(module_classes), dict(model_kwargs or {}), dict(processor_kwargs or {})
     )

@@ -23,6 +23,7 @@ from vicinal.engine.graphs import (
 )
 from vicinal.engine.graphs.blocks import Blocks, Body
 from vicinal.engine.graphs.classifier_heads import Head
+from vicinal.engine.graphs.shapes import checked_config
 from vicinal.engine.graphs.variants import Uncovered, nothing
 from vicinal.engine.weights import Weights
 from vicinal.errors import ModelFormatError, UnsupportedModelError
@@ -227,7 +228,7 @@ def check_weights(spec: TransformerSpec) -> None:
 
         require_torch(f"pytorch_model.bin, the only weights of {spec.folder},")
     else:
-        Weights.open(spec.folder).without_prefix(family.probe, family.prefixes)
+        checked_config(spec, Weights.open(spec.folder).without_prefix(family.probe, family.prefixes))
 
 
 def build_body(spec: TransformerSpec, token_types: bool = False) -> tuple[Blocks, Body]:
@@ -242,7 +243,7 @@ def build_body(spec: TransformerSpec, token_types: bool = False) -> tuple[Blocks
     weights = Weights.open(spec.folder).without_prefix(family.probe, family.prefixes)
     blocks = Blocks(weights)
     try:
-        body = family.build(blocks, spec.config, token_types and family.token_types)
+        body = family.build(blocks, checked_config(spec, weights), token_types and family.token_types)
     except KeyError as error:
         raise ModelFormatError(f"{spec.folder}/config.json: the key {error} is missing") from error
     return blocks, body

@@ -53,6 +53,8 @@ class ClassifierGraph:
 
     def __call__(self, output: str) -> Any:
         """Build the model; ``output`` is always the scores before any activation."""
+        if self.spec.files is not None:
+            self.spec.files.check()
         if self.file is None:
             blocks, body = build_body(self.spec, token_types=True)
             scores, _ = logits(blocks, body, self.spec)

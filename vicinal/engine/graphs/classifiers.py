@@ -5,6 +5,7 @@ from __future__ import annotations
 from vicinal.engine.graphs import FAMILIES, check_variant, torch_runs_it
 from vicinal.engine.graphs.blocks import Blocks, Body, Node
 from vicinal.engine.graphs.classifier_heads import Head
+from vicinal.engine.graphs.shapes import checked_config
 from vicinal.engine.weights import Weights
 from vicinal.errors import ModelFormatError, UnsupportedModelError
 from vicinal.folder.specs import TransformerSpec
@@ -33,7 +34,10 @@ def head_labels(spec: TransformerSpec) -> int:
         UnsupportedModelError, ModelFormatError: as :func:`logits`.
     """
     weights = Weights.open(spec.folder)
-    return int(weights[f"{_head(spec, weights).last}.weight"].shape[0])
+    labels = weights.shape(f"{_head(spec, weights).last}.weight")[0]
+    family = FAMILIES[spec.model_type]
+    checked_config(spec, weights.without_prefix(family.probe, family.prefixes))
+    return labels
 
 
 def has_head(spec: TransformerSpec) -> bool:

@@ -40,6 +40,7 @@ class SentenceGraph:
 
     def __call__(self, output: str) -> Any:
         """Build the model with the output ``"sentence"``, ``"tokens"`` or ``"body"`` (no modules at all)."""
+        self.spec.check_files(self.file)
         blocks, body = build_body(self.spec.transformer) if self.file is None else read_body(self.file)
         if output == "body":
             node = body.hidden

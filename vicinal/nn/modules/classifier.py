@@ -14,6 +14,7 @@ from vicinal.folder.json_files import read_json
 from vicinal.folder.specs import TransformerSpec
 from vicinal.folder.write import write_json, write_settings
 from vicinal.nn.modules.base import Features, InputModule
+from vicinal.nn.modules.memory import check_finite, own_memory
 from vicinal.nn.modules.packed_pairs import packed_scores, packs_pairs
 from vicinal.nn.modules.pretrained import load_config, quiet
 from vicinal.nn.modules.transformer import Transformer
@@ -137,6 +138,8 @@ def open_classifier(
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
     except ImportError as error:
         raise missing_extra("transformers", "training a CrossEncoder", "train") from error
+    if spec.files is not None:
+        spec.files.check(whole=True)
     options: dict[str, Any] = {"dtype": torch.float32, **(model_kwargs or {})}
     config = load_config(spec.folder, trust_remote_code, dict(config_kwargs or {}))
     try:
@@ -154,9 +157,13 @@ def open_classifier(
         tokenizer = AutoTokenizer.from_pretrained(
             spec.folder, trust_remote_code=trust_remote_code, **(processor_kwargs or {})
         )
-    except Exception as error:  # damaged files and odd settings raise anything
+    except (ImportError, MemoryError):
+        raise
+    except Exception as error:  # transformers and safetensors raise what they like
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelFormatError(f"{spec.folder}: transformers cannot load this model ({reason})") from error
+    own_memory(model)
+    check_finite(model, str(spec.folder))
     absent = set(found["missing_keys"]) | {each[0] for each in found["mismatched_keys"]}
     body = sorted(
         name for name in absent if name.startswith(f"{model.base_model_prefix}.") and "pooler" not in name

@@ -13,6 +13,7 @@ from vicinal.engine.graphs.nomic_bert import translated
 from vicinal.errors import ModelFormatError, UnsupportedModelError, missing_extra
 from vicinal.folder.json_files import read_json
 from vicinal.folder.specs import TransformerSpec, is_adapter
+from vicinal.nn.modules.memory import check_finite, own_memory
 
 
 def auto_classes() -> tuple[Any, Any, Any]:
@@ -137,9 +138,13 @@ def load_encoder(folder: Path, config: Any, trust: bool, options: dict[str, Any]
             )
             if base != folder:
                 model.load_adapter(str(folder))
-    except Exception as error:  # damaged files and odd settings raise anything
+    except (ImportError, MemoryError):
+        raise
+    except Exception as error:  # transformers and safetensors raise what they like
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelFormatError(f"{folder}: transformers cannot load this model ({reason})") from error
+    own_memory(model)
+    check_finite(model, str(folder))
     missing = sorted(report.get("missing_keys", ()))
     if any(name.startswith("pooler.") for name in missing):
         # A layer behind [CLS] that no sentence vector uses. Where the folder has none, transformers makes
