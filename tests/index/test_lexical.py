@@ -77,7 +77,7 @@ _TEXTS = st.lists(
     at_once=st.sampled_from([1, 20, 1 << 20]),
 )
 def test_places_are_what_fts5_marks_in_each_text_alone(tokenizer, words, texts, at_once):
-    analyzer = Analyzer(tokenizer)
+    analyzer = Analyzer(tokenizer, analysis=1)  # folding has tests of its own: test_folding, test_scripts
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lexical, "MARKED_AT_ONCE", at_once)
         for _ in range(2):  # what the first call put in must be gone

@@ -11,12 +11,15 @@ import itertools
 import re
 import sqlite3
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
+from vicinal.errors import OldIndexWarning
+from vicinal.index.folding import ANALYSIS, Folded, query_words
 from vicinal.index.results import Span
 from vicinal.index.segments import Floats, Ints
 
@@ -67,16 +70,24 @@ class QueryWords:
 
 
 class Analyzer:
-    """Runs FTS5's own tokenizer over queries and passages, so that they are cut and stemmed as the texts were.
+    """Folds texts and runs FTS5's own tokenizer over them, so that queries and passages are cut as texts were.
 
     Args:
         tokenizer: an FTS5 tokenizer description, e.g. ``"porter unicode61 remove_diacritics 2"``.
+        analysis: how the texts of the index were folded, see :data:`vicinal.index.folding.ANALYSIS`.
+        path: the index, to name it where its analysis is an old one.
 
     Raises:
         sqlite3.Error: FTS5 does not know the tokenizer.
     """
 
-    def __init__(self, tokenizer: str) -> None:
+    def __init__(self, tokenizer: str, analysis: int = ANALYSIS, path: str = "") -> None:
+        self.analysis = analysis
+        self._folds = analysis >= 2
+        self._pairs = cuts_pairs(tokenizer)
+        self._old = path if analysis < ANALYSIS else None
+        if self._folds:
+            tokenizer = with_marks(tokenizer)
         self._lock = threading.Lock()
         self._known: dict[str, tuple[str, ...]] = {}
         self._db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
@@ -91,7 +102,8 @@ class Analyzer:
 
     def query(self, text: str) -> QueryWords:
         """Cut a query into words and terms."""
-        words = list(dict.fromkeys(_WORD.findall(text)))
+        found = query_words(text, self._pairs) if self._folds else _WORD.findall(text)
+        words = list(dict.fromkeys(found))
         known: dict[str, str | None] = {}
         for word, terms in zip(words, self._terms(words), strict=True):
             for term in terms:
@@ -99,6 +111,19 @@ class Analyzer:
                     known[term] = word if len(terms) == 1 else None
         names = tuple(known)
         return QueryWords(names, tuple(known.values()), tuple(term in self._stop for term in names))
+
+    def warn_if_old(self) -> None:
+        """Say once if the words of the index were cut as an older version did."""
+        path, self._old = self._old, None
+        if path is None:
+            return
+        warnings.warn(
+            f"index {path!r} was made by an older version, whose lexical search finds no words of Chinese, "
+            "Japanese or Thai and misses accents in decomposed form: its next change (add, upsert, delete, "
+            "compact) brings it up to date",
+            OldIndexWarning,
+            stacklevel=3,
+        )
 
     def _terms(self, words: Sequence[str]) -> list[tuple[str, ...]]:
         """The terms of each word, from memory where it was cut before."""
@@ -125,16 +150,23 @@ class Analyzer:
         wanted = match_any(words)
         spans: list[list[Span]] = [[] for _ in texts]
         for group in _groups(texts):
-            before, after = _unused("".join(texts[i] for i in group))
+            folded = {i: self._folded(texts[i]) for i in group}
+            before, after = _unused("".join([one.text for one in folded.values()]))
             with self._table() as db:
-                db.executemany("INSERT INTO page(rowid, text) VALUES (?, ?)", ((i, texts[i]) for i in group))
+                db.executemany(
+                    "INSERT INTO page(rowid, text) VALUES (?, ?)",
+                    ((i, one.text) for i, one in folded.items()),
+                )
                 marked = db.execute(
                     "SELECT rowid, highlight(page, 0, ?, ?) FROM page WHERE page MATCH ?",
                     (before, after, wanted),
                 ).fetchall()
             for i, text in marked:
-                spans[i] = marked_spans(text, texts[i], before, after)
+                spans[i] = folded[i].original(marked_spans(text, folded[i].text, before, after))
         return spans
+
+    def _folded(self, text: str) -> Folded:
+        return Folded.of(text, self._pairs) if self._folds else Folded(text, None, ())
 
     def _cut(self, words: Sequence[str]) -> list[list[str]]:
         terms: list[list[str]] = [[] for _ in words]
@@ -172,6 +204,29 @@ def _unused(text: str) -> tuple[str, str]:
     candidates = itertools.chain((2, 3), range(0xE000, 0xF900), range(0xF0000, 0xFFFFE))  # for private use
     free = (c for c in map(chr, candidates) if c not in text)
     return next(free), next(free)
+
+
+def cuts_pairs(tokenizer: str) -> bool:
+    """Whether texts in scripts without spaces are cut into pairs for a tokenizer; trigrams cut them already."""
+    return tokenizer.split()[:1] != ["trigram"]
+
+
+def with_marks(tokenizer: str) -> str:
+    """A tokenizer description that takes marks (the vowels of Hindi, say) for parts of words.
+
+    FTS5's ``unicode61`` cuts words at them, unless it is told what characters to keep; whoever tells it
+    otherwise is left alone.
+    """
+    names = tokenizer.split()
+    if names == ["porter"]:
+        return f"porter unicode61 {_CATEGORIES}"
+    if "unicode61" in names[:2] and not {"categories", "'categories'"} & set(names):
+        return f"{tokenizer} {_CATEGORIES}"
+    return tokenizer
+
+
+# Letters, numbers and private use as by default, and marks.
+_CATEGORIES = "categories 'L* N* Co Mn Mc'"
 
 
 def quote(text: str) -> str:

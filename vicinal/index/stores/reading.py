@@ -100,6 +100,7 @@ class SqliteReader:
     def lexical(self, query: str, k: int, where: Node | None) -> list[Found]:
         """The ``k`` best documents by BM25, best first."""
         view = self.view
+        self._analyzer.warn_if_old()
         words = self._analyzer.query(query)
         documents = len(view.last_chunks)
         picked = words.telling if documents >= STOP_WORDS_FROM else tuple(range(len(words.terms)))

@@ -6,7 +6,6 @@ paragraph and more, for about 10 microseconds each.
 
 from __future__ import annotations
 
-import sqlite3
 import zlib
 
 # Raw deflate: a header and a checksum would cost 6 bytes a text, and the content hash checks it anyway.
@@ -41,8 +40,3 @@ def unpack_text(stored: str | bytes) -> str:
     if not inflate.eof or inflate.unused_data:
         raise ValueError("a text cannot be inflated: it has a wrong length")
     return raw.decode()
-
-
-def register(db: sqlite3.Connection) -> None:
-    """Teach a connection ``unpack(text)``, through which the full-text index reads the texts."""
-    db.create_function("unpack", 1, unpack_text, deterministic=True)
