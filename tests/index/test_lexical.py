@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vicinal.index import Index, lexical
-from vicinal.index.fusion import reciprocal_rank_fusion
 from vicinal.index.lexical import Analyzer, affordable, counts, marked_spans, match_any, quote
 from vicinal.index.stores import reading
 
@@ -83,13 +82,6 @@ def test_places_are_what_fts5_marks_in_each_text_alone(tokenizer, words, texts, 
         for _ in range(2):  # what the first call put in must be gone
             assert analyzer.places(words, texts) == marked_by_a_table(tokenizer, words, texts)
     analyzer.close()
-
-
-def test_fusion():
-    fused = reciprocal_rank_fusion([["a", "b"], ["b", "c"]])
-    assert [key for key, _ in fused] == ["b", "a", "c"]
-    assert fused[0][1] == pytest.approx(1 / 62 + 1 / 61)
-    assert reciprocal_rank_fusion([]) == []
 
 
 @pytest.fixture(scope="module")

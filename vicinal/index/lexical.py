@@ -8,6 +8,7 @@ tenth of that.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import sqlite3
 import threading
@@ -56,11 +57,13 @@ class QueryWords:
         terms: the distinct index terms, in order of appearance.
         words: for each term one word of the query that gives just this term, or None.
         stop: for each term whether it comes from stop words only.
+        code: for each term whether it comes from a code, see :func:`is_code`.
     """
 
     terms: tuple[str, ...]
     words: tuple[str | None, ...]
     stop: tuple[bool, ...]
+    code: tuple[bool, ...]
 
     @property
     def telling(self) -> tuple[int, ...]:
@@ -105,12 +108,21 @@ class Analyzer:
         found = query_words(text, self._pairs) if self._folds else _WORD.findall(text)
         words = list(dict.fromkeys(found))
         known: dict[str, str | None] = {}
+        codes: set[str] = set()
+        shouted = text.isupper()
         for word, terms in zip(words, self._terms(words), strict=True):
+            if is_code(word.lower() if shouted else word):
+                codes.update(terms)
             for term in terms:
                 if known.get(term) is None:
                     known[term] = word if len(terms) == 1 else None
         names = tuple(known)
-        return QueryWords(names, tuple(known.values()), tuple(term in self._stop for term in names))
+        return QueryWords(
+            names,
+            tuple(known.values()),
+            tuple(term in self._stop for term in names),
+            tuple(term in codes for term in names),
+        )
 
     def warn_if_old(self) -> None:
         """Say once if the words of the index were cut as an older version did."""
@@ -261,6 +273,23 @@ def affordable(frequencies: Sequence[int]) -> list[int]:
     return chosen
 
 
+def is_code(word: str) -> bool:
+    """Whether a word looks like a name that is meant to the letter: ``E0499``, ``404``, ``ENOENT``, ``getItem``."""
+    if any(map(str.isdigit, word)):
+        return len(word) >= 3 or not word.isdigit()
+    return any(map(str.isupper, word[1:]))
+
+
+def rare(frequency: int, documents: int) -> bool:
+    """Whether a term is in so few documents that it tells them apart from all others."""
+    return 0 < frequency <= max(3, documents // 1000)
+
+
+def idf(frequency: int, documents: int) -> float:
+    """The inverse document frequency of BM25, positive for every term."""
+    return math.log1p((documents - frequency + 0.5) / (frequency + 0.5))
+
+
 def counts(places: Ints) -> tuple[Ints, Floats]:
     """Document numbers that repeat once an occurrence, ascending, as distinct numbers and counts."""
     edges = np.flatnonzero(np.diff(places, prepend=-1))
@@ -284,10 +313,9 @@ def bm25(times: Floats, lengths: Floats, mean: float, documents: int) -> Floats:
         Robertson, Zaragoza: The Probabilistic Relevance Framework: BM25 and Beyond, 2009, with the idf
         ``ln(1 + (N - df + 0.5) / (df + 0.5))`` that is positive for every term.
     """
-    df = len(times)
-    idf = np.float32(np.log1p((documents - df + 0.5) / (df + 0.5)))
+    weight = np.float32(idf(len(times), documents))
     norm = np.float32(K1 * (1 - B)) + lengths * np.float32(K1 * B / mean)
-    scores: Floats = idf * (times * np.float32(K1 + 1) / (times + norm))
+    scores: Floats = weight * (times * np.float32(K1 + 1) / (times + norm))
     return scores
 
 
