@@ -24,6 +24,7 @@ Warnings are UserWarnings, to filter by their class::
     UserWarning
     ├── TruncationWarning      texts are longer than the model reads
     ├── UnknownScriptWarning   texts are in a script that the model has not learnt
+    ├── OldIndexWarning        an index file of an older version finds less until it is changed
     └── NewHeadWarning         a CrossEncoder has a new head, to be trained
 """
 
@@ -111,6 +112,10 @@ class TruncationWarning(UserWarning):
 
 class UnknownScriptWarning(UserWarning):
     """The model's vocabulary has no words of the texts' script."""
+
+
+class OldIndexWarning(UserWarning):
+    """An index of an older version finds less than one of this version; its next change brings it up to date."""
 
 
 class NewHeadWarning(UserWarning):

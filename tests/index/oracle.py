@@ -110,5 +110,27 @@ def bm25(texts, query, terms_of):
     return scores
 
 
+def ceiling(texts, query, terms_of):
+    """What BM25 gives a document that repeats every word of the query without end."""
+    bags = [set(terms_of(text)) for text in texts.values()]
+    total = 0.0
+    for term in set(terms_of(query)):
+        df = sum(term in bag for bag in bags)
+        total += 2.2 * math.log(1 + (len(texts) - df + 0.5) / (df + 0.5))
+    return total
+
+
+def hybrid(dense, lexical, best_possible):
+    """Fused scores of documents by id, for queries without codes; at most 100 documents."""
+    top, bottom = max(dense.values()), min(dense.values())
+    spread = max(top - bottom, 0.5 * abs(top))
+    shares = {id: max(0.0, 1 - (top - score) / spread) if spread else 1.0 for id, score in dense.items()}
+    if not lexical:
+        return shares
+    best = max(lexical.values())
+    weight = 0.2 + 0.5 * min(1.0, best / best_possible)
+    return {id: (1 - weight) * shares[id] + weight * lexical.get(id, 0.0) / best for id in dense}
+
+
 def lower_words(text):
     return re.findall(r"[^\W_]+", text.lower())

@@ -249,11 +249,13 @@ class Index:
         mode: Mode = "dense",
         reranker: Reranker | None = None,
         candidates: int = 100,
+        merge_duplicates: bool = True,
     ) -> list[Hit]:
         """Find the documents that answer a query best.
 
         Dense search compares the query with every chunk, exactly; lexical search is BM25 over whole
-        documents; hybrid fuses the two by reciprocal rank. A document comes once, with its best chunk.
+        documents; hybrid fuses the two by their scores, and puts documents that hold a rare code of the query
+        (``E0499``) first. A document comes once, with its best chunk, and a passage comes once.
 
         Args:
             query: the query.
@@ -263,6 +265,8 @@ class Index:
             reranker: something with ``rank(query, documents, top_k=...)`` or ``predict(pairs)``, such as
                 :class:`vicinal.CrossEncoder`; orders the best candidates again by their best passages.
             candidates: how many documents each retriever hands to fusion and reranker (at least ``top_k``).
+            merge_duplicates: of documents with the same passage give the best only, with the ids of the others in
+                ``hit.duplicates``; False gives each one as a hit of its own.
 
         Returns:
             Hits, best first.
@@ -291,7 +295,7 @@ class Index:
                 return []  # nothing was ever added: no need of a model to know that
             else:
                 asked[name] = encode(self._encoder, self._checked_facts(), query)
-        request = Request(query, asked, where, top_k, depth, reranker)
+        request = Request(query, asked, where, top_k, depth, reranker, bool(merge_duplicates))
         with self._store.reader(ranking=True) as reader:
             return search(reader, request)
 

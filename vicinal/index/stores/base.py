@@ -64,6 +64,20 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the words of a query tell of a collection.
+
+    Attributes:
+        ceiling: a BM25 score that no document exceeds: that of one which repeats every word without end.
+        codes: the documents that hold a rare code of the query (an error number, a part number), by number,
+            with the share of the codes that each holds: 1 for all.
+    """
+
+    ceiling: float
+    codes: Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFacts:
     """What is stored about the model, so that no other one searches its vectors.
 
@@ -113,6 +127,10 @@ class Reader(Protocol):
 
     def lexical(self, query: str, k: int, where: Node | None) -> list[Found]:
         """The ``k`` best documents by BM25, best first."""
+        ...
+
+    def evidence(self, query: str) -> Evidence:
+        """What the words of a query tell."""
         ...
 
     def documents(self, docs: Sequence[int]) -> list[Document]:

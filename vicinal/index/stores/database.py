@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Literal
 
 from vicinal.errors import StoreError
-from vicinal.index.lexical import quote
+from vicinal.index.folding import ANALYSIS
 from vicinal.index.stores.damage import RESTORE, Damage, damaged
+from vicinal.index.stores.lexical_tables import FORMAT, FORMATS, create, register
 from vicinal.index.stores.lineage import check_log, file_uri, log_bytes
 from vicinal.index.stores.state import set_state
-from vicinal.index.stores.texts import register
 
 APPLICATION_ID = 0x56494349  # "VICI"
-FORMAT = 1
 PAGE_SIZE = 8192
 HEADER_BYTES = 512  # less is no database
 # Every connection's page cache, in KiB: a writer spreads over the B-trees of ids, fields and terms.
@@ -33,19 +32,13 @@ CREATE TABLE state (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE documents (
     doc INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, digest BLOB NOT NULL, metadata TEXT, text NOT NULL
 );
-CREATE VIEW texts AS SELECT doc, unpack(text) AS text FROM documents;
 CREATE TABLE segments (
     first INTEGER PRIMARY KEY, n INTEGER NOT NULL, checksum INTEGER NOT NULL,
     head BLOB NOT NULL, vectors BLOB NOT NULL
 );
 CREATE TABLE tombstones (version INTEGER PRIMARY KEY, docs BLOB NOT NULL);
 CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE fields (key INTEGER, value, doc INTEGER, PRIMARY KEY (key, value, doc)) WITHOUT ROWID;
-CREATE VIRTUAL TABLE lexical USING fts5(
-    text, content='texts', content_rowid='doc', columnsize=0, tokenize={tokenizer}
-);
-CREATE VIRTUAL TABLE lexical_terms USING fts5vocab(lexical, 'row');
-CREATE VIRTUAL TABLE lexical_places USING fts5vocab(lexical, 'instance');
+CREATE TABLE fields (key INTEGER, value, doc INTEGER, PRIMARY KEY (key, value, doc)) WITHOUT ROWID
 """
 
 
@@ -288,9 +281,9 @@ def _identify(db: sqlite3.Connection, path: str) -> bool:
         if db.in_transaction:  # a damaged file may have ended it
             db.execute("ROLLBACK")
     if application == APPLICATION_ID:
-        if version != FORMAT:
+        if version not in FORMATS:
             raise StoreError(
-                f"index {path!r} has format {version}, this Vicinal reads {FORMAT}: upgrade Vicinal"
+                f"index {path!r} has format {version}, this Vicinal reads formats up to {FORMAT}: upgrade Vicinal"
             )
         return True
     if application or version or tables:
@@ -304,12 +297,12 @@ def _create(db: sqlite3.Connection, settings: dict[str, str | int]) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
         if not db.execute("PRAGMA application_id").fetchone()[0]:
-            for statement in _TABLES.format(tokenizer=quote(str(settings["tokenizer"]))).split(";\n"):
+            for statement in _TABLES.split(";\n"):
                 db.execute(statement)
+            create(db, str(settings["tokenizer"]))
             rows = {"generation": 0, "version": 1, "next_doc": 1, "next_row": 0, "documents": 0, **settings}
             created = datetime.now(timezone.utc).isoformat(timespec="seconds")
-            set_state(db, {**rows, "created": created})
-            db.execute(f"PRAGMA user_version = {FORMAT}")
+            set_state(db, {**rows, "created": created, "analysis": ANALYSIS})
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute("COMMIT")
     except BaseException:

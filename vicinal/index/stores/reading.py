@@ -13,17 +13,21 @@ import numpy as np
 from vicinal.index.filters import Node
 from vicinal.index.lexical import (
     EXACT_POSTINGS,
+    K1,
     STOP_WORDS_FROM,
     Analyzer,
+    QueryWords,
     affordable,
     bm25,
     counts,
+    idf,
     match_any,
+    rare,
 )
 from vicinal.index.memory import View
 from vicinal.index.results import Document, Span
 from vicinal.index.segments import Bools, Floats
-from vicinal.index.stores.base import Found
+from vicinal.index.stores.base import Evidence, Found
 from vicinal.index.stores.damage import Damage
 from vicinal.index.stores.filtering import BATCH, holds, matching, numbers
 from vicinal.index.stores.texts import DIGEST_BYTES, content_digest, sealed, unpack_text
@@ -115,9 +119,10 @@ class SqliteReader:
     def lexical(self, query: str, k: int, where: Node | None) -> list[Found]:
         """The ``k`` best documents by BM25, best first."""
         view = self.view
+        self._analyzer.warn_if_old()
         words = self._analyzer.query(query)
         documents = len(view.last_chunks)
-        picked = words.telling if documents >= STOP_WORDS_FROM else tuple(range(len(words.terms)))
+        picked = self._picked(words)
         frequencies = [self._frequency(words.terms[i]) for i in picked]
         scores = np.zeros(view.doc_limit, np.float32)
         for i in affordable(frequencies):
@@ -135,6 +140,27 @@ class SqliteReader:
         found = np.flatnonzero(scores)
         best = found[largest(scores[found], k)]
         return [Found(doc, float(scores[doc])) for doc in best.tolist()]
+
+    def _picked(self, words: QueryWords) -> tuple[int, ...]:
+        large = len(self.view.last_chunks) >= STOP_WORDS_FROM
+        return words.telling if large else tuple(range(len(words.terms)))
+
+    def evidence(self, query: str) -> Evidence:
+        """What the words of a query tell: the best score there could be, and who holds its rare codes."""
+        words = self._analyzer.query(query)
+        documents = len(self.view.last_chunks)
+        ceiling = total = 0.0
+        codes: dict[int, float] = {}
+        for i in self._picked(words):
+            frequency = self._frequency(words.terms[i])
+            weight = idf(frequency, documents)
+            ceiling += (K1 + 1) * weight
+            if words.code[i] and rare(frequency, documents):
+                total += weight
+                sql = "SELECT group_concat(DISTINCT doc) FROM lexical_places WHERE term = ?"
+                for doc in numbers(self.db, sql, (words.terms[i],), self.view.doc_limit).tolist():
+                    codes[doc] = codes.get(doc, 0.0) + weight
+        return Evidence(ceiling, {doc: held / total for doc, held in codes.items()})
 
     def _frequency(self, term: str) -> int:
         known = self._caches.frequencies.get(term)

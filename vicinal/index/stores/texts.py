@@ -7,7 +7,6 @@ paragraph and more, for about 10 microseconds each.
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 import zlib
 
 # Raw deflate: a header and a checksum would cost 6 bytes a text, and the content hash checks it anyway.
@@ -59,8 +58,3 @@ def sealed(id: str, digest: bytes) -> bytes:
     Rows from before there were seals hold the hash alone.
     """
     return digest + hashlib.blake2b(digest + id.encode(), digest_size=8).digest()
-
-
-def register(db: sqlite3.Connection) -> None:
-    """Teach a connection ``unpack(text)``, through which the full-text index reads the texts."""
-    db.create_function("unpack", 1, unpack_text, deterministic=True)

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from vicinal.index.filters import Node, Scalar, flatten
+from vicinal.index.folding import fold
+from vicinal.index.lexical import cuts_pairs
 from vicinal.index.segments import (
     Floats,
     Ints,
@@ -23,6 +25,7 @@ from vicinal.index.segments import (
 from vicinal.index.stores.base import ModelFacts, NewDocument, compare_models
 from vicinal.index.stores.damage import Damage
 from vicinal.index.stores.filtering import BATCH, matching, numbers
+from vicinal.index.stores.lexical_tables import bring_up_to_date
 from vicinal.index.stores.reading import document
 from vicinal.index.stores.state import set_state, state
 from vicinal.index.stores.texts import pack_text, sealed
@@ -47,6 +50,7 @@ class SqliteWriter:
         self._path = path
         self._storage = storage
         self._state = state(db)
+        self._pairs = cuts_pairs(str(self._state["tokenizer"]))
         self._dead: list[int] = []
         self._names: dict[str, int] = {}
         self.changed = False
@@ -72,6 +76,7 @@ class SqliteWriter:
         """Add documents with ``(sum of their chunks, d)`` vectors; their ids must be free."""
         if not documents:
             return
+        bring_up_to_date(self._db, self._state)
         first_doc = self._int("next_doc")
         numbers = range(first_doc, first_doc + len(documents))
         pairs = list(zip(numbers, documents, strict=True))
@@ -80,7 +85,8 @@ class SqliteWriter:
             ((n, d.id, sealed(d.id, d.digest), d.metadata_json, pack_text(d.text)) for n, d in pairs),
         )
         self._db.executemany(
-            "INSERT INTO lexical(rowid, text) VALUES (?, ?)", ((n, d.text) for n, d in pairs)
+            "INSERT INTO lexical(rowid, text) VALUES (?, ?)",
+            ((n, fold(d.text, self._pairs)) for n, d in pairs),
         )
         entries = {entry for n, d in pairs for entry in self._entries(n, d.metadata)}
         # In key order the B-tree is filled page by page.
@@ -164,11 +170,12 @@ class SqliteWriter:
         removed = 0
         rows = iter(rows)
         while some := list(itertools.islice(rows, BATCH)):
+            bring_up_to_date(self._db, self._state)
             found = [(row[0], document(*row[1:])) for row in some]
             # FTS5 keeps no texts of its own: it has to be told what to forget, letter by letter.
             self._db.executemany(
                 "INSERT INTO lexical(lexical, rowid, text) VALUES ('delete', ?, ?)",
-                ((doc, old.text) for doc, old in found),
+                ((doc, fold(old.text, self._pairs)) for doc, old in found),
             )
             self._db.executemany(
                 "DELETE FROM fields WHERE key = ? AND value = ? AND doc = ?",
