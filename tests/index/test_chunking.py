@@ -131,8 +131,27 @@ def test_a_tokenizer_that_joins_across_sentences_is_counted_again():
     assert max(joining([text[a:b] for a, b in spans])) <= 32
 
 
-HOSTILE = ["a", "Word", "don't", ".", "?!", "…", "。", "é", "e\u0301", "\u0301", "日本", "\n", " ", "\t", "\x0c", "\x1c", "\x00",
-           "\u00a0", "\u2028", "\u200b", "[CLS]", "[SEP]", "x" * 120, "123", "🙂", "ﬁ", "#", ")"]  # fmt: skip
+HOSTILE = [
+    *(
+        "a",
+        "Word",
+        "don't",
+        ".",
+        "?!",
+        "…",
+        "。",
+        "é",
+        "e\u0301",
+        "\u0301",
+        "日本",
+        "123",
+        "🙂",
+        "ﬁ",
+        "#",
+        ")",
+    ),
+    *("\n", " ", "\t", "\x0c", "\x1c", "\x00", "\u00a0", "\u2028", "\u200b", "[CLS]", "[SEP]", "x" * 120),
+]
 
 
 @pytest.fixture(scope="module")

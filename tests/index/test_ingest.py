@@ -7,7 +7,8 @@ import pytest
 from vicinal.errors import InputError
 from vicinal.index import Index
 from vicinal.index.ingest import index_files
-from vicinal.readers.records import Fields, find_sources, read_source
+from vicinal.readers.records import Fields, read_source
+from vicinal.readers.sources import find_sources
 
 from .fakes import FakeModel
 

@@ -112,7 +112,7 @@ def index(
     interruption it goes on where it was.
     """
     from vicinal.index.ingest import index_files
-    from vicinal.readers.records import SUFFIXES, find_sources
+    from vicinal.readers.sources import SUFFIXES, find_sources
 
     if Path(db).suffix.lower() in SUFFIXES:
         raise InputError(f"{db}: the index comes first, then the texts: vicinal index texts.db {db}")

@@ -100,7 +100,7 @@ def counts_add_up(count_tokens: Any) -> bool:
     if not isinstance(owner, Model) or getattr(count_tokens, "__func__", None) is not Model.count_tokens:
         return False
     tokenizer = getattr(owner, "tokenizer", None)
-    return hasattr(tokenizer, "to_str") and WordMemory.of(tokenizer) is not None
+    return tokenizer is not None and hasattr(tokenizer, "to_str") and WordMemory.of(tokenizer) is not None
 
 
 def _cut(

@@ -12,7 +12,8 @@ from vicinal.index.index import Index
 from vicinal.index.records import canonical_ids, canonical_metadata, canonical_texts, metadata_json
 from vicinal.index.stores.verification import content_digest
 from vicinal.index.values import integer_from
-from vicinal.readers.records import Fields, Record, Source, find_sources, read_source
+from vicinal.readers.records import Fields, Record, read_source
+from vicinal.readers.sources import Source, find_sources
 
 MOST_PROBLEMS = 1000
 
@@ -98,7 +99,7 @@ def index_files(
 
     Args:
         index: the index.
-        inputs: files and folders, see :func:`vicinal.readers.records.find_sources`.
+        inputs: files and folders, see :func:`vicinal.readers.sources.survey`.
         id_field: the field with the id; None finds it.
         text_field: the field or fields with the text; None finds it.
         metadata_fields: the fields to keep; None keeps all others.
