@@ -14,10 +14,12 @@ import typer
 from vicinal.cli import (
     cache,
     distill,
+    documents,
     encode,
     evaluate,
     groups,
     index,
+    info,
     quantize,
     rerank,
     run,
@@ -63,7 +65,10 @@ def _options(
 
 app.command("index")(index.index)
 app.command("search")(search.search)
-app.command("info")(index.info)
+app.command("info")(info.info)
+app.command("delete")(documents.delete)
+app.command("export")(documents.export)
+app.command("compact")(documents.compact)
 app.command("encode")(encode.encode)
 app.command("similarity")(similarity.similarity)
 app.command("mine")(groups.mine)

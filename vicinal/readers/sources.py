@@ -28,8 +28,10 @@ _CODE = """
 .nim .zig .dart .groovy .gradle .tf .vim .vb .asm .s
 """
 TEXTS = (".txt", ".rst", ".adoc", ".asciidoc", ".org", ".tex", ".texi", *_CODE.split())
+# Files that are one text each.
+WHOLE = (*TEXTS, *MARKDOWN, *HTML, MANUAL)
 # Kinds by the ending of a file's name, which ``.gz`` may follow.
-SUFFIXES = (*LINES, *TABLES, ".txt", *MARKDOWN, *HTML, *(kind for kind in TEXTS if kind != ".txt"), MANUAL)
+SUFFIXES = (*LINES, *TABLES, *WHOLE)
 KINDS = "jsonl, csv, tsv, txt, md, html, rst, source code, man pages, each also with .gz behind it"
 # What may be said of standard input, which has no name.
 FORMATS: Mapping[str, str] = {

@@ -149,6 +149,12 @@ class SqliteReader:
         """The documents of those ids that exist."""
         return {row[0]: document(*row) for row in self._some("id, metadata, text", "id", ids)}
 
+    def ids(self, prefix: str) -> list[str]:
+        """The ids that begin with ``prefix``."""
+        # A prefix of ids is a range of them: their bytes are compared, and no byte of UTF-8 is 0xff.
+        sql = "SELECT id FROM documents WHERE id >= ? AND CAST(id AS BLOB) < ?"
+        return [row[0] for row in self.db.execute(sql, (prefix, prefix.encode() + b"\xff"))]
+
     def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
         """The content hashes of those ids that exist."""
         return dict(self._some("id, digest", "id", ids))
