@@ -54,6 +54,7 @@ _OF_HEAD = frozenset(
 )
 _HEADING = re.compile(r"^#{1,6}[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
 _UNDERLINED = re.compile(r"^(?![=\-~^\"'`#*+.:_\s])(\S.*)\n([=\-~^\"'`#*+.:_])\2{2,}[ \t]*$", re.MULTILINE)
+_BLANKS = re.compile(r"\s+")
 _FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 
 
@@ -132,6 +133,8 @@ class _Page(html.parser.HTMLParser):
         self.title = ""
         self._open: list[str] = []
         self._titled = False
+        # Which lists take the text that comes now; made when elements open and close, for text is more frequent.
+        self._takers: tuple[list[str], ...] = (self.visible, self.body)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if "title" in self._open and not self._inside("svg"):
@@ -143,14 +146,14 @@ class _Page(html.parser.HTMLParser):
         role = dict(attrs).get("role") or ""
         name = "main" if role == "main" else _ROLES.get(role, tag)
         if name == "main":  # what was left open before it is not around it
-            self._open = [each for each in self._open if each == "article"]
+            self._set_open([each for each in self._open if each == "article"])
         self._break(tag)
         if tag in _VOID or tag in self._ignored:
             return
         decides = name in _SILENT or name in _AROUND or name in _CONTENT or name == "header"
         # Inside of <div role="navigation"> other <div>s are counted, to know which end tag is its own.
         if decides or any(each.startswith(f"{tag} ") for each in self._open):
-            self._open.append(name if name == tag else f"{tag} {name}")
+            self._set_open([*self._open, name if name == tag else f"{tag} {name}"])
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         # HTML knows no empty elements but its own: <script/> and <div/> are open. In svg they are closed.
@@ -163,7 +166,7 @@ class _Page(html.parser.HTMLParser):
         if tag == "title" and "title" in self._open and not self._inside("svg"):
             self._titled = True
         if tag == "body":
-            self._open.clear()
+            self._set_open([])
         self._break(tag)
         self._close(tag)
 
@@ -174,26 +177,28 @@ class _Page(html.parser.HTMLParser):
             return
         if self._open[-1:] == ["head"] and data.strip():
             self._close("head")
-        if not any(each in _SILENT for each in self._open):
-            self._add(re.sub(r"\s+", " ", data))
+        if self._takers:
+            self._add(_BLANKS.sub(" ", data))
 
     def _break(self, tag: str) -> None:
-        if tag in self.BLOCKS and not any(each in _SILENT for each in self._open):
+        if tag in self.BLOCKS:
             self._add("\n")
 
     def _add(self, text: str) -> None:
-        self.visible.append(text)
-        names = [each.rpartition(" ")[2] for each in self._open]
-        if any(each in _AROUND for each in names):
-            return
+        for taker in self._takers:
+            taker.append(text)
+
+    def _set_open(self, elements: list[str]) -> None:
+        self._open = elements
+        names = [each.rpartition(" ")[2] for each in elements]
         content = next((place for place, each in enumerate(names) if each in _CONTENT), None)
-        if "header" in names[:content]:
-            return
-        self.body.append(text)
-        if "main" in names:
-            self.main.append(text)
-        if "article" in names:
-            self.articles.append(text)
+        if any(each in _SILENT for each in names):
+            self._takers = ()
+        elif any(each in _AROUND for each in names) or "header" in names[:content]:
+            self._takers = (self.visible,)
+        else:
+            some = [self.main] * ("main" in names) + [self.articles] * ("article" in names)
+            self._takers = (self.visible, self.body, *some)
 
     def _inside(self, *tags: str) -> bool:
         return any(tag in self._open for tag in tags)
@@ -201,5 +206,5 @@ class _Page(html.parser.HTMLParser):
     def _close(self, tag: str) -> None:
         for place in range(len(self._open) - 1, -1, -1):
             if self._open[place].partition(" ")[0] == tag:
-                del self._open[place:]
+                self._set_open(self._open[:place])
                 return
