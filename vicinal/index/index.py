@@ -241,7 +241,7 @@ class Index:
         return [found.get(id) for id in listed]
 
     def ids(self, prefix: str = "") -> list[str]:
-        """The ids of all documents, in no order.
+        """The ids of all documents, in the order of adding.
 
         Args:
             prefix: only those that begin with it.

@@ -16,6 +16,8 @@ from vicinal.readers.tables import Table, as_text, json_objects
 
 TEXT_FIELDS = ("text", "contents", "content", "body", "document", "sentence")
 ID_FIELDS = ("_id", "id", "doc_id", "docid")
+# What `vicinal export` and Index.export write: these fields, and metadata in one of them.
+_EXPORTED = {"id", "text", "metadata"}
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
 _DECIMAL = re.compile(r"-?(0|[1-9]\d{0,17})\.\d{1,18}([eE][+-]?\d{1,2})?")
 
@@ -111,6 +113,13 @@ def _rows(table: Table, lines: Lines, source: Source, fields: Fields) -> Iterato
 def _record(
     row: Mapping[str, Any], fields: Fields, name: str, where: str, position: int, typed: bool = False
 ) -> Record | InputError:
+    if fields == Fields() and row.keys() == _EXPORTED and isinstance(row["metadata"], Mapping):
+        try:
+            text = as_text(row["text"], where, "the field 'text'")
+        except InputError as error:
+            return error
+        if row["id"] not in (None, ""):
+            return Record(str(row["id"]), text if text.strip() else "", row["metadata"], where, position)
     id_field = fields.id or next((field for field in ID_FIELDS if field in row), None)
     if fields.id is not None and row.get(fields.id) in (None, ""):
         return InputError(f"{where}: no id field {fields.id!r}; there are {', '.join(map(repr, row))}")

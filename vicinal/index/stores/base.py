@@ -131,7 +131,7 @@ class Reader(Protocol):
         ...
 
     def ids(self, prefix: str) -> list[str]:
-        """The ids that begin with ``prefix``."""
+        """The ids that begin with ``prefix``, in the order of adding."""
         ...
 
     def digests(self, ids: Sequence[str]) -> dict[str, bytes]:

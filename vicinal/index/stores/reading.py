@@ -150,9 +150,9 @@ class SqliteReader:
         return {row[0]: document(*row) for row in self._some("id, metadata, text", "id", ids)}
 
     def ids(self, prefix: str) -> list[str]:
-        """The ids that begin with ``prefix``."""
+        """The ids that begin with ``prefix``, in the order of adding."""
         # A prefix of ids is a range of them: their bytes are compared, and no byte of UTF-8 is 0xff.
-        sql = "SELECT id FROM documents WHERE id >= ? AND CAST(id AS BLOB) < ?"
+        sql = "SELECT id FROM documents WHERE id >= ? AND CAST(id AS BLOB) < ? ORDER BY doc"
         return [row[0] for row in self.db.execute(sql, (prefix, prefix.encode() + b"\xff"))]
 
     def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
