@@ -13,7 +13,8 @@ from vicinal.errors import InputError
 from vicinal.readers import LabelSentenceReader, NLIDataReader, TripletReader, read_texts
 from vicinal.readers.beir import read_beir
 from vicinal.readers.columns import read_columns, read_samples
-from vicinal.readers.records import Fields, find_sources, read_source
+from vicinal.readers.records import Fields, read_source
+from vicinal.readers.sources import find_sources
 from vicinal.readers.tables import strict
 from vicinal.training.run import read_rows
 

@@ -15,10 +15,12 @@ from vicinal.cli import (
     backup,
     cache,
     distill,
+    documents,
     encode,
     evaluate,
     groups,
     index,
+    info,
     quantize,
     rerank,
     run,
@@ -64,7 +66,10 @@ def _options(
 
 app.command("index")(index.index)
 app.command("search")(search.search)
-app.command("info")(index.info)
+app.command("info")(info.info)
+app.command("delete")(documents.delete)
+app.command("export")(documents.export)
+app.command("compact")(documents.compact)
 app.command("backup")(backup.backup)
 app.command("verify")(backup.verify)
 app.command("salvage")(backup.salvage)

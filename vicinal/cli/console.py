@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from vicinal.core.progress import clear as clear_progress
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -43,6 +45,7 @@ def say(message: str, kind: str | None = None) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    clear_progress()
     line = Text()
     if kind is not None:
         line.append(f"{kind}: ", style="bold red" if kind == "error" else "bold")

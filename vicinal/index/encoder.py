@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from vicinal.errors import InputError, InputTypeError, ModelNotFoundError
-from vicinal.index.chunking import chunk_spans
+from vicinal.index.chunking import chunk_spans, counts_add_up
 from vicinal.index.results import Span
 from vicinal.index.segments import Floats
 from vicinal.index.stores.base import ModelFacts
@@ -84,6 +84,7 @@ class Encoder:
         self._lock = threading.Lock()
         self._model: EmbeddingModel | None = None if isinstance(model, str) else model
         self._facts: ModelFacts | None = None
+        self._adds_up: bool | None = None
         self._bars: dict[str, bool] = {}
 
     @property
@@ -133,7 +134,10 @@ class Encoder:
     def chunks(self, texts: Sequence[str], facts: ModelFacts) -> list[list[Span]]:
         """Where each text is cut so that the model reads all of it."""
         overlap = min(self._chunk_overlap, facts.chunk_tokens // 2)
-        return chunk_spans(texts, self._load().count_tokens, facts.chunk_tokens, overlap)
+        count = self._load().count_tokens
+        if self._adds_up is None:
+            self._adds_up = counts_add_up(count)
+        return chunk_spans(texts, count, facts.chunk_tokens, overlap, self._adds_up)
 
     def documents(self, texts: Sequence[str], facts: ModelFacts) -> Floats:
         """``(n, d)`` vectors of chunks, of length 1 if the similarity is the cosine."""

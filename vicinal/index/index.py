@@ -233,6 +233,15 @@ class Index:
             found = reader.by_id(list(dict.fromkeys(listed)))
         return [found.get(id) for id in listed]
 
+    def ids(self, prefix: str = "") -> list[str]:
+        """The ids of all documents, in the order of adding.
+
+        Args:
+            prefix: only those that begin with it.
+        """
+        with self._store.reader() as reader:
+            return reader.ids(prefix)
+
     def digests(self, ids: Iterable[str]) -> dict[str, bytes]:
         """The content hashes of those ids that exist, to see what has changed without reading it.
 

@@ -149,6 +149,10 @@ class Reader(Protocol):
         """The documents of those ids that exist."""
         ...
 
+    def ids(self, prefix: str) -> list[str]:
+        """The ids that begin with ``prefix``, in the order of adding."""
+        ...
+
     def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
         """The content hashes of those ids that exist."""
         ...

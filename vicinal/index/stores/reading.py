@@ -195,6 +195,12 @@ class SqliteReader:
         rows = self._some("id, metadata, text, digest", "id", ids)
         return {row[0]: checked_document(*row) for row in rows}
 
+    def ids(self, prefix: str) -> list[str]:
+        """The ids that begin with ``prefix``, in the order of adding."""
+        # A prefix of ids is a range of them: their bytes are compared, and no byte of UTF-8 is 0xff.
+        sql = "SELECT id FROM documents WHERE id >= ? AND CAST(id AS BLOB) < ? ORDER BY doc"
+        return [row[0] for row in self.db.execute(sql, (prefix, prefix.encode() + b"\xff"))]
+
     def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
         """The content hashes of those ids that exist."""
         found = dict(self._some("id, digest", "id", ids))
