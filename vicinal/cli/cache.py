@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vicinal.cli.console import (
+    agreed,
     bytes_text,
     counted,
     is_terminal,
@@ -21,12 +22,13 @@ from vicinal.cli.console import (
     write_rows,
 )
 from vicinal.cli.options import DEFAULT_MODEL, AsJson
+from vicinal.cli.usage import Command, Group
 from vicinal.errors import InputError, VicinalError
 
 if TYPE_CHECKING:
     from vicinal.hub.resolve import CachedModel
 
-app = typer.Typer(help="List the cached models, or clear one.", rich_markup_mode=None)
+app = typer.Typer(cls=Group, help="List the cached models, or clear one.", rich_markup_mode=None)
 
 _OWN = "sentence-transformers/"
 
@@ -194,7 +196,7 @@ def _cache(context: typer.Context) -> None:
         list_models()
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_models(as_json: AsJson = False) -> None:
     """List the models: size, last use, revisions."""
     from vicinal.hub.resolve import default_cache_folder, list_cached
@@ -249,7 +251,7 @@ def _short(revision: str) -> str:
     return revision[:8] if is_commit(revision) else revision
 
 
-@app.command("clear")
+@app.command("clear", cls=Command)
 def clear(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="As `vicinal cache list` shows it.", show_default=False)
@@ -266,7 +268,7 @@ def clear(
         size = bytes_text(size_of(repo_folder(root, repo)))
         if sys.stdin is None or not sys.stdin.isatty():
             raise InputError(f"nobody is there to be asked whether to remove {repo} ({size}): add --yes")
-        if not typer.confirm(f"Remove {repo} ({size}) from {root}?", err=True):
+        if not agreed(f"Remove {repo} ({size}) from {root}?"):
             say("nothing was removed")
             raise typer.Exit(1)
     freed = clear_cached(repo or name)
