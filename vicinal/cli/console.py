@@ -7,11 +7,13 @@ A terminal gets tables and few colours; a pipe or file gets plain tab-separated 
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from vicinal.cli.wording import as_sentence, in_options
 from vicinal.core.visible import VisibleStream, visible
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ def is_terminal() -> bool:
 def say(message: str, kind: str | None = None) -> None:
     """Write a message to stderr: its lines as they are in a terminal, joined to one elsewhere.
 
-    The lines of an error or note after its first are indented: a line break in a file's name begins no new message.
+    An error or note speaks of options, not of Python. Its lines after the first are indented: a line break in a
+    file's name begins no new message.
 
     Args:
         message: what to say.
@@ -47,11 +50,12 @@ def say(message: str, kind: str | None = None) -> None:
     line = Text()
     if kind is not None:
         line.append(f"{kind}: ", style="bold red" if kind == "error" else "bold")
+        message = in_options(message)
     console = screen(stderr=True)
     if console.is_terminal:
         line.append(visible(message if kind is None else message.replace("\n", "\n  ")))
     else:
-        line.append(one_line(message))
+        line.append(one_line(as_sentence(message)))
     console.print(line, soft_wrap=not console.is_terminal)
 
 
@@ -91,7 +95,16 @@ def write_rows(rows: Iterable[Sequence[object]]) -> None:
 
 def write_json(value: Any, indent: int | None = 2) -> None:
     """One JSON document to stdout; its texts are exact, what a terminal would obey is escaped in JSON's own way."""
-    write(json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
+    write(json.dumps(_finite(value), ensure_ascii=False, indent=indent, allow_nan=False) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they become null."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def one_line(text: str) -> str:

@@ -100,8 +100,7 @@ def _note(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    # The library's remedies are for those who call it; the part before them is for everyone.
-    say(str(message).partition(", or set on_truncate=")[0], "note")
+    say(str(message), "note")
 
 
 def _let_pipe_go() -> None:

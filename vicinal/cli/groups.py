@@ -170,7 +170,7 @@ def cluster(
             metavar="TSV", help="Write line, cluster and text of every text here.", show_default=False
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of the random start of kmeans.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, max=2**32 - 1, help="Of all that is random.")] = 0,
     model: ModelName = DEFAULT_MODEL,
     field: Field = None,
     format: FileFormat = None,
@@ -181,7 +181,7 @@ def cluster(
 
     Prints each cluster's number, size, keywords and most central texts, the largest first.
     """
-    _check_method(method, clusters, threshold)
+    _check_method(method, clusters, threshold, min_size)
     picture = None if plot is None else check_target(plot, "--plot")
     table_file = None if labels is None else check_target(labels, "--labels")
     if plot is not None and not plot.lower().endswith(".png"):
@@ -225,7 +225,7 @@ def cluster(
         say("no clusters: try a smaller --min-size" + (" or --threshold" if method == "communities" else ""))
 
 
-def _check_method(method: str, clusters: int | None, threshold: float | None) -> None:
+def _check_method(method: str, clusters: int | None, threshold: float | None, min_size: int) -> None:
     if method not in _METHODS:
         raise InputError(f"--method {method}: choose one of {', '.join(_METHODS)}")
     if method == "kmeans" and clusters is None:
@@ -236,6 +236,8 @@ def _check_method(method: str, clusters: int | None, threshold: float | None) ->
         raise InputError(f"-k {clusters}: {method} finds the number of clusters itself; leave -k out")
     if method in ("kmeans", "hdbscan") and threshold is not None:
         raise InputError(f"--threshold {threshold}: {method} takes none; leave it out")
+    if method == "hdbscan" and min_size < 2:
+        raise InputError(f"--min-size {min_size}: hdbscan needs 2 or more")
 
 
 def _describe(

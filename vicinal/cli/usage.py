@@ -116,6 +116,8 @@ def _message(error: Any, arguments: Sequence[str]) -> str:
     value = _typed(parameter, arguments)
     for pattern, words in _VALUE_ERRORS:
         found = pattern.fullmatch(text)
+        if found is not None and str(value).lower() == "nan":
+            return f"{named} {value} is not a number"
         if found is not None:
             shown = found.expand(words).replace("'", "")
             return f"{named} {value} {shown}" if value else f"The value of {named} {shown}"

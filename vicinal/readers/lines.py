@@ -126,6 +126,8 @@ def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[Lines]:
     if not isinstance(source, (str, os.PathLike)):
         yield Lines(source, "standard input")
         return
+    if source == "":  # which pathlib takes for the folder that is worked in
+        raise InputError("the name of the file is empty")
     path = Path(source)
     try:
         file = path.open("rb")

@@ -106,8 +106,11 @@ def _check_counts(
         raise InputError("'agglomerative' needs n_clusters or threshold, one of them")
     if n_clusters is not None and not 1 <= n_clusters <= max(n, 1):
         raise InputError(f"n_clusters is {n_clusters}: choose 1 to {n}, the number of rows")
-    if smallest < (2 if method == "hdbscan" else 1) or restarts < 1:
-        raise InputError(f"min_cluster_size is {smallest}, restarts {restarts}: both must be larger")
+    least = 2 if method == "hdbscan" else 1
+    if smallest < least:
+        raise InputError(f"min_cluster_size is {smallest}: {method!r} needs {least} or more")
+    if restarts < 1:
+        raise InputError(f"restarts is {restarts}: give 1 or more")
     if threshold is not None and not -1 <= threshold <= 1:
         raise InputError(f"threshold is {threshold}: give a cosine, -1..1")
 
