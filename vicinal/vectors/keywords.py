@@ -47,9 +47,9 @@ def keywords(texts: Sequence[str], labels: Embeddings, top: int = 10) -> dict[in
 
     A word weighs the share of the cluster's texts that it occurs in, times
     ``log(1 + words per cluster / texts that it occurs in anywhere)``. Each word belongs to one cluster, in whose texts
-    it is most frequent, so that no two clusters show the same. Left out are numbers, the commonest words of
-    seven languages, and, with four clusters or more, words that occur in over four fifths of them. ``file`` and
-    ``files`` are one word, shown in its more frequent form.
+    it is most frequent, so that no two clusters show the same. Left out are numbers, single letters, the commonest
+    words of seven languages, and, with four clusters or more, words that occur in over four fifths of them.
+    ``file`` and ``files`` are one word, shown in its more frequent form.
 
     Args:
         texts: (n,) strings.
@@ -74,7 +74,7 @@ def keywords(texts: Sequence[str], labels: Embeddings, top: int = 10) -> dict[in
         sizes[number] += 1
         found = {}
         for word in _WORD.findall(text.lower()):
-            if word.replace("’", "'") not in _COMMON and not _NUMBER.fullmatch(word):
+            if not _is_common(word):
                 found[_stem(word)] = word
         counts[number].update(found.keys())
         for stem, word in found.items():
@@ -99,6 +99,12 @@ def keywords(texts: Sequence[str], labels: Embeddings, top: int = 10) -> dict[in
     return {
         number: sorted(words, key=lambda pair: (-pair[1], pair[0]))[:top] for number, words in answer.items()
     }
+
+
+def _is_common(word: str) -> bool:
+    """Single Latin letters say nothing either, but for the two that are languages."""
+    letter = len(word) == 1 and word.isascii() and word not in "cr"
+    return letter or word.replace("’", "'") in _COMMON or _NUMBER.fullmatch(word) is not None
 
 
 def _stem(word: str) -> str:

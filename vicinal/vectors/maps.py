@@ -17,37 +17,40 @@ from vicinal.vectors.rows import scaled_rows
 
 Projection = Literal["tsne", "pca"]
 
-#: Colours for clusters; they differ for eyes without red, green or blue receptors too (after Okabe and Ito, 2008).
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#8a7a00", "#5b2a86")
+#: Colours for clusters, searched for the greatest least difference (CIE L*a*b*) to ordinary eyes, and to eyes without
+#: red, green or blue receptors.
+COLOURS = ("#005aa5", "#e14b0f", "#00e178", "#4b0fb4", "#e1c300", "#961e4b", "#ff96ff", "#4b3c00")
 #: Shapes of the points, for when the colours come round again.
 SHAPES = ("o", "s", "^", "D", "v", "P")
 GREY = "#b8b8b8"
 
-# t-SNE is computed of so many rows; the others go between their nearest of these.
-_EXACT_ROWS = 10_000
 _DIMENSIONS = 50
 _NEIGHBOURS = 5
 
 
-def project(embeddings: Embeddings, method: Projection = "tsne", seed: int = 0) -> Matrix:
+def project(
+    embeddings: Embeddings, method: Projection = "tsne", seed: int = 0, *, exact: int = 5_000
+) -> Matrix:
     """The rows on a plane.
 
     Args:
         embeddings: (n, dim).
         method: ``"tsne"`` keeps neighbours together (van der Maaten and Hinton, 2008; scikit-learn's), by the
-            direction of the vectors. Of more than 10,000 rows, 10,000 are computed and the others go between the
-            nearest of these. ``"pca"`` is :func:`flat_map`: fast, and groups lie over each other.
+            direction of the vectors. ``"pca"`` is :func:`flat_map`: fast, and groups lie over each other.
         seed: the same seed gives the same map.
+        exact: of more rows than this, so many are placed by t-SNE, and the others between the nearest of these.
 
     Returns:
         (n, 2) in the type to compute in.
 
     Raises:
-        InputError: an unknown method, or a NaN or infinity (the row is named).
+        InputError: an unknown method, ``exact`` below 10, or a NaN or infinity (the row is named).
         MissingExtraError: scikit-learn is needed and not installed.
     """
     if method not in ("tsne", "pca"):
         raise InputError(f"method is {method!r}: choose 'tsne' or 'pca'")
+    if exact < 2 * _NEIGHBOURS:
+        raise InputError(f"exact is {exact}: give {2 * _NEIGHBOURS} or more")
     rows = as_floats(embeddings)
     if method == "pca" or len(rows) < 5:
         return flat_map(rows)
@@ -60,8 +63,8 @@ def project(embeddings: Embeddings, method: Projection = "tsne", seed: int = 0) 
     axes = _principal_axes(unit, _DIMENSIONS)
     reduced = (unit @ axes).astype(np.float32)
     chosen = np.arange(len(rows))
-    if len(rows) > _EXACT_ROWS:
-        chosen = np.sort(np.random.default_rng(seed).choice(len(rows), _EXACT_ROWS, replace=False))
+    if len(rows) > exact:
+        chosen = np.sort(np.random.default_rng(seed).choice(len(rows), exact, replace=False))
     core = reduced[chosen]
     start = core[:, :2] - core[:, :2].mean(axis=0)
     if start.shape[1] < 2:
