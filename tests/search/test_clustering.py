@@ -139,6 +139,20 @@ def test_no_word_stands_for_two_clusters_and_none_is_common() -> None:
     assert {"wald", "bäume"} == {word for word, _ in found[2]}
 
 
+def test_singular_and_plural_are_one_word() -> None:
+    texts = [
+        "one query, two queries",
+        "an address",
+        "addresses",
+        "addresses and boxes",
+        "this class, these classes",
+    ]
+    found = [word for word, _ in keywords([*texts, "a box", "status of a bus"], [0] * 7)[0]]
+    assert {"addresses", "bus", "status"} <= set(found)
+    assert len({"query", "queries"} & set(found)) == len({"class", "classes"} & set(found)) == 1
+    assert len({"box", "boxes"} & set(found)) == 1 and "address" not in found
+
+
 def test_central_rows_are_nearest_to_the_mean_direction() -> None:
     rows, truth = three_groups()
     found = central_rows(rows, truth, top=2)

@@ -109,4 +109,8 @@ def _is_common(word: str) -> bool:
 
 def _stem(word: str) -> str:
     """Singular and plural of most English words alike; the stem itself is never shown."""
+    if len(word) > 4 and word.endswith("ies"):
+        return word[:-3] + "y"
+    if word.endswith(("sses", "xes", "ches", "shes")):
+        return word[:-2]
     return word[:-1] if len(word) > 3 and word.endswith("s") and word[-2] not in "su'i" else word
