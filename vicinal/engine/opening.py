@@ -196,11 +196,11 @@ def check_device(device: Any) -> None:
 def read_spec(
     name_or_path: str | os.PathLike[str],
     *,
-    cache_folder: str | os.PathLike[str] | None,
-    revision: str | None,
-    local_files_only: bool,
-    token: bool | str | None,
-    config_kwargs: Mapping[str, Any] | None,
+    cache_folder: str | os.PathLike[str] | None = None,
+    revision: str | None = None,
+    local_files_only: bool = False,
+    token: bool | str | None = None,
+    config_kwargs: Mapping[str, Any] | None = None,
 ) -> ModelSpec:
     """Find the folder, downloading it if need be, and read it."""
     if not isinstance(name_or_path, (str, os.PathLike)):

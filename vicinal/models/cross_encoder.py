@@ -16,10 +16,11 @@ from vicinal.core.inputs import caller_level, check_choice, check_flag, check_po
 from vicinal.core.progress import progress_bar
 from vicinal.engine import batching
 from vicinal.engine.graphs.classifier_source import ClassifierGraph, choose_scorer_file
-from vicinal.engine.opening import read_options, read_tokenizer, transformer_needs_torch
+from vicinal.engine.opening import read_options, read_spec, read_tokenizer, transformer_needs_torch
 from vicinal.engine.sinks import DenseRows
 from vicinal.errors import ModelFormatError, NewHeadWarning
 from vicinal.folder.card_records import ModelFacts, facts_of
+from vicinal.folder.specs import TransformerSpec
 from vicinal.models.activations import folder_activation, given_activation, softmax, written_name
 from vicinal.models.device import one_or_several
 from vicinal.models.fitting import PairFit
@@ -381,12 +382,16 @@ def load_scorer(name_or_path: str | os.PathLike[str], dtype: str = "auto") -> Cr
     Raises:
         ModelFormatError: the folder holds no classification head, as a model for vectors does not.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NewHeadWarning)
-        scorer = CrossEncoder(name_or_path, dtype=dtype)
-    if scorer.head_is_new:
+    spec = read_spec(name_or_path)
+    scorer = None
+    if isinstance(spec.source, TransformerSpec):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NewHeadWarning)
+            scorer = CrossEncoder(name_or_path, dtype=dtype)
+    if scorer is None or scorer.head_is_new:
         raise ModelFormatError(
-            f"{os.fspath(name_or_path)} has no classification head, so it scores nothing: give a cross-encoder such "
-            "as cross-encoder/ms-marco-MiniLM-L6-v2, or train one with CrossEncoder(...).fit(...)"
+            f"{os.fspath(name_or_path)} is a model for vectors (a bi-encoder): it has no classification head, so it "
+            "scores no pairs. Give a cross-encoder such as cross-encoder/ms-marco-MiniLM-L6-v2, or train one with "
+            "CrossEncoder(...).fit(...)"
         )
     return scorer

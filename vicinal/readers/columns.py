@@ -164,8 +164,12 @@ def _found(name: str, cells: Sequence[str], wanted: Sequence[str]) -> list[str]:
     stsb = len(cells) >= max(_STSB.values()) and _is_number(cells[_STSB["score"] - 1])
     if stsb and "score" in wanted:
         return [str(_STSB[each]) for each in wanted]
-    # Without headings the first columns are the wanted ones; a number in the first row tells that it is data.
-    if len(cells) == len(wanted) and (wanted[-1] not in _VALUES or _is_number(cells[-1])):
+    # Without headings the first columns are the wanted ones; a number in the first row tells that it is data, and
+    # a name that is known for some column tells that it is not.
+    known = {name for names in NAMES.values() for name in names}
+    headings = any(cell.strip().lower() in known for cell in cells)
+    data = _is_number(cells[-1]) if wanted[-1] in _VALUES else not headings
+    if len(cells) == len(wanted) and data:
         return [str(number) for number in range(1, len(wanted) + 1)]
     raise _not_found(name, cells, wanted)
 

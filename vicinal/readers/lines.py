@@ -144,6 +144,8 @@ def opened(source: str | os.PathLike[str] | BinaryIO, fallback: str | None = Non
     if not isinstance(source, (str, os.PathLike)):
         yield Lines(source, "standard input", fallback=fallback)
         return
+    if source == "":  # which pathlib takes for the folder that is worked in
+        raise InputError("the name of the file is empty")
     path, name = Path(source), shown_path(source)
     try:
         file = path.open("rb")
