@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,8 @@ from vicinal.errors import missing_extra
 if TYPE_CHECKING:  # for signatures elsewhere
     from torch import Tensor as Tensor
     from torch import nn as nn
+
+_hooked = threading.Event()
 
 
 def require_torch(purpose: str) -> ModuleType:
@@ -28,7 +32,17 @@ def require_torch(purpose: str) -> ModuleType:
     except ImportError as error:
         raise missing_extra("torch", purpose, "train") from error
     module: ModuleType = torch
+    one_thread_after_forks()
     return module
+
+
+def one_thread_after_forks() -> None:
+    """Have forked children compute on one thread: those of their parent were not copied, and torch waits for them."""
+    import torch
+
+    if not _hooked.is_set() and hasattr(os, "register_at_fork"):
+        _hooked.set()
+        os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def as_tensor(array: NDArray[Any]) -> Any:

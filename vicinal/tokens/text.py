@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal.errors import ModelFormatError
+from vicinal.core.native_calls import native_call
+from vicinal.errors import ForkError, ModelFormatError
 from vicinal.tokens.special import Template, example_text
 
 if TYPE_CHECKING:
@@ -183,7 +184,10 @@ class TextTokenizer:
         """Token ids of each text alone, without special tokens."""
         self._notice_fork()
         try:
-            encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
+            with native_call():
+                encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        except ForkError:
+            raise
         except Exception as error:  # the library raises plain Exception, e.g. without an unknown token
             raise ModelFormatError(f"the folder's tokenizer cannot split these texts ({error})") from error
         return [encoding.ids for encoding in encodings]

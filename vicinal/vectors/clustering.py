@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from vicinal.core.arrays import Embeddings, Matrix, as_array, as_floats, check_finite, like_inputs
+from vicinal.core.arrays import Embeddings, Matrix, as_array, as_floats, check_finite, like_inputs, product
 from vicinal.errors import InputError, missing_extra
 from vicinal.vectors.mining import community_detection
 from vicinal.vectors.rows import scaled_rows
@@ -193,7 +193,7 @@ def central_rows(embeddings: Embeddings, labels: Embeddings, top: int = 3) -> di
     for number in np.unique(numbers[numbers >= 0]).tolist():
         members = np.flatnonzero(numbers == number)
         unit = scaled[members] * inverse[members, np.newaxis]
-        likeness = unit @ unit.mean(axis=0)
+        likeness = product(unit, unit.mean(axis=0))
         found[int(number)] = members[np.argsort(-likeness, kind="stable")[:top]].tolist()
     return found
 
@@ -218,10 +218,10 @@ def flat_map(embeddings: Embeddings) -> Matrix:
     covariance = np.zeros((rows.shape[1], rows.shape[1]))
     for at in range(0, len(rows), 4096):  # no centred copy of all rows
         block = rows[at : at + 4096] - mean
-        covariance += block.T @ block
+        covariance += product(block.T, block)
     axes = np.linalg.eigh(covariance)[1][:, ::-1][:, :2]
     axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), range(axes.shape[1])] < 0, -1.0, 1.0)
-    points = rows @ axes - mean @ axes
+    points = product(rows, axes) - mean @ axes
     if points.shape[1] < 2:
         points = np.concatenate([points, np.zeros((len(rows), 2 - points.shape[1]))], axis=1)
     answer: Matrix = points.astype(rows.dtype)

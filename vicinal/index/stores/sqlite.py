@@ -26,6 +26,7 @@ from vicinal.index.stores.compaction import compact
 from vicinal.index.stores.database import store_errors
 from vicinal.index.stores.reading import Caches, SqliteReader
 from vicinal.index.stores.verification import verify
+from vicinal.index.stores.visits import Visits
 from vicinal.index.stores.writing import SqliteWriter, facts_of, read_segments, read_tombstones
 
 
@@ -80,7 +81,6 @@ class SqliteStore:
                 "use for example 'unicode61 remove_diacritics 2' or 'trigram'"
             ) from None
         database.prepare(path, timeout, read_only, settings)
-        self._closed = False
         self._reset()
         with store_errors(path, "opening"), self._connection() as db:
             self._settings = database.state(db)
@@ -91,6 +91,7 @@ class SqliteStore:
     def _reset(self) -> None:
         """Everything that must not cross a fork: SQLite forbids it, and locks may be held over there."""
         self._pid = os.getpid()
+        self._visits = Visits(self.path, self._free)
         self._idle: list[sqlite3.Connection] = []
         self._write_lock = threading.Lock()
         self._load_lock = threading.Lock()
@@ -100,12 +101,18 @@ class SqliteStore:
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        if self._closed:
-            raise StoreError(f"index {self.path!r} is closed: open it again with Index(path)")
-        if self._pid != os.getpid():
-            self._orphans = self._idle  # never closed here: closing would drop the parent's locks
+        self._notice_fork()
+        with self._visits.visit(), self._borrowed() as db:
+            yield db
+
+    def _notice_fork(self) -> None:
+        if self._pid != os.getpid() and not self._visits.closed:
+            self._orphans = self._idle, self._analyzer  # never closed here: that would drop the parent's locks
             self._reset()
             self._analyzer = Analyzer(str(self._settings["tokenizer"]))
+
+    @contextlib.contextmanager
+    def _borrowed(self) -> Iterator[sqlite3.Connection]:
         idle = self._idle
         try:
             db = idle.pop()
@@ -118,7 +125,7 @@ class SqliteStore:
             if db.in_transaction:
                 with contextlib.suppress(sqlite3.Error):
                     db.execute("ROLLBACK")
-            if self._closed or idle is not self._idle:
+            if idle is not self._idle:
                 db.close()
             else:
                 idle.append(db)
@@ -295,21 +302,18 @@ class SqliteStore:
             return verify(db, self.storage, self._read_only)
 
     def close(self) -> None:
-        """Write the log back into the file and let go of it. Closing twice is fine."""
-        if self._closed:
-            return
-        if self._pid == os.getpid() and not self._read_only and self._write_lock.acquire(timeout=0):
-            try:
-                with contextlib.suppress(sqlite3.Error), self._connection() as db:
-                    db.execute("PRAGMA busy_timeout = 0")
-                    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            finally:
-                self._write_lock.release()
-        self._closed = True
-        if self._pid == os.getpid():
-            while self._idle:
-                self._idle.pop().close()
-            if self._read_only:
-                database.tidy(self.file)
+        """Write the log back into the file and let go of it, after the calls under way. Closing twice is fine."""
+        self._notice_fork()
+        self._visits.close(self._timeout)
+
+    def _free(self) -> None:
+        if not self._read_only and self._idle:
+            with contextlib.suppress(sqlite3.Error):
+                self._idle[-1].execute("PRAGMA busy_timeout = 0")
+                self._idle[-1].execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        while self._idle:
+            self._idle.pop().close()
+        if self._read_only:
+            database.tidy(self.file)
         self._forget()
         self._analyzer.close()
