@@ -215,9 +215,7 @@ class Bounds:
         first = self.sketched
         while kept and kept[-1].n < self._most and kept[-1].n <= 2 * (n - first):
             first = kept.pop().first
-        piece = make_piece(
-            self._core, blocks, first, min(n - first, self._most), self._query, self._check
-        )
+        piece = make_piece(self._core, blocks, first, min(n - first, self._most), self._query, self._check)
         if not piece.longest < LARGE:
             self.distrust()
             return

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from vicinal.core.arrays import Embeddings, Matrix, check_finite, first_tensor, loaded_torch, product
+from vicinal.core.arrays import Embeddings, check_finite, first_tensor, loaded_torch, product
 from vicinal.errors import InputError
 from vicinal.vectors.pairwise import (
     pairwise_cos_sim,

@@ -107,7 +107,10 @@ class SqliteStore:
 
     def _notice_fork(self) -> None:
         if self._pid != os.getpid() and not self._visits.closed:
-            self._orphans = self._idle, self._analyzer  # never closed here: that would drop the parent's locks
+            self._orphans = (
+                self._idle,
+                self._analyzer,
+            )  # never closed here: that would drop the parent's locks
             self._reset()
             self._analyzer = Analyzer(str(self._settings["tokenizer"]))
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vicinal.core.native_calls import native_call
-from vicinal.core.torch import one_thread_after_forks, to_device
+from vicinal.core.torch import note_computing, one_thread_after_forks, to_device
 from vicinal.engine.base import Batch, Output, TextOutput
 from vicinal.errors import InputError
 from vicinal.nn.engine.tokens import evaluating, out_of_memory
@@ -92,6 +92,8 @@ class ModuleEngine:
         return found
 
     def _features(self, texts: Sequence[str], prompt: str) -> dict[str, Any]:
+        if self.device == "cpu":
+            note_computing()
         with native_call(), out_of_memory(len(texts)), torch.inference_mode(), evaluating(self.module):
             features = dict(self._first.tokenize(list(texts), **self._task_of(self._first.tokenize)))
             if self.task is not None:
