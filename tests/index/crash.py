@@ -62,9 +62,9 @@ def work(folder: Path, round_: int, seed: int, living: Documents) -> None:
                 for i in range(rng.randint(1, 12))
             }
         elif what == "upsert":
-            changed = {id: f"changed in {round_}-{step} " * 4 for id in [*ids, f"{round_}-{step}"]}
+            changed = dict.fromkeys([*ids, f"{round_}-{step}"], f"changed in {round_}-{step} " * 4)
         elif what == "delete":
-            changed = {id: "" for id in ids}
+            changed = dict.fromkeys(ids, "")
         elif what == "filter":
             # The metadata says which half of the documents it is.
             changed = {id: "" for id in living if half(id) == step % 2}
