@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from vicinal.core.arrays import Embeddings, Matrix, as_array, as_floats, check_finite, like_inputs, product
+from vicinal.core.inputs import as_texts
 from vicinal.errors import InputError, missing_extra
 from vicinal.vectors.mining import community_detection
 from vicinal.vectors.rows import scaled_rows
@@ -144,6 +145,7 @@ def keywords(texts: Sequence[str], labels: Embeddings, top: int = 10) -> dict[in
     Raises:
         InputError: not as many labels as texts, or ``top`` below 1.
     """
+    texts, _ = as_texts(texts, "texts")
     numbers = _labels(labels, len(texts))
     if top < 1:
         raise InputError(f"top is {top}: it must be 1 or more")

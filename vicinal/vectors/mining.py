@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from vicinal.core.arrays import Embeddings, Matrix, as_floats, on_accelerator
+from vicinal.core.inputs import listed
 from vicinal.errors import InputError, InputTypeError
 from vicinal.vectors.all_pairs import RowPairs
 from vicinal.vectors.best_pairs import BestPairs
@@ -64,7 +65,10 @@ def paraphrase_mining(
     options = {"truncate_dim": truncate_dim, "prompt_name": prompt_name, "prompt": prompt}
     given = {name: value for name, value in options.items() if value is not None}
     embeddings = model.encode(
-        list(sentences), show_progress_bar=show_progress_bar, batch_size=batch_size, **given
+        listed(sentences, "sentences", "a list of strings"),
+        show_progress_bar=show_progress_bar,
+        batch_size=batch_size,
+        **given,
     )
     return paraphrase_mining_embeddings(
         embeddings, query_chunk_size, corpus_chunk_size, max_pairs, top_k, score_function
