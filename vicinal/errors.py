@@ -15,7 +15,8 @@ Each one derives from :class:`VicinalError` and from the built-in that a user wo
     │   └── TruncationError                          a text is too long and ``on_truncate="error"``
     ├── InputTypeError         (TypeError)           an argument has the wrong type
     ├── OutOfMemoryError       (MemoryError)         even the smallest batch did not fit
-    └── StoreError             (RuntimeError)        an index file cannot be opened, read or written
+    ├── StoreError             (RuntimeError)        an index file cannot be opened, read or written
+    └── ForkError              (RuntimeError)        a process was forked in the middle of another thread's work
 
 A message names the object, the value and the remedy, in that order.
 
@@ -91,6 +92,10 @@ class OutOfMemoryError(VicinalError, MemoryError):
 
 class StoreError(VicinalError, RuntimeError):
     """An index file cannot be opened, read or written."""
+
+
+class ForkError(VicinalError, RuntimeError):
+    """This process was forked while another thread was computing, and can't compute itself."""
 
 
 class TruncationWarning(UserWarning):

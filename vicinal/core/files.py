@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -26,9 +27,15 @@ def check_target(path: str, option: str) -> Path:
         option: the argument or option, for errors.
 
     Raises:
-        InputError: its folder does not exist or is closed to us, or it is a folder or a device.
+        InputError: its folder does not exist or is closed to us, or it is a folder or a device, or its name is too
+            long.
     """
     target = Path(os.path.realpath(path))
+    try:
+        target.stat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError(f"{option} {path[:40]}...: this name is too long for the file system") from None
     if target.is_dir():
         raise InputError(f"{option} {path}: this is a folder; give a file in it")
     if target.exists() and not target.is_file():

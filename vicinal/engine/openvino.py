@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vicinal.core.cores import available_cores
-from vicinal.core.native_calls import native_call
+from vicinal.core.native_calls import begun, ended, native_call
 from vicinal.core.openvino import load_openvino, native_bfloat16, native_float16
 from vicinal.engine.base import Batch, Output
-from vicinal.errors import ModelFormatError, OutOfMemoryError, VicinalError
+from vicinal.errors import ForkError, ModelFormatError, OutOfMemoryError, VicinalError
 
 Tag = TypeVar("Tag")
 
@@ -190,7 +190,7 @@ class _Compiled:
             with native_call():
                 self._idle.clear()
                 self.model = None
-        except (AttributeError, TypeError):  # the modules are gone, or the object was never whole
+        except (AttributeError, TypeError, ForkError):  # the modules are gone, or the object was never whole
             pass
 
     def run(self, batch: Batch) -> NDArray[np.float32]:
@@ -215,6 +215,7 @@ class _Compiled:
                 request, feed = self._take(), self._feed(batch)
                 with native_call():
                     request.start_async(feed, share_inputs=True)
+                    begun(request)
                 running.append((tag, request, feed))  # the feed stays alive while it is read
             while running:
                 yield self._finish(running)
@@ -223,6 +224,7 @@ class _Compiled:
                 with suppress(RuntimeError), native_call():  # one failure is being reported already
                     request.wait()
                     self._idle.append(request)
+                ended(request)
 
     def _finish(self, running: deque[tuple[Tag, Any, dict[str, Any]]]) -> tuple[Tag, NDArray[np.float32]]:
         tag, request, _ = running[0]
@@ -231,8 +233,10 @@ class _Compiled:
                 request.wait()
         except RuntimeError as error:
             running.popleft()
+            ended(request)
             raise _explained(error) from error
         running.popleft()
+        ended(request)
         result = self._result(request)
         self._idle.append(request)
         return tag, result

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from vicinal.core.native_calls import native_call
 from vicinal.engine.base import Batch, Output
 from vicinal.engine.ragged_sums import BLOCK, block_sums
 from vicinal.engine.sinks import DenseRows, Sink
@@ -184,7 +185,7 @@ class StaticEngine:
                 progress(len(block))
 
     def _open(self, ids: NDArray[np.int32]) -> tuple[NDArray[np.float32], list[Head]]:
-        with self._lock:
+        with native_call(), self._lock:
             if self._ready is None:
                 rows = self._table.rows()
                 self._ready = rows, [head(module) for module in self._table.modules]

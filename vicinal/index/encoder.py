@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -81,7 +82,7 @@ class Encoder:
         self._named_by = named_by
         self._chunk_tokens = chunk_tokens
         self._chunk_overlap = chunk_overlap
-        self._lock = threading.Lock()
+        self._process, self._lock = os.getpid(), threading.Lock()
         self._model: EmbeddingModel | None = None if isinstance(model, str) else model
         self._facts: ModelFacts | None = None
         self._adds_up: bool | None = None
@@ -93,6 +94,8 @@ class Encoder:
         return self._model is not None
 
     def _load(self) -> EmbeddingModel:
+        if self._process != os.getpid():  # another thread may have held the lock when this process was forked
+            self._process, self._lock = os.getpid(), threading.Lock()
         with self._lock:
             if self._model is None:
                 if str(self._given).startswith("<"):

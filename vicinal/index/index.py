@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
-from vicinal.core.inputs import check_unicode
+from vicinal.core.inputs import check_unicode, plain, shown
 from vicinal.errors import InputError, InputTypeError
 from vicinal.index import records
 from vicinal.index.encoder import DEFAULT_MODEL, EmbeddingModel, Encoder, name_of
@@ -78,8 +78,12 @@ class Index:
             raise InputError(
                 f"path {path!r} names no file: an index lives in one, give for example 'texts.db'"
             )
-        if storage not in STORAGES:
-            raise InputError(f"storage must be one of {', '.join(map(repr, STORAGES))}, got {storage!r}")
+        if not isinstance(storage, str) or storage not in STORAGES:
+            raise InputError(f"storage must be one of {', '.join(map(repr, STORAGES))}, got {shown(storage)}")
+        if not isinstance(tokenizer, str):
+            raise InputTypeError(f"tokenizer must be a string such as 'trigram', got {shown(tokenizer)}")
+        if not isinstance(read_only, bool):
+            raise InputTypeError(f"read_only must be True or False, got {shown(read_only)}")
         timeout = seconds(timeout, "timeout")
         if chunk_tokens is not None:
             chunk_tokens = integer_from(8, chunk_tokens, "chunk_tokens")
@@ -286,12 +290,13 @@ class Index:
         """
         if not isinstance(query, str):
             raise InputTypeError(f"query must be a string, got {type(query).__name__}")
+        query = plain(query)
         check_unicode(query, "query")
         top_k, candidates = integer_from(1, top_k, "top_k"), integer_from(1, candidates, "candidates")
-        if mode not in list(MODES):  # of any type, also one without a hash
-            raise InputError(f"mode must be one of {', '.join(map(repr, MODES))}, got {mode!r}")
+        if not isinstance(mode, str) or mode not in MODES:
+            raise InputError(f"mode must be one of {', '.join(map(repr, MODES))}, got {shown(mode)}")
         retrievers = MODES[mode]
-        where = None if filter is None or filter == {} else parse_filter(filter)
+        where = None if filter is None or (isinstance(filter, dict) and not filter) else parse_filter(filter)
         depth = top_k if len(retrievers) == 1 and reranker is None else max(top_k, candidates)
         if reranker is not None:
             check_reranker(reranker)

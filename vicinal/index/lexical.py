@@ -100,8 +100,9 @@ class Analyzer:
         self._stop = frozenset(term for terms in self._cut(STOP_WORDS.split()) for term in terms)
 
     def close(self) -> None:
-        """Free the private in-memory tables."""
-        self._db.close()
+        """Free the private in-memory tables, after the calls under way."""
+        with self._lock:
+            self._db.close()
 
     def query(self, text: str) -> QueryWords:
         """Cut a query into words and terms."""

@@ -7,7 +7,7 @@ import numbers
 from collections.abc import Mapping
 from typing import Any
 
-from vicinal.core.inputs import as_integer
+from vicinal.core.inputs import as_integer, shown
 from vicinal.errors import InputError, InputTypeError
 
 INT64 = 2**63
@@ -86,7 +86,9 @@ def seconds(value: Any, name: str) -> float:
         InputError: it is negative or NaN.
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise InputTypeError(f"{name} must be a number of seconds, got {value!r} ({type(value).__name__})")
+        raise InputTypeError(
+            f"{name} must be a number of seconds, got {shown(value)} ({type(value).__name__})"
+        )
     given = float(value)
     if not given >= 0:
         raise InputError(f"{name} must be at least 0, got {value!r}")

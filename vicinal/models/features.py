@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal.core.inputs import as_texts
+from vicinal.core.inputs import as_texts, listed
 from vicinal.engine import batching
 from vicinal.errors import InputTypeError
 from vicinal.folder.specs import StaticEmbeddingSpec, TransformerSpec
@@ -17,7 +17,7 @@ from vicinal.folder.specs import StaticEmbeddingSpec, TransformerSpec
 
 def tokenize(model: Any, texts: str | Iterable[Any], task: str | None = None) -> dict[str, Any]:
     """See ``SentenceTransformer.tokenize``."""
-    given = [texts] if isinstance(texts, str) else list(texts)
+    given = [texts] if isinstance(texts, str) else listed(texts, "texts")
     source = model._spec.source
     if task is None and model._module is None and isinstance(source, StaticEmbeddingSpec):
         found = model._texts(as_texts(given, "texts")[0])  # all texts in one row, and where each begins

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from vicinal.core.native_calls import native_call
 from vicinal.engine.base import Engine
 from vicinal.engine.graphs.source import SentenceGraph
 from vicinal.engine.opening import Options
@@ -72,7 +73,7 @@ class Renewal(TorchSide):
             return
         from vicinal.nn.engine.live import marks
 
-        with self._renewal:
+        with native_call(), self._renewal:
             if self._mark is None or self._mark != marks(self._module, self._engine):
                 self._renew()
             length = getattr(self._module[0], "max_seq_length", None)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from vicinal.core.native_calls import native_call
 from vicinal.errors import ModelFormatError
 from vicinal.tokens.guard import check_lengths, guarded
 from vicinal.tokens.special import Template, example_text
@@ -224,7 +225,7 @@ class TextTokenizer:
         """Token ids of each text alone, without special tokens."""
         self._notice_fork()
         check_lengths(texts)
-        with guarded(self.name, "cannot split these texts"):  # e.g. without an unknown token
+        with guarded(self.name, "cannot split these texts"), native_call():  # e.g. without an unknown token
             encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from vicinal.core.arrays import Embeddings, Matrix, as_array, as_floats, like_inputs
+from vicinal.core.arrays import Embeddings, Matrix, as_array, as_floats, like_inputs, product
 from vicinal.core.inputs import as_count, as_integer, as_number, check_choice, shown
 from vicinal.errors import InputError, missing_extra
 from vicinal.vectors.mining import community_detection
@@ -145,7 +145,7 @@ def central_rows(embeddings: Embeddings, labels: Embeddings, top: int = 3) -> di
     for number in np.unique(numbers[numbers >= 0]).tolist():
         members = np.flatnonzero(numbers == number)
         unit = scaled[members] * inverse[members, np.newaxis]
-        likeness = unit @ unit.mean(axis=0)
+        likeness = product(unit, unit.mean(axis=0))
         found[int(number)] = members[np.argsort(-likeness, kind="stable")[:top]].tolist()
     return found
 

@@ -36,6 +36,7 @@ from vicinal.index.stores.lineage import Place, replaced
 from vicinal.index.stores.reading import Caches, SqliteReader
 from vicinal.index.stores.state import commit_of, state
 from vicinal.index.stores.verification import verify
+from vicinal.index.stores.visits import Visits
 from vicinal.index.stores.writing import SqliteWriter, facts_of, read_segments, read_tombstones
 
 
@@ -94,7 +95,6 @@ class SqliteStore:
             self._place = Place(path, self.file, self._immutable)
         except OSError as error:
             raise StoreError(f"index {path!r} cannot be looked at: {error.strerror}") from error
-        self._closed = False
         self._reset()
         with store_errors(path, "opening"), self._connection() as db:
             self._settings = state(db)
@@ -119,6 +119,7 @@ class SqliteStore:
     def _reset(self) -> None:
         """Everything that must not cross a fork: SQLite forbids it, and locks may be held over there."""
         self._pid = os.getpid()
+        self._visits = Visits(self.path, self._free)
         self._idle: list[sqlite3.Connection] = []
         self._write_lock = threading.Lock()
         self._load_lock = threading.Lock()
@@ -131,12 +132,22 @@ class SqliteStore:
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        if self._closed:
-            raise StoreError(f"index {self.path!r} is closed: open it again with Index(path)")
-        if self._pid != os.getpid():
-            self._orphans = self._idle  # never closed here: closing would drop the parent's locks
+        self._notice_fork()
+        with self._visits.visit(), self._borrowed() as db:
+            yield db
+
+    def _notice_fork(self) -> None:
+        if self._pid != os.getpid() and not self._visits.closed:
+            self._orphans = (
+                self._idle,
+                self._analyzer,
+                self._old_analyzers,
+            )  # never closed here: that would drop the parent's locks
             self._reset()
             self._analyzer = self._new_analyzer(self._analyzer.analysis)
+
+    @contextlib.contextmanager
+    def _borrowed(self) -> Iterator[sqlite3.Connection]:
         idle = self._idle
         try:
             db = idle.pop()
@@ -152,7 +163,7 @@ class SqliteStore:
             if db.in_transaction:
                 with contextlib.suppress(sqlite3.Error):
                     db.execute("ROLLBACK")
-            if self._closed or idle is not self._idle:
+            if idle is not self._idle:
                 self._let_go(db)
             else:
                 idle.append(db)
@@ -303,7 +314,7 @@ class SqliteStore:
 
     def take_log_over(self) -> bool:
         """Put what the log holds into the file; gives whether nothing is left to do."""
-        if self._closed or self._pid != os.getpid():
+        if self._visits.closed or self._pid != os.getpid():
             return True
         with contextlib.suppress(StoreError, sqlite3.Error), self._connection() as db:
             db.execute("BEGIN")
@@ -367,21 +378,23 @@ class SqliteStore:
             back_up(reader.db, target, reader.check)
 
     def close(self) -> None:
-        """Write the log back into the file and let go of it. Closing twice is fine."""
-        if self._closed:
+        """Write the log back into the file and let go of it, after the calls under way. Closing twice is fine."""
+        self._notice_fork()
+        if self._visits.closed:
             return
         self._idle_checkpoints.stop()
-        if self._pid == os.getpid() and not self._read_only and self._write_lock.acquire(timeout=0):
+        if not self._read_only and self._write_lock.acquire(timeout=0):
             try:
                 self.take_log_over()
             finally:
                 self._write_lock.release()
-        self._closed = True
-        if self._pid == os.getpid():
-            while self._idle:
-                self._let_go(self._idle.pop())
-            if self._read_only and not self._immutable and not self._place.lost:
-                database.tidy(self.file)
+        self._visits.close(self._timeout)
+
+    def _free(self) -> None:
+        while self._idle:
+            self._let_go(self._idle.pop())
+        if self._read_only and not self._immutable and not self._place.lost:
+            database.tidy(self.file)
         self._forget()
         for analyzer in (*self._old_analyzers, self._analyzer):
             analyzer.close()

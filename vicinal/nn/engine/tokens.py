@@ -13,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vicinal.core.native_calls import native_call
+from vicinal.core.torch import note_computing, one_thread_after_forks
 from vicinal.engine.base import Batch, Output
 from vicinal.errors import OutOfMemoryError
 from vicinal.nn.modules.static_embedding import StaticEmbedding
@@ -46,6 +48,7 @@ class TorchEngine:
     def __init__(
         self, module: nn.Sequential, dimension: int, device: str = "cpu", dtype: str = "auto"
     ) -> None:
+        one_thread_after_forks()
         self.module = module
         self.device = device
         self._dimension = dimension
@@ -105,7 +108,14 @@ class TorchEngine:
         return vectors.float()
 
     def _features(self, batch: Batch) -> dict[str, Any]:
-        with out_of_memory(len(batch.lengths)), torch.inference_mode(), evaluating(self.module):
+        if self.device == "cpu":
+            note_computing()
+        with (
+            native_call(),
+            out_of_memory(len(batch.lengths)),
+            torch.inference_mode(),
+            evaluating(self.module),
+        ):
             features = self._inputs(batch)
             if self.task is not None:
                 features["task"] = self.task
