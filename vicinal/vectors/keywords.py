@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vicinal.core.arrays import Embeddings
-from vicinal.errors import InputError
+from vicinal.core.inputs import as_count, as_texts
 from vicinal.vectors.clustering import cluster_numbers
 
 _WORD = re.compile(r"[^\W_][\w'’+#-]*[\w+#]|[^\W\d_]")  # keeps "c++", "c#", "don't" and "end-to-end" whole
@@ -62,9 +62,9 @@ def keywords(texts: Sequence[str], labels: Embeddings, top: int = 10) -> dict[in
     Raises:
         InputError: not as many labels as texts, or ``top`` below 1.
     """
+    texts, _ = as_texts(texts, "texts")
     numbers = cluster_numbers(labels, len(texts))
-    if top < 1:
-        raise InputError(f"top is {top}: it must be 1 or more")
+    top = as_count(top, "top")
     counts: dict[int, Counter[str]] = {int(c): Counter() for c in np.unique(numbers) if c >= 0}
     sizes: Counter[int] = Counter()
     forms: dict[str, Counter[str]] = defaultdict(Counter)

@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from vicinal.core.arrays import Embeddings, Matrix, as_floats, check_finite
+from vicinal.core.arrays import Embeddings, Matrix, as_floats, check_finite, product
 from vicinal.core.visible import visible
 from vicinal.errors import InputError, missing_extra
 from vicinal.vectors.clustering import cluster_numbers
@@ -61,7 +61,7 @@ def project(
     except ImportError as error:
         raise missing_extra("sklearn", "a t-SNE map", "cluster") from error
     axes = _principal_axes(unit, _DIMENSIONS)
-    reduced = (unit @ axes).astype(np.float32)
+    reduced = product(unit, axes).astype(np.float32)
     chosen = np.arange(len(rows))
     if len(rows) > exact:
         chosen = np.sort(np.random.default_rng(seed).choice(len(rows), exact, replace=False))
@@ -90,7 +90,7 @@ def project(
 
 def _between_neighbours(rows: Matrix, core: Matrix, placed: Matrix) -> Matrix:
     """Places for rows by their nearest rows of the core: the median, which no far neighbour draws away."""
-    distances = (core * core).sum(axis=1) - 2 * (rows @ core.T)
+    distances = (core * core).sum(axis=1) - 2 * product(rows, core.T)
     nearest = np.argpartition(distances, _NEIGHBOURS, axis=1)[:, :_NEIGHBOURS]
     middle: Matrix = np.median(placed[nearest], axis=1)
     return middle
@@ -113,7 +113,7 @@ def flat_map(embeddings: Embeddings) -> Matrix:
     if not len(rows):
         return np.zeros((0, 2), dtype=rows.dtype)
     axes = _principal_axes(rows, 2)
-    points = rows @ axes - rows.mean(axis=0, dtype=np.float64) @ axes
+    points = product(rows, axes) - rows.mean(axis=0, dtype=np.float64) @ axes
     if points.shape[1] < 2:
         points = np.concatenate([points, np.zeros((len(rows), 2 - points.shape[1]))], axis=1)
     answer: Matrix = points.astype(rows.dtype)
@@ -126,7 +126,7 @@ def _principal_axes(rows: Matrix, count: int) -> Matrix:
     covariance = np.zeros((rows.shape[1], rows.shape[1]))
     for at in range(0, len(rows), 4096):  # no centred copy of all rows
         block = rows[at : at + 4096] - mean
-        covariance += block.T @ block
+        covariance += product(block.T, block)
     axes = np.linalg.eigh(covariance)[1][:, ::-1][:, :count]
     signed: Matrix = axes * np.where(axes[np.abs(axes).argmax(axis=0), range(axes.shape[1])] < 0, -1.0, 1.0)
     return signed
