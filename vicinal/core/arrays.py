@@ -121,7 +121,12 @@ def _stack(values: list[Any] | tuple[Any, ...], name: str) -> Matrix:
         raise InputError(
             f"{name} is a list with vectors of different lengths: all need one length"
         ) from error
-    return array.astype(np.float32) if array.dtype.kind in "fiub" else array
+    if array.dtype.kind not in "fiub":
+        return array
+    with np.errstate(over="ignore"):
+        narrow: Matrix = array.astype(np.float32)
+    # What float32 cannot hold stays as it is.
+    return narrow if np.isfinite(narrow).all() or not np.isfinite(array).all() else array
 
 
 def compute_type(*types: np.dtype[Any]) -> np.dtype[Any]:

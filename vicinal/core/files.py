@@ -19,6 +19,20 @@ SQLITE_START = b"SQLite format 3\0"
 _LOGS = ("-wal", "-shm", "-journal")
 
 
+def check_path(path: str, option: str) -> None:
+    """Refuse what no file can be called.
+
+    Raises:
+        InputError: a zero character, or half of one (a lone surrogate).
+    """
+    try:
+        named = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        named = False
+    if not named:
+        raise InputError(f"{option} {path!r}: no file can have this name, which holds what is no character")
+
+
 def check_target(path: str, option: str) -> Path:
     """The file to write, links followed; checked before any work is done.
 
@@ -30,6 +44,7 @@ def check_target(path: str, option: str) -> Path:
         InputError: its folder does not exist or is closed to us, or it is a folder or a device, or its name is too
             long.
     """
+    check_path(path, option)
     target = Path(os.path.realpath(path))
     try:
         target.stat()
@@ -59,6 +74,7 @@ def check_folder(path: str | os.PathLike[str] | None, option: str) -> None:
     """
     if path is None:
         return
+    check_path(os.fspath(path), option)
     place = Path(path).absolute()
     found = next(each for each in (place, *place.parents) if each.exists())
     if not found.is_dir():

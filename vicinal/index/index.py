@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
+from vicinal.core.files import check_path
 from vicinal.core.inputs import check_unicode, plain, shown
 from vicinal.errors import InputError, InputTypeError
 from vicinal.index import records
@@ -74,6 +75,7 @@ class Index:
         if not isinstance(path, (str, os.PathLike)):
             raise InputTypeError(f"path must be a path, got {type(path).__name__}")
         path = os.fspath(path)
+        check_path(path, "path")
         if not path or path == ":memory:":
             raise InputError(
                 f"path {path!r} names no file: an index lives in one, give for example 'texts.db'"

@@ -89,7 +89,10 @@ def seconds(value: Any, name: str) -> float:
         raise InputTypeError(
             f"{name} must be a number of seconds, got {shown(value)} ({type(value).__name__})"
         )
-    given = float(value)
+    try:
+        given = float(value)
+    except OverflowError:  # an integer beyond the type
+        given = math.inf if value > 0 else -math.inf
     if not given >= 0:
-        raise InputError(f"{name} must be at least 0, got {value!r}")
+        raise InputError(f"{name} must be at least 0, got {shown(value)}")
     return min(given, LONGEST_SECONDS)

@@ -25,7 +25,7 @@ def tokenize(model: Any, texts: str | Iterable[Any], task: str | None = None) ->
     own = task is not None or model._module is not None or not isinstance(source, TransformerSpec)
     if own and ("torch" in sys.modules or not hasattr(model._texts, "pairs")):
         return _by_module(model.module[0], given, task)
-    given = [next(iter(each.values())) if isinstance(each, Mapping) else each for each in given]
+    given = [_text_of(each, place) if isinstance(each, Mapping) else each for place, each in enumerate(given)]
     if given and all(isinstance(each, (list, tuple)) and len(each) == 2 for each in given):
         firsts, _ = as_texts([pair[0] for pair in given], "texts")
         seconds, _ = as_texts([pair[1] for pair in given], "texts")
@@ -41,6 +41,13 @@ def tokenize(model: Any, texts: str | Iterable[Any], task: str | None = None) ->
         places = (np.arange(width)[None, :] - (width - batch.lengths)[:, None]) % width
         features = {name: np.take_along_axis(each, places, 1) for name, each in features.items()}
     return _given(features)
+
+
+def _text_of(named: Mapping[Any, Any], place: int) -> Any:
+    """The text of a dictionary of one text."""
+    if len(named) != 1:
+        raise InputTypeError(f"texts[{place}] is a dictionary of {len(named)} values; give one of one text")
+    return next(iter(named.values()))
 
 
 def _given(features: dict[str, NDArray[Any]]) -> dict[str, Any]:
