@@ -98,6 +98,14 @@ def test_any_soup_is_read_and_no_page_with_text_becomes_empty(pieces: list[str])
         assert text or title
 
 
+@pytest.mark.parametrize(
+    "piece", ["<nav>", "<div role=navigation><div>", "<main>", "<article>", "<svg>", "</p>", "<b", "&#"]
+)
+def test_deep_and_broken_pages_end(piece: str) -> None:
+    text, _ = page_of(piece * 10_000 + "<p>end</p>")
+    assert isinstance(text, str)
+
+
 def test_titles_of_markup() -> None:
     assert markdown_title("```sh\n# a comment\n```\n\n## The title ##\n") == "The title"
     assert markdown_title("no heading") == ""

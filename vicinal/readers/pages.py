@@ -52,6 +52,8 @@ _INLINE = frozenset(
 _OF_HEAD = frozenset(
     ["head", "title", "meta", "link", "script", "style", "base", "noscript", "template", "html"]
 )
+# Elements inside of one another that are kept in mind; no page has more, and what is broken shall not take for ever.
+_DEEPEST = 200
 _HEADING = re.compile(r"^#{1,6}[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
 _UNDERLINED = re.compile(r"^(?![=\-~^\"'`#*+.:_\s])(\S.*)\n([=\-~^\"'`#*+.:_])\2{2,}[ \t]*$", re.MULTILINE)
 _BLANKS = re.compile(r"\s+")
@@ -135,6 +137,7 @@ class _Page(html.parser.HTMLParser):
         self._titled = False
         # Which lists take the text that comes now; made when elements open and close, for text is more frequent.
         self._takers: tuple[list[str], ...] = (self.visible, self.body)
+        self._counted: frozenset[str] = frozenset()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if "title" in self._open and not self._inside("svg"):
@@ -152,7 +155,7 @@ class _Page(html.parser.HTMLParser):
             return
         decides = name in _SILENT or name in _AROUND or name in _CONTENT or name == "header"
         # Inside of <div role="navigation"> other <div>s are counted, to know which end tag is its own.
-        if decides or any(each.startswith(f"{tag} ") for each in self._open):
+        if (decides or tag in self._counted) and len(self._open) < _DEEPEST:
             self._set_open([*self._open, name if name == tag else f"{tag} {name}"])
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -190,6 +193,7 @@ class _Page(html.parser.HTMLParser):
 
     def _set_open(self, elements: list[str]) -> None:
         self._open = elements
+        self._counted = frozenset(each.partition(" ")[0] for each in elements if " " in each)
         names = [each.rpartition(" ")[2] for each in elements]
         content = next((place for place, each in enumerate(names) if each in _CONTENT), None)
         if any(each in _SILENT for each in names):
