@@ -31,7 +31,7 @@ def delete(
     ids: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[ID]...",
+            metavar="ID",
             help="Ids of documents, as search prints them; - reads them from standard input, one per line.",
             show_default=False,
         ),
@@ -97,7 +97,8 @@ def export(
 ) -> None:
     """Write an index as JSON lines.
 
-    Each line is a document with "id", "text" and "metadata". The file appears when it is complete; one that is there is replaced.
+    Each line is a document with "id", "text" and "metadata". The file appears
+    when it is complete; one that is there is replaced.
     """
     with opened_to_read(db) as index:
         if file != "-":
