@@ -33,6 +33,7 @@ AROUND = (
         ("<MAIN><P>Upper</P></MAIN>", "Upper"),
         ("<main>a &amp; b&nbsp;c<br>d</main>", "a & b c d"),
         ("<main>unclosed", "unclosed"),
+        ("<main><!-- <a --><p>a <b class='x'>b</b> <a title='1 > 0'>c</a><!-- <b> -->d</p></main>", "a b cd"),
     ],
 )  # fmt: skip
 def test_the_main_content(content: str, words: str) -> None:
@@ -84,7 +85,7 @@ TAGS = [
 PIECES = st.one_of(
     st.sampled_from([f"<{tag}>" for tag in TAGS] + [f"</{tag}>" for tag in TAGS]),
     st.sampled_from(["one ", "two ", "<br/>", "<div role=main>", "<div role=navigation>"]),
-    st.sampled_from(["&lt;", "<!-- c -->", "< ", ">"]),
+    st.sampled_from(["&lt;", "<!-- c -->", "<!-- <b -->", "< ", ">", "<a title='>'>", "</a>"]),
 )
 
 

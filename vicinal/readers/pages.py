@@ -48,6 +48,13 @@ _INLINE = frozenset(
         "wbr",
     ]
 )
+# Tags of elements that change nothing of a text: most of all tags, and quicker dropped than parsed. What would end a
+# comment is no part of one.
+_INLINE_TAGS = re.compile(
+    r"""</?(?:a|abbr|b|code|em|i|kbd|small|span|strong|sub|sup|tt|u|var)
+    (?:\s(?:[^<>"'-]|-(?!-)|"[^"<>]*"|'[^'<>]*')*)?>""",
+    re.VERBOSE | re.IGNORECASE,
+)
 # Elements that stand in the head of a page; any other begins its body, for pages that leave out the tags.
 _OF_HEAD = frozenset(
     ["head", "title", "meta", "link", "script", "style", "base", "noscript", "template", "html"]
@@ -90,6 +97,7 @@ def page_of(text: str) -> tuple[str, str]:
     Returns:
         The text, a line for each block, and the content of ``<title>``.
     """
+    text = _INLINE_TAGS.sub("", text)
     page = _Page({tag for tag in (*_AROUND, "header") if _unclosed(text, tag)})
     page.feed(text)
     page.close()
