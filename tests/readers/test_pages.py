@@ -33,6 +33,7 @@ AROUND = (
         ("<MAIN><P>Upper</P></MAIN>", "Upper"),
         ("<main>a &amp; b&nbsp;c<br>d</main>", "a & b c d"),
         ("<main>unclosed", "unclosed"),
+        ("<main><!-- <a --><p>a <b class='x'>b</b> <a title='1 > 0'>c</a><!-- <b> -->d</p></main>", "a b cd"),
     ],
 )  # fmt: skip
 def test_the_main_content(content: str, words: str) -> None:
@@ -84,7 +85,7 @@ TAGS = [
 PIECES = st.one_of(
     st.sampled_from([f"<{tag}>" for tag in TAGS] + [f"</{tag}>" for tag in TAGS]),
     st.sampled_from(["one ", "two ", "<br/>", "<div role=main>", "<div role=navigation>"]),
-    st.sampled_from(["&lt;", "<!-- c -->", "< ", ">"]),
+    st.sampled_from(["&lt;", "<!-- c -->", "<!-- <b -->", "< ", ">", "<a title='>'>", "</a>"]),
 )
 
 
@@ -96,6 +97,14 @@ def test_any_soup_is_read_and_no_page_with_text_becomes_empty(pieces: list[str])
     words = re.findall("one|two", re.sub(r"<!--.*?-->", "", soup))
     if words:
         assert text or title
+
+
+@pytest.mark.parametrize(
+    "piece", ["<nav>", "<div role=navigation><div>", "<main>", "<article>", "<svg>", "</p>", "<b", "&#"]
+)
+def test_deep_and_broken_pages_end(piece: str) -> None:
+    text, _ = page_of(piece * 10_000 + "<p>end</p>")
+    assert isinstance(text, str)
 
 
 def test_titles_of_markup() -> None:

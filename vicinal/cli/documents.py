@@ -31,7 +31,7 @@ def delete(
     ids: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[ID]...",
+            metavar="ID",
             help="Ids of documents, as search prints them; - reads them from standard input, one per line.",
             show_default=False,
         ),
@@ -46,9 +46,9 @@ def delete(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Let an empty filter remove everything.")] = False,
 ) -> None:
-    """Remove documents from an index, by their ids or by a filter.
+    """Remove documents from an index.
 
-    All of them go in one transaction. `vicinal compact` then gives back the space.
+    By their ids or by a filter, in one transaction. `vicinal compact` then gives back the space.
     """
     listed = _ids(ids or [])
     if bool(listed) == (filter is not None):
@@ -95,9 +95,10 @@ def export(
         ),
     ],
 ) -> None:
-    """Write all documents of an index as JSON lines.
+    """Write an index as JSON lines.
 
-    Each line has "id", "text" and "metadata". The file appears when it is complete; one that is there is replaced.
+    Each line is a document with "id", "text" and "metadata". The file appears
+    when it is complete; one that is there is replaced.
     """
     with opened_to_read(db) as index:
         if file != "-":
@@ -119,9 +120,9 @@ def _every(index: Index) -> Iterator[Document]:
 
 
 def compact(db: IndexFile) -> None:
-    """Give back the space of what was removed or replaced.
+    """Give back the space of removed texts.
 
-    Needs about the size of the file in free space; searches go on meanwhile.
+    What was replaced counts too. Needs about the size of the file in free space; searches go on meanwhile.
     """
     with opened_to_read(db) as index:
         before = index.info().file_bytes

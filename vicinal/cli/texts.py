@@ -44,7 +44,10 @@ def filled_lines_of(file: str, field: str | None, format: str | None) -> list[Li
     Raises:
         InputError: all are blank.
     """
-    every = list(lines_of(file, field, format))
+    from vicinal.core.progress import waiting
+
+    with waiting(f"reading {shown_name(file)}", 2.0):
+        every = list(lines_of(file, field, format))
     filled = [line for line in every if line.text.strip()]
     if not filled:
         raise InputError(f"{shown_name(file)} holds no text, only blank lines")
@@ -61,7 +64,10 @@ def count_lines(file: str, field: str | None, format: str | None) -> int | None:
     path = Path(file)
     if file == "-" or (path.exists() and not path.is_file() and not path.is_dir()):
         return None
-    return sum(1 for _ in lines_of(file, field, format))
+    from vicinal.core.progress import waiting
+
+    with waiting(f"reading {file}", 2.0):
+        return sum(1 for _ in lines_of(file, field, format))
 
 
 def shown_name(file: str) -> str:

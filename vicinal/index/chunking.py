@@ -2,7 +2,7 @@
 
 Only offsets are made, never copies: a chunk *is* ``text[start:end]``.
 
-Counting tokens is the whole cost, so all sentences of all texts are counted in one call, and once. What a chunk
+Counting tokens is the whole cost, so the sentences of many texts are counted in one call, and once. What a chunk
 has is the sum of its sentences: exactly so for tokenizers that cut at white space by the characters alone (see
 :func:`counts_add_up`); for others every chunk is counted again, as a whole.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,8 @@ _PLAIN_SPACE = " \t\r\n"
 # A sentence with more characters per token of the budget than this is cut before it is counted: otherwise a
 # document of one line would be counted as a whole, then its halves, then their halves.
 _WIDEST_TOKEN = 8
+# Characters of the texts whose sentences are counted in one call.
+_GROUP = 1_000_000
 
 
 @dataclass(slots=True)
@@ -70,18 +72,48 @@ def chunk_spans(
     if not maybe:
         return spans
     special = int(count_tokens([""])[0])
-    budget = max(1, max_tokens - special)
-    parts = _units([texts[i] for i in maybe], count_tokens, budget, special, adds_up)
+    for group in _groups(texts, maybe):
+        parts = _units(
+            [texts[i] for i in group], count_tokens, max(1, max_tokens - special), special, adds_up
+        )
+        for i, chunks in zip(group, _chunks(parts, count_tokens, max_tokens, overlap, special), strict=True):
+            spans[i] = chunks or spans[i]
+    return spans
+
+
+def _groups(texts: Sequence[str], places: Sequence[int]) -> Iterator[list[int]]:
+    """The places in parts whose texts have about a million characters: the sentences of a part are copied."""
+    group: list[int] = []
+    characters = 0
+    for place in places:
+        group.append(place)
+        characters += len(texts[place])
+        if characters >= _GROUP:
+            yield group
+            group, characters = [], 0
+    if group:
+        yield group
+
+
+def _chunks(
+    parts: Sequence[_Text], count_tokens: CountTokens, max_tokens: int, overlap: int, special: int
+) -> list[list[Span]]:
+    """The chunks of each text, none for one that fits."""
     totals = [special + sum(tokens for *_, tokens in part.units) for part in parts]
-    if not adds_up:  # near the limit only the whole tells
-        near = [place for place, total in enumerate(totals) if total <= 2 * max_tokens + 16]
+    # Near the limit only the whole tells, where it may have fewer tokens than its parts.
+    near = [
+        place for place, part in enumerate(parts) if not part.sure and totals[place] <= 2 * max_tokens + 16
+    ]
+    if near:
         for place, count in zip(near, count_tokens([parts[place].text for place in near]), strict=True):
             totals[place] = int(count)
+    found: list[list[Span]] = [[] for _ in parts]
     long = [place for place, total in enumerate(totals) if total > max_tokens]
+    budget = max(1, max_tokens - special)
     cut = _cut([parts[place] for place in long], count_tokens, max_tokens, overlap, budget)
     for place, chunks in zip(long, cut, strict=True):
-        spans[maybe[place]] = chunks
-    return spans
+        found[place] = chunks
+    return found
 
 
 def counts_add_up(count_tokens: Any) -> bool:

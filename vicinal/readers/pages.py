@@ -48,10 +48,19 @@ _INLINE = frozenset(
         "wbr",
     ]
 )
+# Tags of elements that change nothing of a text: most of all tags, and quicker dropped than parsed. What would end a
+# comment is no part of one.
+_INLINE_TAGS = re.compile(
+    r"""</?(?:a|abbr|b|code|em|i|kbd|small|span|strong|sub|sup|tt|u|var)
+    (?:\s(?:[^<>"'-]|-(?!-)|"[^"<>]*"|'[^'<>]*')*)?>""",
+    re.VERBOSE | re.IGNORECASE,
+)
 # Elements that stand in the head of a page; any other begins its body, for pages that leave out the tags.
 _OF_HEAD = frozenset(
     ["head", "title", "meta", "link", "script", "style", "base", "noscript", "template", "html"]
 )
+# Elements inside of one another that are kept in mind; no page has more, and what is broken shall not take for ever.
+_DEEPEST = 200
 _HEADING = re.compile(r"^#{1,6}[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
 _UNDERLINED = re.compile(r"^(?![=\-~^\"'`#*+.:_\s])(\S.*)\n([=\-~^\"'`#*+.:_])\2{2,}[ \t]*$", re.MULTILINE)
 _BLANKS = re.compile(r"\s+")
@@ -88,6 +97,7 @@ def page_of(text: str) -> tuple[str, str]:
     Returns:
         The text, a line for each block, and the content of ``<title>``.
     """
+    text = _INLINE_TAGS.sub("", text)
     page = _Page({tag for tag in (*_AROUND, "header") if _unclosed(text, tag)})
     page.feed(text)
     page.close()
@@ -135,6 +145,7 @@ class _Page(html.parser.HTMLParser):
         self._titled = False
         # Which lists take the text that comes now; made when elements open and close, for text is more frequent.
         self._takers: tuple[list[str], ...] = (self.visible, self.body)
+        self._counted: frozenset[str] = frozenset()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if "title" in self._open and not self._inside("svg"):
@@ -152,7 +163,7 @@ class _Page(html.parser.HTMLParser):
             return
         decides = name in _SILENT or name in _AROUND or name in _CONTENT or name == "header"
         # Inside of <div role="navigation"> other <div>s are counted, to know which end tag is its own.
-        if decides or any(each.startswith(f"{tag} ") for each in self._open):
+        if (decides or tag in self._counted) and len(self._open) < _DEEPEST:
             self._set_open([*self._open, name if name == tag else f"{tag} {name}"])
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -190,6 +201,7 @@ class _Page(html.parser.HTMLParser):
 
     def _set_open(self, elements: list[str]) -> None:
         self._open = elements
+        self._counted = frozenset(each.partition(" ")[0] for each in elements if " " in each)
         names = [each.rpartition(" ")[2] for each in elements]
         content = next((place for place, each in enumerate(names) if each in _CONTENT), None)
         if any(each in _SILENT for each in names):

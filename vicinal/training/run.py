@@ -139,7 +139,7 @@ def read_rows(
 
 def _read(file: str, columns: Sequence[str], given: Sequence[str] | None) -> dict[str, list[str]]:
     if Path(file).suffix.lower() != ".parquet":
-        return read_columns(file, columns, given)
+        return dict(read_columns(file, columns, given, also=("parquet",)))
     from vicinal.nn.training.parquet import read_parquet
 
     return read_parquet(file, columns, given)
