@@ -92,7 +92,8 @@ def seconds(value: Any, name: str) -> float:
     try:
         given = float(value)
     except OverflowError:  # an integer beyond the type
-        given = math.inf if value > 0 else -math.inf
+        number: Any = value
+        given = math.copysign(math.inf, (number > 0) - 0.5)
     if not given >= 0:
         raise InputError(f"{name} must be at least 0, got {shown(value)}")
     return min(given, LONGEST_SECONDS)
