@@ -137,15 +137,31 @@ def test_dtypes_that_contradict_each_other(folder: Path) -> None:
         SentenceTransformer(folder, dtype="float32", model_kwargs={"torch_dtype": "bfloat16"})
 
 
-def test_a_graph_file_is_not_what_torch_runs(folder: Path) -> None:
-    pytest.importorskip("torch")
-    with pytest.raises(InputError, match=r"file_name='x\.xml'.*torch"):
-        SentenceTransformer(folder, backend="torch", model_kwargs={"file_name": "x.xml"})
-
-
 def test_options_of_a_folder_have_no_effect_on_modules(folder: Path) -> None:
     pytest.importorskip("torch")
     modules = list(SentenceTransformer(folder).module)
     for name in (*NAMES, "config_kwargs"):
         with pytest.raises(InputError, match=rf"{name} has no effect.*models\.Transformer"):
             SentenceTransformer(modules=modules, **{name: {"model_max_length": 4}})
+
+
+@pytest.mark.parametrize(
+    "changes", [{"do_lower_case": False}, {"additional_special_tokens": ["cat"]}, {"truncation_side": "left"}]
+)
+def test_saving_keeps_them(folder: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    model = SentenceTransformer(folder, processor_kwargs={**changes, "model_max_length": 7})
+    texts = ["The catcat", "the cat sat on the mat, world"]
+    vectors = model.encode(texts, on_truncate="ignore")
+    assert not np.allclose(SentenceTransformer(folder).encode(texts), vectors, atol=1e-3)
+    model.save(tmp_path / "saved")
+    again = SentenceTransformer(tmp_path / "saved")
+    assert again.max_seq_length == 7
+    np.testing.assert_array_equal(again.encode(texts, on_truncate="ignore"), vectors)
+
+
+def test_saving_a_cross_encoder_keeps_them(pairs_folder: Path, tmp_path: Path) -> None:
+    model = CrossEncoder(pairs_folder, processor_kwargs={"do_lower_case": False})
+    pairs = [("The cat", "a Dog"), ("the cat", "a dog")]
+    scores = model.predict(pairs)
+    model.save(tmp_path / "saved")
+    np.testing.assert_array_equal(CrossEncoder(tmp_path / "saved").predict(pairs), scores)

@@ -86,11 +86,6 @@ def needs_torch(spec: ModelSpec, options: Options, device: str) -> bool:
             raise InputError(
                 f"backend={options.backend!r}: {spec.folder} has modules that only torch runs; use backend='auto'"
             )
-        if options.file_name is not None:
-            raise InputError(
-                f"file_name={options.file_name!r} is a graph file; torch, which runs this model, reads none: leave it "
-                "out"
-            )
         return True
     if isinstance(spec.source, StaticEmbeddingSpec):
         return False  # numpy averages rows faster than any device fetches them
