@@ -165,3 +165,12 @@ def test_saving_a_cross_encoder_keeps_them(pairs_folder: Path, tmp_path: Path) -
     scores = model.predict(pairs)
     model.save(tmp_path / "saved")
     np.testing.assert_array_equal(CrossEncoder(tmp_path / "saved").predict(pairs), scores)
+
+
+def test_they_are_part_of_the_fingerprint(folder: Path) -> None:
+    plain = SentenceTransformer(folder).fingerprint
+    changed = SentenceTransformer(folder, processor_kwargs={"do_lower_case": False}).fingerprint
+    assert (
+        SentenceTransformer(folder, processor_kwargs={"do_lower_case": False}).fingerprint == changed != plain
+    )
+    assert SentenceTransformer(folder, processor_kwargs={"model_max_length": 9}).fingerprint == plain

@@ -221,11 +221,14 @@ def _copy(source: Path, target: Path, patterns: tuple[str, ...]) -> None:
             scratch.replace(to)
 
 
-def fingerprint(spec: ModelSpec, graph_file: Path | None) -> str:
+def fingerprint(
+    spec: ModelSpec, graph_file: Path | None, tokenizer_settings: Mapping[str, Any] | None = None
+) -> str:
     """SHA-256 over everything that decides a vector: weights, tokenizer, modules, prompts and lengths.
 
     Args:
         graph_file: the ready graph that runs; None where the weights of the folder do.
+        tokenizer_settings: what replaces keys of ``tokenizer_config.json``; the limit aside.
 
     Two folders with the same bytes have the same fingerprint wherever they lie.
     """
@@ -235,6 +238,9 @@ def fingerprint(spec: ModelSpec, graph_file: Path | None) -> str:
         facts = {key: value for key, value in asdict(module).items() if key != "folder"}
         described.append([type(module).__name__, facts])
     described.append([dict(spec.prompts), spec.default_prompt_name, spec.truncate_dim])
+    changes = {key: value for key, value in (tokenizer_settings or {}).items() if key != "model_max_length"}
+    if changes:
+        described.append(_as_json(changes))
     digest.update(json.dumps(described, sort_keys=True, default=str).encode())
     folder = spec.source.folder
     files = [graph_file, graph_file.with_suffix(".bin")] if graph_file is not None else []
