@@ -228,8 +228,9 @@ class TextTokenizer:
             return None
         owners = np.repeat(np.arange(len(ragged)), ragged.lengths)
         counts = np.bincount(owners[found], minlength=len(ragged))
-        own = self._single.count + (len(self.split([prompt])[0]) if prompt else 0)
-        return (counts > 0) & (ragged.lengths - counts <= own)
+        before = self.split([prompt])[0] if prompt else []
+        known = self._single.count + len(before) - before.count(unknown)
+        return (counts > before.count(unknown)) & (ragged.lengths - counts <= known)
 
     @property
     def sides(self) -> dict[str, str]:
