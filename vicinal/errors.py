@@ -24,7 +24,7 @@ Warnings are UserWarnings, to filter by their class::
 
     UserWarning
     ├── TruncationWarning      texts are longer than the model reads
-    ├── UnknownScriptWarning   texts are in a script that the model has not learnt
+    ├── UnknownScriptWarning   the model's vocabulary knows nothing of some texts, or of their script
     ├── OldIndexWarning        an index file of an older version finds less until it is changed
     └── NewHeadWarning         a CrossEncoder has a new head, to be trained
 """
@@ -116,7 +116,7 @@ class TruncationWarning(UserWarning):
 
 
 class UnknownScriptWarning(UserWarning):
-    """The model's vocabulary has no words of the texts' script."""
+    """The model's vocabulary has no words of the texts' script, or no token of some texts at all."""
 
 
 class OldIndexWarning(UserWarning):

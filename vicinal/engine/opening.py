@@ -66,20 +66,24 @@ def read_options(*, dtype: Any, backend: str, model_kwargs: Mapping[str, Any] | 
     if unknown:
         raise InputError(f"model_kwargs: {unknown[0]!r} has no meaning here; known: {', '.join(_MODEL_KEYS)}")
     inner = model_kwargs.get("dtype", model_kwargs.get("torch_dtype"))
+    dtype, inner = _dtype_name(dtype), None if inner is None else _dtype_name(inner)
     if dtype == "auto" and inner is not None:
         dtype = inner
-    dtype = str(dtype).removeprefix("torch.")
-    dtype = {
-        "half": "float16",
-        "fp16": "float16",
-        "bf16": "bfloat16",
-        "float": "float32",
-        "fp32": "float32",
-    }.get(dtype, dtype)
+    elif inner not in (None, "auto", dtype):
+        raise InputError(
+            f"dtype={dtype!r} and {inner!r} in model_kwargs contradict each other: give one of them"
+        )
     check_choice(dtype, DTYPES, "dtype")
     check_choice(backend, _BACKENDS, "backend")
     torch_options = {key: model_kwargs[key] for key in ("attn_implementation",) if model_kwargs.get(key)}
     return Options(dtype, backend, model_kwargs.get("file_name"), torch_options)
+
+
+def _dtype_name(dtype: Any) -> str:
+    """Its usual name: ``float16`` for ``torch.half`` and the like."""
+    name = str(dtype).removeprefix("torch.")
+    short = {"half": "float16", "fp16": "float16", "bf16": "bfloat16", "float": "float32", "fp32": "float32"}
+    return short.get(name, name)
 
 
 def needs_torch(spec: ModelSpec, options: Options, device: str, *, trust_remote_code: bool = False) -> bool:

@@ -166,7 +166,7 @@ class StaticEngine:
         """Hand the vector of each text to ``sink``, some hundred at a time.
 
         Args:
-            ragged: n texts; one without tokens has the average 0.
+            ragged: n texts; one without tokens has the average 0, one of unknown tokens alone the vector 0.
             sink: what takes the vectors.
             progress: called with the number of texts that were just finished.
         """
@@ -180,6 +180,8 @@ class StaticEngine:
             vectors /= np.maximum(lengths[block], 1).astype(np.float32)[:, None]
             for apply in heads:
                 vectors = apply(vectors)
+            if ragged.unknown is not None:  # no direction, whatever the modules make of nothing
+                vectors[ragged.unknown[block]] = 0
             sink.write(block, vectors, lengths[block])
             if progress is not None:
                 progress(len(block))

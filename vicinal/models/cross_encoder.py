@@ -344,11 +344,13 @@ class CrossEncoder(PairModel, PairFit):
             saved_activation,
             write_activation,
             write_prompts,
+            write_tokenizer_settings,
         )
 
         if self._module is None:
             graphs = isinstance(self._graph, ClassifierGraph) and self._graph.file is not None
             save_cross_encoder(self._spec, folder, max_length=self.max_length, graphs=graphs)
+            write_tokenizer_settings(folder, self._tokenizer_settings)
             if self.activation_fn is not saved_activation(folder, self.num_labels):
                 write_activation(folder, written_name(self.activation_fn, folder))
         else:

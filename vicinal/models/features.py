@@ -20,7 +20,9 @@ def tokenize(model: Any, texts: str | Iterable[Any], task: str | None = None) ->
     given = [texts] if isinstance(texts, str) else listed(texts, "texts")
     source = model._spec.source
     if task is None and model._module is None and isinstance(source, StaticEmbeddingSpec):
-        found = model._texts(as_texts(given, "texts")[0])  # all texts in one row, and where each begins
+        found = model._texts(
+            as_texts(given, "texts")[0]
+        ).without_unknown()  # all texts in one row, and where each begins
         return _given({"input_ids": found.ids, "offsets": found.starts[:-1]})
     own = task is not None or model._module is not None or not isinstance(source, TransformerSpec)
     if own and ("torch" in sys.modules or not hasattr(model._texts, "pairs")):

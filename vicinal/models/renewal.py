@@ -124,7 +124,7 @@ class Renewal(TorchSide):
 
             return content_digest(self.module)
         if self._fingerprint is None:
-            self._fingerprint = fingerprint(self._spec, self._graph.file)
+            self._fingerprint = fingerprint(self._spec, self._graph.file, self._tokenizer_settings)
         return self._fingerprint
 
     def __getstate__(self) -> dict[str, Any]:

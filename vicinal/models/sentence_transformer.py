@@ -335,7 +335,7 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
                 folder,
                 settings,
                 max_seq_length=self.max_seq_length,
-                tokenizer_settings=sides,
+                tokenizer_settings={**self._tokenizer_settings, **sides},
             )
 
     def _facts(self, name: str) -> ModelFacts:

@@ -35,7 +35,7 @@ class SlowTokenizer(TextTokenizer):
 
     def _template(self, *texts: str) -> Template:
         """Learn from an example which special tokens stand where; the texts' own tokens are known."""
-        found = self.slow(*texts, return_token_type_ids=True)
+        found = self.slow(*texts, return_token_type_ids=True, verbose=False)
         ids, kinds = list(found["input_ids"]), list(found["token_type_ids"])
         parts: list[tuple[int, ...]] = []
         types: list[tuple[int, ...]] = []
@@ -66,7 +66,11 @@ class SlowTokenizer(TextTokenizer):
         check_lengths(texts)
         with guarded(self.name, "cannot split these texts"):
             return [
-                list(self.slow(text.lower() if self.lower else text, add_special_tokens=False)["input_ids"])
+                list(
+                    self.slow(text.lower() if self.lower else text, add_special_tokens=False, verbose=False)[
+                        "input_ids"
+                    ]
+                )
                 for text in texts
             ]
 

@@ -25,7 +25,7 @@ _CHUNK = 2048
 
 
 class StaticTokenizer(TextTokenizer):
-    """Splits texts for a static model.
+    """Splits texts for a static model, and marks those that are made of unknown tokens alone.
 
     Args:
         backend: the ``tokenizers.Tokenizer``.
@@ -44,6 +44,7 @@ class StaticTokenizer(TextTokenizer):
     ) -> None:
         super().__init__(backend, max_length=max_length, special_tokens=False, name=name)
         self.unknown_id = unknown_id
+        self._unknown = unknown_id if unknown_id is not None else unknown_id_of(backend)
         self._words = WordMemory.of(backend)
 
     def __call__(self, texts: Sequence[str]) -> Ragged:
@@ -54,15 +55,18 @@ class StaticTokenizer(TextTokenizer):
             counts = np.minimum(counts, np.int32(self.max_length))
             places = np.arange(len(ids)) - np.repeat(np.cumsum(full) - full, full)
             ids = ids[places < self.max_length]
-        if self.unknown_id is not None:
-            known = ids != self.unknown_id
+        known = None if self._unknown is None else ids != self._unknown
+        alone = None
+        if known is not None and not known.all():
             owners = np.repeat(np.arange(len(counts)), counts)
             kept = np.bincount(owners[known], minlength=len(counts)).astype(np.int32)
-            # What is left out was not cut off: only max_length does that.
-            ids, full, counts = ids[known], full - (counts - kept), kept
+            alone = (kept == 0) & (counts > 0)
+            if self.unknown_id is not None:
+                # What is left out was not cut off: only max_length does that.
+                ids, full, counts = ids[known], full - (counts - kept), kept
         starts = np.zeros(len(counts) + 1, dtype=np.int64)
         np.cumsum(counts, out=starts[1:])
-        return Ragged(ids, starts, full)
+        return Ragged(ids, starts, full, unknown=alone if alone is not None and alone.any() else None)
 
     def count(self, texts: Sequence[str]) -> NDArray[np.int32]:
         """``(n,)`` int32: tokens of each text before truncation."""
@@ -143,12 +147,12 @@ def load_static_tokenizer(spec: StaticEmbeddingSpec) -> StaticTokenizer:
     return StaticTokenizer(
         backend,
         max_length=int(limit),
-        unknown_id=unknown_id(backend) if spec.drop_unknown else None,
+        unknown_id=unknown_id_of(backend) if spec.drop_unknown else None,
         name=str(spec.folder),
     )
 
 
-def unknown_id(backend: Tokenizer) -> int | None:
+def unknown_id_of(backend: Tokenizer) -> int | None:
     """The id of the unknown token; a Unigram model knows it by its number only."""
     model = json.loads(backend.to_str())["model"]
     if isinstance(model.get("unk_token"), str):

@@ -38,12 +38,14 @@ class Ragged:
         starts: ``(n + 1,)`` int64; text i has ``ids[starts[i]:starts[i + 1]]``.
         full_lengths: ``(n,)`` int32, tokens before truncation, special tokens included.
         type_ids: ``(total,)`` int32 for pairs, else None.
+        unknown: ``(n,)``, which texts are made of unknown tokens alone; None for no text, or not known.
     """
 
     ids: NDArray[np.int32]
     starts: NDArray[np.int64]
     full_lengths: NDArray[np.int32]
     type_ids: NDArray[np.int32] | None = None
+    unknown: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.full_lengths)
@@ -56,6 +58,14 @@ class Ragged:
     def lengths_of(self, rows: NDArray[np.intp]) -> NDArray[np.int32]:
         """Tokens of some of the texts after truncation."""
         return (self.starts[rows + 1] - self.starts[rows]).astype(np.int32)
+
+    def without_unknown(self) -> Ragged:
+        """The same, but that texts of unknown tokens alone have no tokens."""
+        if self.unknown is None:
+            return self
+        kept = np.where(self.unknown, 0, self.lengths).astype(np.int32)
+        ids = self.ids[~np.repeat(self.unknown, self.lengths)]
+        return Ragged(ids, _starts(kept), self.full_lengths, unknown=self.unknown)
 
     @property
     def truncated(self) -> NDArray[np.intp]:
@@ -208,6 +218,20 @@ class TextTokenizer:
         """Tokens that ``prompt`` takes at the start of a text, special tokens in front of it included."""
         (ids,) = self.split([prompt])
         return len(ids) + len(self._single.parts[0])
+
+    def only_unknown(self, ragged: Ragged, prompt: str = "") -> NDArray[np.bool_] | None:
+        """``(n,)``, which texts are made of unknown tokens alone, but for ``prompt`` before each; None for no text."""
+        if ragged.unknown is not None:
+            return ragged.unknown
+        unknown = self.unknown_token_id
+        found = None if unknown is None else ragged.ids == unknown
+        if found is None or not found.any():
+            return None
+        owners = np.repeat(np.arange(len(ragged)), ragged.lengths)
+        counts = np.bincount(owners[found], minlength=len(ragged))
+        before = self.split([prompt])[0] if prompt else []
+        known = self._single.count + len(before) - before.count(unknown)
+        return (counts > before.count(unknown)) & (ragged.lengths - counts <= known)
 
     @property
     def sides(self) -> dict[str, str]:
