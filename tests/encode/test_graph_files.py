@@ -93,6 +93,12 @@ def test_tensors_in_a_file_of_their_own(linked: bool, tmp_path: Path) -> None:
     for text in TEXTS:
         mean = table[model.tokenizer.encode(text).ids].mean(0)
         np.testing.assert_allclose(model.encode(text), mean / np.linalg.norm(mean), atol=1e-5)
+    before = model.fingerprint
+    model.save(tmp_path / "saved")
+    again = SentenceTransformer(tmp_path / "saved", dtype="float32")
+    np.testing.assert_array_equal(again.encode(TEXTS), model.encode(TEXTS))
+    (home / "model.onnx_data").write_bytes((2 * table).tobytes())
+    assert SentenceTransformer(folder).fingerprint != before
 
 
 @pytest.mark.parametrize("how", ["../secret", "link", "absolute"])

@@ -44,7 +44,7 @@ _CROSS_ENCODER = (
     "sentence_bert_config.json",
     "modules.json",
 )
-_GRAPHS = ("openvino/*", "onnx/*", "openvino_model*", "model*.onnx")
+_GRAPHS = ("openvino/*", "onnx/*", "openvino_model*", "model*.onnx*")
 
 
 def folder_settings(
@@ -199,6 +199,12 @@ def _copy(source: Path, target: Path, patterns: tuple[str, ...]) -> None:
             scratch.replace(to)
 
 
+def _files_of_graph(graph: Path) -> list[Path]:
+    """A ready graph, and the files of its tensors, which ONNX names after it."""
+    beside = sorted(each for each in graph.parent.iterdir() if each.name.startswith(graph.name))
+    return [*beside, graph.with_suffix(".bin")]
+
+
 def fingerprint(spec: ModelSpec, graph_file: Path | None) -> str:
     """SHA-256 over everything that decides a vector: weights, tokenizer, modules, prompts and lengths.
 
@@ -215,7 +221,7 @@ def fingerprint(spec: ModelSpec, graph_file: Path | None) -> str:
     described.append([dict(spec.prompts), spec.default_prompt_name, spec.truncate_dim])
     digest.update(json.dumps(described, sort_keys=True, default=str).encode())
     folder = spec.source.folder
-    files = [graph_file, graph_file.with_suffix(".bin")] if graph_file is not None else []
+    files = [] if graph_file is None else _files_of_graph(graph_file)
     if not files:
         files = [file for pattern in _WEIGHTS for file in sorted(folder.glob(pattern))]
     files += [folder / name for name in ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt")]
