@@ -33,9 +33,7 @@ from tinytransformers import (
 from vicinal.engine.graphs import build_body, check_variant, has_graph
 from vicinal.engine.graphs.activations import BY_CLASS, BY_NAME
 from vicinal.engine.graphs.classifiers import logits
-from vicinal.engine.opening import position_limit
 from vicinal.errors import UnsupportedModelError
-from vicinal.folder.specs import TransformerSpec
 
 pytestmark = pytest.mark.torch
 Make = Callable[..., "tuple[Path, Any]"]
@@ -251,22 +249,6 @@ def test_biases_that_are_switched_off(family: str, keys: list[str], tmp_path: Pa
     blocks, body = build_body(spec)
     ours = compiled(blocks, logits(blocks, body, spec)[0], body)(input_ids=ids, attention_mask=mask)
     np.testing.assert_allclose(ours, torch_run(plain, ids, mask).logits.numpy(), rtol=0, atol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("family", "config", "limit"),
-    [
-        ("roberta", {"pad_token_id": 1}, 48),
-        ("roberta", {"pad_token_id": 3}, 46),
-        ("xlm-roberta", {}, 48),
-        ("mpnet", {"pad_token_id": 3}, 48),
-        ("bert", {"pad_token_id": 3}, 50),
-    ],
-)
-def test_positions_that_a_text_may_have(family: str, config: dict[str, Any], limit: int) -> None:
-    """RoBERTa's first token has the row behind the padding token's; a longer text has no rows."""
-    config = {"model_type": family, "max_position_embeddings": 50, **config}
-    assert position_limit(TransformerSpec(Path(), config)) == limit
 
 
 # angles

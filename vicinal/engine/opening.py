@@ -277,7 +277,7 @@ def position_limit(spec: TransformerSpec | StaticEmbeddingSpec | CustomSpec) -> 
     if not positions:
         return None
     family = FAMILIES.get(spec.model_type)
-    return int(positions) - (family.offset(spec.config) if family else 0)
+    return int(positions) - (family.position_offset if family else 0)
 
 
 __all__ = [

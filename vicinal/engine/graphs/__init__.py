@@ -44,7 +44,6 @@ class Family:
         probe: a tensor that each of its checkpoints has, used to find the prefix of the names.
         prefixes: what a task head's checkpoint may put before the names.
         position_offset: how many rows at the start of its position table stand for no position.
-        counts_from_padding: whether those rows are the ones up to ``pad_token_id``, 1 where config.json has none.
         token_types: whether it reads ``token_type_ids`` (for pairs of texts).
         head: what makes it a cross-encoder; None where no head of it is known.
         left_out: what the graph computes, and transformers loads as if ``config.json`` did not ask for it.
@@ -55,17 +54,9 @@ class Family:
     probe: str
     prefixes: tuple[str, ...]
     position_offset: int = 0
-    counts_from_padding: bool = False
     token_types: bool = False
     head: Head | None = None
     left_out: Uncovering = nothing
-
-    def offset(self, config: Mapping[str, Any]) -> int:
-        """Rows of the position table that stand for no position, of a folder with this ``config.json``."""
-        padding = config.get("pad_token_id")
-        if not self.counts_from_padding or not isinstance(padding, int):
-            return self.position_offset
-        return padding + 1
 
 
 _ROBERTA = Family(
@@ -74,7 +65,6 @@ _ROBERTA = Family(
     roberta.PROBE,
     roberta.PREFIXES,
     position_offset=2,
-    counts_from_padding=True,
     head=classifier_heads.ROBERTA,
     left_out=roberta.left_out,
 )

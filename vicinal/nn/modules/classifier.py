@@ -154,7 +154,9 @@ def open_classifier(
         tokenizer = AutoTokenizer.from_pretrained(
             spec.folder, trust_remote_code=trust_remote_code, **(processor_kwargs or {})
         )
-    except Exception as error:  # damaged files and odd settings raise anything
+    except (ImportError, MemoryError):
+        raise
+    except Exception as error:  # transformers and safetensors raise what they like
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelFormatError(f"{spec.folder}: transformers cannot load this model ({reason})") from error
     absent = set(found["missing_keys"]) | {each[0] for each in found["mismatched_keys"]}

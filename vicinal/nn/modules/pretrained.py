@@ -142,7 +142,9 @@ def load_encoder(folder: Path, config: Any, trust: bool, options: dict[str, Any]
             )
             if base != folder:
                 model.load_adapter(str(folder))
-    except Exception as error:  # damaged files and odd settings raise anything
+    except (ImportError, MemoryError):
+        raise
+    except Exception as error:  # transformers and safetensors raise what they like
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelFormatError(f"{folder}: transformers cannot load this model ({reason})") from error
     missing = sorted(report.get("missing_keys", ()))
