@@ -88,10 +88,17 @@ def scoring_model(
     return model_of(parts, inputs, {output: ["batch", head.shape[1] if labels is None else labels]})
 
 
-def gather_model(table: NDArray[np.float32]) -> bytes:
-    """A "transformer" that looks each token up in ``table`` and does nothing else."""
-    tensor = b"".join(number(1, size) for size in table.shape) + number(2, FLOAT)
-    tensor += block(8, "table") + block(9, table.astype("<f4").tobytes())
+def gather_model(table: NDArray[np.float32], data_file: str | None = None) -> bytes:
+    """A "transformer" that looks each token up in ``table`` and does nothing else.
+
+    Args:
+        data_file: the file that holds the table's bytes, in place of the model's own.
+    """
+    tensor = b"".join(number(1, size) for size in table.shape) + number(2, FLOAT) + block(8, "table")
+    if data_file is None:
+        tensor += block(9, table.astype("<f4").tobytes())
+    else:
+        tensor += block(13, block(1, "location") + block(2, data_file)) + number(14, 1)
     node = block(1, "table") + block(1, "input_ids") + block(2, "last_hidden_state") + block(4, "Gather")
     graph = block(1, node) + block(2, "tiny") + block(5, tensor)
     for name in ("input_ids", "attention_mask"):

@@ -229,6 +229,28 @@ def test_scores_of_pairs(family: str, changes: dict[str, Any], tmp_path: Path) -
     np.testing.assert_allclose(ours, torch_run(model, ids, mask).logits.numpy(), rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("family", "keys"),
+    [
+        ("modernbert", ["attention_bias", "mlp_bias", "norm_bias", "classifier_bias"]),
+        ("qwen3", ["attention_bias"]),
+    ],
+)
+def test_biases_that_are_switched_off(family: str, keys: list[str], tmp_path: Path) -> None:
+    """Where config.json says no, transformers leaves those of the file alone."""
+    import transformers
+
+    kind = "ForSequenceClassification"
+    folder = save(TINIES[family].model(kind, **dict.fromkeys(keys, True)), tmp_path)
+    change_config(folder, dict.fromkeys(keys, False))
+    plain = getattr(transformers, TINIES[family].stem + kind).from_pretrained(folder).eval()
+    ids, mask = padded(TEXTS, int(plain.config.pad_token_id))
+    spec = spec_of(folder)
+    blocks, body = build_body(spec)
+    ours = compiled(blocks, logits(blocks, body, spec)[0], body)(input_ids=ids, attention_mask=mask)
+    np.testing.assert_allclose(ours, torch_run(plain, ids, mask).logits.numpy(), rtol=0, atol=1e-4)
+
+
 # angles
 
 _LLAMA3 = {"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 0.7, "high_freq_factor": 3.0}

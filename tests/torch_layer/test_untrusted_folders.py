@@ -332,6 +332,18 @@ def test_pickles_in_the_place_of_weights(tmp_path: Path, mark: Path) -> None:
     assert not mark.exists()
 
 
+@pytest.mark.parametrize("kind", ["Dense", "LSTM", "CNN", "BoW", "WordWeights", "WordEmbeddings", "Router"])
+@pytest.mark.parametrize("settings", ["[]", "{", '{"unheard": 1}', '{"vocab": 3, "in_features": "x"}'])
+def test_settings_that_are_none(kind: str, settings: str, tmp_path: Path) -> None:
+    """Modules of ours: an error of ours, whatever their files hold."""
+    folder = folder_with(tmp_path, f"sentence_transformers.models.{kind}")
+    names = ("config.json", "lstm_config.json", "cnn_config.json", "wordembedding_config.json")
+    for name in (*names, "router_config.json", "whitespacetokenizer_config.json"):
+        (folder / "2_More" / name).write_text(settings)
+    with pytest.raises(VicinalError):
+        SentenceTransformer(folder, device="cpu").encode(TEXTS)
+
+
 def test_tokenizers_of_words(tmp_path: Path, canary: Any, mark: Path) -> None:
     canary.WhitespaceTokenizer = canary.Loading
     for name in ("canary_of_tests.Loading", "os.system", "x.WordTokenizer", "x.Path", "x.ABC"):

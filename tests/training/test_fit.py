@@ -208,6 +208,16 @@ def test_several_objectives_take_turns(dropping: Path) -> None:
     assert not torch.equal(before, softmax.state_dict()[next(iter(softmax.state_dict()))])
 
 
+class Bomb:
+    """A pickle that leaves a file when it is read."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.mark,)
+
+
 def test_a_resumed_run_is_the_uninterrupted_one(dropping: Path, tmp_path: Path) -> None:
     """Shuffled, with dropout, over the end of an epoch, with a loss that has weights of its own."""
 
@@ -251,6 +261,11 @@ def test_a_resumed_run_is_the_uninterrupted_one(dropping: Path, tmp_path: Path) 
     assert all(torch.equal(again[0][name], tensor) for name, tensor in wanted[0].items())
     with pytest.raises(ModelFormatError, match="cannot go on from this checkpoint"):
         fit(load(dropping), resume_from_checkpoint=folder / "checkpoint-16")
+    mark = tmp_path / "it-ran"
+    torch.save({"modules": Bomb(mark)}, folder / "checkpoint-16/training_state.pt")
+    with pytest.raises(ModelFormatError, match="cannot go on from this checkpoint"):
+        fit(load(dropping), resume_from_checkpoint=folder / "checkpoint-16")
+    assert not mark.exists()
     with pytest.raises(InputError, match=r"holds no training_state\.pt"):
         fit(load(dropping), resume_from_checkpoint=tmp_path)
     with pytest.raises(InputError, match="needs checkpoint_path"):

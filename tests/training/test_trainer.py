@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,34 @@ def test_interrupted_and_resumed_is_uninterrupted(tiny: Path, tmp_path: Path) ->
     resumed = run("part", seed=2, resume=str(tmp_path / "part" / "checkpoint-3"))
     assert same(resumed[0], whole[0])
     assert same(resumed[1], whole[1])
+
+
+class Bomb:
+    """A pickle that leaves a file when it is read."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_somebody_else_runs_nothing(tiny: Path, tmp_path: Path) -> None:
+    """Pickles in the places of optimizer, schedule, random numbers and arguments."""
+    mark = tmp_path / "it-ran"
+    args = settings(tmp_path / "run", save_strategy="steps", save_steps=1, max_steps=2)
+    Trainer(SentenceTransformer(str(tiny)), args, pairs(8)).train()
+    checkpoint = tmp_path / "run/checkpoint-1"
+    for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin"):
+        before = (checkpoint / name).read_bytes() if (checkpoint / name).is_file() else None
+        torch.save({"a": Bomb(mark)}, checkpoint / name)
+        trainer = Trainer(SentenceTransformer(str(tiny)), args, pairs(8))
+        with suppress(Exception):  # of its own, of torch: which one is not the matter
+            trainer.train(str(checkpoint))
+        assert not mark.exists(), name
+        if before is not None:
+            (checkpoint / name).write_bytes(before)
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from vicinal.core.inputs import caller_level, check_choice, check_flag, check_positive, explains_keywords
 from vicinal.core.progress import progress_bar
 from vicinal.engine import batching
+from vicinal.engine.graphs import check_variant
 from vicinal.engine.graphs.classifier_source import ClassifierGraph, choose_scorer_file
 from vicinal.engine.opening import read_options, read_spec, read_tokenizer, transformer_needs_torch
 from vicinal.engine.sinks import DenseRows
@@ -141,6 +142,8 @@ class CrossEncoder(PairModel, PairFit):
         else:
             from vicinal.engine.openvino import OpenVINOEngine
 
+            if file is None:
+                check_variant(spec.transformer, head=True)
             self._graph = ClassifierGraph(spec.transformer, file)
             self._engine = OpenVINOEngine(self._graph, self._dimension, options.dtype)
         if activation_fn is None:

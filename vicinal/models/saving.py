@@ -44,7 +44,7 @@ _CROSS_ENCODER = (
     "sentence_bert_config.json",
     "modules.json",
 )
-_GRAPHS = ("openvino/*", "onnx/*", "openvino_model*", "model*.onnx")
+_GRAPHS = ("openvino/*", "onnx/*", "openvino_model*", "model*.onnx*")
 
 
 def folder_settings(
@@ -231,6 +231,12 @@ def _copy(source: Path, target: Path, patterns: tuple[str, ...]) -> None:
             scratch.replace(to)
 
 
+def _files_of_graph(graph: Path) -> list[Path]:
+    """A ready graph, and the files of its tensors, which ONNX names after it."""
+    beside = sorted(each for each in graph.parent.iterdir() if each.name.startswith(graph.name))
+    return [*beside, graph.with_suffix(".bin")]
+
+
 def fingerprint(
     spec: ModelSpec, graph_file: Path | None, tokenizer_settings: Mapping[str, Any] | None = None
 ) -> str:
@@ -261,7 +267,7 @@ def fingerprint(
         described.append(_as_json(changes))
     digest.update(json.dumps(described, sort_keys=True, default=str).encode())
     folder = spec.source.folder
-    files = [graph_file, graph_file.with_suffix(".bin")] if graph_file is not None else []
+    files = [] if graph_file is None else _files_of_graph(graph_file)
     if not files:
         files = [file for pattern in _WEIGHTS for file in sorted(folder.glob(pattern))]
     files += [folder / name for name in ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt")]

@@ -49,6 +49,7 @@ class Blocks:
         self.ops = self.openvino.opset15
         self.weights = weights
         self._named: dict[str, Node] = {}
+        self._without_bias: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -66,6 +67,17 @@ class Blocks:
         if name not in self._named:
             self._named[name] = self.constant(self.weights[name])
         return self._named[name]
+
+    def leave_out_biases(self, *endings: str) -> None:
+        """Do without the biases of layers whose names end like this, even where the file holds some.
+
+        For what ``config.json`` switches off: transformers then leaves them in the file.
+        """
+        self._without_bias += endings
+
+    def has_bias(self, name: str) -> bool:
+        """Whether a layer adds a bias."""
+        return f"{name}.bias" in self.weights and not name.endswith(self._without_bias)
 
     def integers(self, *values: int) -> Node:
         """A vector of int64: axes, shapes, bounds."""
@@ -91,9 +103,7 @@ class Blocks:
     def linear(self, x: Node, name: str) -> Node:
         """``x W^T + b`` with the weights ``name.weight`` and, if they exist, ``name.bias``."""
         product = self.ops.matmul(x, self.weight(f"{name}.weight"), False, True)
-        return (
-            self.ops.add(product, self.weight(f"{name}.bias")) if f"{name}.bias" in self.weights else product
-        )
+        return self.ops.add(product, self.weight(f"{name}.bias")) if self.has_bias(name) else product
 
     def linear_of(self, x: Node, weight: NDArray[Any], bias: NDArray[Any] | None) -> Node:
         """``x W^T + b`` for arrays; W is ``(out, in)``."""
@@ -103,7 +113,7 @@ class Blocks:
     def linears(self, x: Node, name: str, parts: int) -> list[Node]:
         """A matrix that stacks ``parts`` layers on x, as that many products: no copy to split the result."""
         weights = np.split(self.weights[f"{name}.weight"], parts)
-        if f"{name}.bias" not in self.weights:
+        if not self.has_bias(name):
             return [self.linear_of(x, weight, None) for weight in weights]
         biases = np.split(self.weights[f"{name}.bias"], parts)
         return [self.linear_of(x, weight, bias) for weight, bias in zip(weights, biases, strict=True)]
@@ -112,7 +122,7 @@ class Blocks:
         """Layer normalisation over the last axis (Ba et al. 2016); a missing bias is none."""
         normal = self.ops.mvn(x, self.integers(-1), True, epsilon, "inside_sqrt")
         scaled = self.ops.multiply(normal, self.weight(f"{name}.weight"))
-        if f"{name}.bias" not in self.weights:
+        if not self.has_bias(name):
             return scaled
         return self.ops.add(scaled, self.weight(f"{name}.bias"))
 

@@ -12,6 +12,14 @@ from vicinal.engine.graphs.variants import Uncovered, require_activation, requir
 PROBE = "embeddings.tok_embeddings.weight"
 PREFIXES = ("model.",)
 
+# Which layers have a bias where the key is true; without the key none has.
+_BIASES = {
+    "attention_bias": ("attn.Wqkv", "attn.Wo"),
+    "mlp_bias": ("mlp.Wi", "mlp.Wo"),
+    "norm_bias": ("norm",),
+    "classifier_bias": ("head.dense",),
+}
+
 _FULL, _LOCAL = "full_attention", "sliding_attention"
 
 
@@ -26,6 +34,7 @@ def uncovered(config: Mapping[str, Any]) -> Iterator[Uncovered]:
 def build(blocks: Blocks, config: Mapping[str, Any], token_types: bool) -> Body:
     """The graph of a ModernBERT encoder; normalisation stands before each half of a layer (pre-norm)."""
     ops = blocks.ops
+    _leave_out_biases(blocks, config)
     inputs = blocks.inputs(token_types)
     ids = inputs["input_ids"]
     width, epsilon = int(config["hidden_size"]), float(config.get("norm_eps", 1e-5))
@@ -51,6 +60,12 @@ def build(blocks: Blocks, config: Mapping[str, Any], token_types: bool) -> Body:
         gated = ops.multiply(blocks.activation(inner, str(config.get("hidden_activation", "gelu"))), gate)
         x = ops.add(x, blocks.linear(gated, f"{name}.mlp.Wo"))
     return Body(blocks.layer_norm(x, "final_norm", epsilon), inputs, width)
+
+
+def _leave_out_biases(blocks: Blocks, config: Mapping[str, Any]) -> None:
+    for key, endings in _BIASES.items():
+        if not config.get(key, False):
+            blocks.leave_out_biases(*endings)
 
 
 def attend(

@@ -31,6 +31,8 @@ def build(blocks: Blocks, config: Mapping[str, Any], token_types: bool) -> Body:
     the same vectors here, where batches are padded on the right.
     """
     ops = blocks.ops
+    if not config.get("attention_bias", False):
+        blocks.leave_out_biases(*(f"self_attn.{part}_proj" for part in "qkvo"))
     inputs = blocks.inputs(token_types)
     ids = inputs["input_ids"]
     width, heads = int(config["hidden_size"]), int(config["num_attention_heads"])

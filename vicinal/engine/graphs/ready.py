@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -132,11 +137,37 @@ def _read(file: Path) -> Any:
         core = openvino.Core()
         # A mapped file that is overwritten changes the vectors, and one that is cut off ends the process.
         core.set_property({"ENABLE_MMAP": False})
-        return core.read_model(file)
+        with _with_its_data(file) as path:
+            return core.read_model(path)
     except RuntimeError as error:
         raise ModelFormatError(
             f"{file}: cannot be read as a graph ({str(error).strip().splitlines()[-1]})"
         ) from error
+
+
+@contextmanager
+def _with_its_data(file: Path) -> Iterator[Path]:
+    """An ONNX file in one folder with the files of its tensors.
+
+    OpenVINO refuses tensors outside the graph's folder, and in a hub cache everything is a link to a folder of blobs.
+    So the files of one model, and no others, are put together for the time of reading.
+    """
+    home = file.resolve().parent
+    beside = [
+        each
+        for each in file.parent.iterdir()
+        if each.suffix != ".onnx" and each.is_symlink() and each.is_file() and each.resolve().parent == home
+    ]
+    if file.suffix != ".onnx" or not file.is_symlink() or not beside:
+        yield file
+        return
+    with tempfile.TemporaryDirectory(prefix="vicinal-") as folder:
+        for each in (file, *beside):
+            try:
+                os.link(each.resolve(), Path(folder) / each.name)
+            except OSError:  # another file system
+                shutil.copyfile(each, Path(folder) / each.name)
+        yield Path(folder) / file.name
 
 
 def _inputs(model: Any, file: Path) -> dict[str, Node]:

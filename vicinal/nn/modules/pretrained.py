@@ -70,7 +70,7 @@ def load_config(folder: Path, trust: bool, options: dict[str, Any]) -> Any:
     own_code = trust and "auto_map" in written
     if not own_code:
         refuse_left_out(TransformerSpec(home, written))
-        options = {**_translated(written), **options}
+        options = {**_translated(home, written), **options}
     try:
         with quiet():
             config = auto_classes()[0].from_pretrained(home, trust_remote_code=trust, **options)
@@ -106,9 +106,14 @@ def refuse_left_out(spec: TransformerSpec) -> None:
         )
 
 
-def _translated(written: Mapping[str, Any]) -> dict[str, Any]:
+def _translated(folder: Path, written: Mapping[str, Any]) -> dict[str, Any]:
     """Keys under other names than those that transformers reads: Nomic's, from before it knew the family."""
-    return translated(written) if written.get("model_type") == "nomic_bert" and "n_embd" in written else {}
+    if written.get("model_type") != "nomic_bert" or "n_embd" not in written:
+        return {}
+    try:
+        return translated(written)
+    except (KeyError, TypeError, ArithmeticError) as error:
+        raise ModelFormatError(f"{folder}/config.json: not that of a Nomic-BERT ({error!r})") from error
 
 
 def without_kernels(config: Any) -> Any:

@@ -17,7 +17,7 @@ from typing import Any, TypeGuard
 
 from torch import nn
 
-from vicinal.errors import InputTypeError, ModelFormatError, UnsupportedModelError
+from vicinal.errors import InputTypeError, ModelFormatError, UnsupportedModelError, VicinalError
 from vicinal.folder.specs import CustomSpec
 from vicinal.nn import modules
 from vicinal.nn.modules.base import load_any
@@ -59,7 +59,15 @@ def _load(
     # A module that holds others hands these on; what a user's own load takes is not ours to say.
     wanted = {"module_classes": classes, "trust_remote_code": trust_remote_code}
     taken = inspect.signature(getattr(cls, "load", cls)).parameters
-    module = load_any(cls, folder, **{name: wanted[name] for name in wanted if name in taken})
+    options = {name: wanted[name] for name in wanted if name in taken}
+    try:
+        module = load_any(cls, folder, **options)
+    except VicinalError:
+        raise
+    except Exception as error:
+        if not cls.__module__.startswith("vicinal."):
+            raise  # a user's own class says it in its own way
+        raise ModelFormatError(f"{folder}: its files are not those of {cls.__name__} ({error})") from error
     if not isinstance(module, nn.Module):
         raise ModelFormatError(
             f"{folder}: {cls.__name__}.load gave {type(module).__name__}, not a torch.nn.Module"
