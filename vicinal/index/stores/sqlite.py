@@ -95,11 +95,15 @@ class SqliteStore:
             raise StoreError(f"index {path!r} cannot be looked at: {error.strerror}") from error
         self._closed = False
         self._reset()
-        with store_errors(path, "opening"), self._connection() as db:
-            self._settings = state(db)
-            self.storage = str(self._settings["storage"])
-            self.chunk_overlap = int(self._settings["chunk_overlap"])
-            self._analyzer = Analyzer(str(self._settings["tokenizer"]))
+        try:
+            with store_errors(path, "opening"), self._connection() as db:
+                self._settings = state(db)
+                self.storage = str(self._settings["storage"])
+                self.chunk_overlap = int(self._settings["chunk_overlap"])
+                self._analyzer = Analyzer(str(self._settings["tokenizer"]))
+        except BaseException:
+            self._close_idle()
+            raise
 
     def _reset(self) -> None:
         """Everything that must not cross a fork: SQLite forbids it, and locks may be held over there."""
@@ -151,6 +155,10 @@ class SqliteStore:
             self._let_go(db)
             raise
         return db
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            self._let_go(self._idle.pop())
 
     def _let_go(self, db: sqlite3.Connection) -> None:
         if self._place.overwritten:
@@ -361,8 +369,7 @@ class SqliteStore:
                 self._write_lock.release()
         self._closed = True
         if self._pid == os.getpid():
-            while self._idle:
-                self._let_go(self._idle.pop())
+            self._close_idle()
             if self._read_only and not self._immutable and not self._place.lost:
                 database.tidy(self.file)
         self._forget()
