@@ -230,8 +230,11 @@ class TextTokenizer:
         owners = np.repeat(np.arange(len(ragged)), ragged.lengths)
         counts = np.bincount(owners[found], minlength=len(ragged))
         before = self.split([prompt])[0] if prompt else []
-        known = self._single.count + len(before) - before.count(unknown)
-        return (counts > before.count(unknown)) & (ragged.lengths - counts <= known)
+        lost = sum(each == unknown for each in before)
+        alone: NDArray[np.bool_] = (counts > lost) & (
+            ragged.lengths - counts <= self._single.count + len(before) - lost
+        )
+        return alone
 
     @property
     def sides(self) -> dict[str, str]:

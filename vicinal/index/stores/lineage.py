@@ -20,8 +20,8 @@ from urllib.parse import quote as url_quote
 
 from vicinal.errors import StoreError
 
-# A log that another process starts over just now is read again.
-_TRIES = 50
+# While a log is taken over, the file may be unreadable for moments: it is read again after a pause, for so long.
+_PATIENCE = 10.0
 _PAUSE = 0.002
 _LOG_HEADER = 32
 _FRAME_HEADER = 24
@@ -41,36 +41,55 @@ def log_bytes(file: str) -> int:
         return 0
 
 
-def check_log(path: str, file: str, current: str | None = None) -> None:
+def check_log(path: str, file: str) -> None:
     """Refuse a log that was left beside a file by another one.
 
     Args:
         path: the file as the caller gave it, for errors.
         file: its absolute path.
-        current: the commit that an open transaction sees; None where none is open.
 
     Raises:
         StoreError: the log belongs to another file, or to another state of this one.
     """
+    fits = _log_fits(file, None)
+    if fits is None:
+        raise StoreError(_busy(path))
+    if not fits:
+        raise StoreError(
+            f"index {path!r}: the log beside it, {path + '-wal'!r}, does not belong to it: another file was put in "
+            f"this place while the log was left. Nothing was changed. To open the file as it is, delete "
+            f"{path + '-wal'!r} and {path + '-shm'!r}; to keep what the log holds, put back the file it belongs to"
+        )
+
+
+def _busy(path: str) -> str:
+    return f"index {path!r}: it is written to by others all the time, and could not be checked: retry"
+
+
+def _log_fits(file: str, current: str | None) -> bool | None:
+    """Whether a file and the log beside it belong together.
+
+    Args:
+        file: its path.
+        current: the commit that an open transaction sees; None where none is open.
+
+    Returns:
+        None if they did not stand still long enough to tell.
+    """
     file = os.path.realpath(file)  # SQLite puts the log beside the file itself
-    for attempt in range(_TRIES):
-        if attempt:
-            time.sleep(_PAUSE)
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
         salts = _salts(file)
         own, root = _commit_of_file(file)
         if own is None and current is None:
-            return  # no index, or a damaged one: opening it says so
-        if own is not None and _fits(file, root, own, current):
-            return
-        if salts == _salts(file) and own == _commit_of_file(file)[0]:
-            break  # both stood still in between
-    if current is not None:
-        raise StoreError(replaced(path, "was overwritten"))
-    raise StoreError(
-        f"index {path!r}: the log beside it, {path + '-wal'!r}, does not belong to it: another file was put in "
-        f"this place while the log was left. Nothing was changed. To open the file as it is, delete "
-        f"{path + '-wal'!r} and {path + '-shm'!r}; to keep what the log holds, put back the file it belongs to"
-    )
+            return True  # no index, or a damaged one: opening it says so
+        if own is not None:
+            if _fits(file, root, own, current):
+                return True
+            if salts == _salts(file) and own == _commit_of_file(file)[0]:
+                return False
+        time.sleep(_PAUSE)
+    return None
 
 
 def replaced(path: str, what: str) -> str:
@@ -100,6 +119,8 @@ def _commit_of_file(file: str) -> tuple[str | None, int]:
         suppress(sqlite3.Error),
         closing(sqlite3.connect(file_uri(file, "ro", immutable=True), uri=True)) as db,
     ):
+        # A file that has taken half of its log over may be shorter than it says: it is read all the same.
+        db.execute("PRAGMA writable_schema = ON")
         root = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'state'").fetchone()
         row = db.execute("SELECT value FROM state WHERE key = 'commit'").fetchone()
         if root is not None:
@@ -115,22 +136,26 @@ def _salts(file: str) -> bytes:
 
 
 def _commits_of_log(file: str, root: int) -> Iterator[tuple[str, str]]:
-    """``(parent, commit)`` of each commit in the log, oldest first."""
-    with suppress(OSError), open(file + "-wal", "rb") as log:
+    """``(parent, commit)`` of each commit in the log, newest first."""
+    with suppress(OSError), open(file + "-wal", "rb", buffering=0) as log:
         header = log.read(_LOG_HEADER)
         if len(header) < _LOG_HEADER:
             return
         page = int.from_bytes(header[8:12], "big")
+        found: list[int] = []
         at = _LOG_HEADER
         while 512 <= page <= 65536:
             log.seek(at)
             frame = log.read(_FRAME_HEADER)
             if len(frame) < _FRAME_HEADER or frame[8:16] != header[16:24]:
-                return  # the end, or what an earlier log left behind
+                break  # the end, or what an earlier log left behind
             if int.from_bytes(frame[:4], "big") == root:
-                rows = _rows_of_page(log.read(page))
-                yield rows.get("parent", ""), rows.get("commit", "")
+                found.append(at + _FRAME_HEADER)
             at += _FRAME_HEADER + page
+        for at in reversed(found):  # what is looked for is seldom an old one
+            log.seek(at)
+            rows = _rows_of_page(log.read(page))
+            yield rows.get("parent", ""), rows.get("commit", "")
 
 
 def _rows_of_page(page: bytes) -> dict[str, str]:
@@ -215,10 +240,11 @@ class Place:
         if db is not None and seen != self._seen:
             # Written to since: by SQLite, when it took the log over, or by somebody who copied a file over it.
             row = db.execute("SELECT value FROM state WHERE key = 'commit'").fetchone()
-            try:
-                check_log(self._path, self._file, str(row[0]) if row else "")
-            except StoreError as error:
+            fits = _log_fits(self._file, str(row[0]) if row else "")
+            if fits is None:
+                raise StoreError(_busy(self._path))
+            if not fits:
                 self.overwritten = True
-                return str(error)
+                return replaced(self._path, "was overwritten")
             self._seen = seen
         return None

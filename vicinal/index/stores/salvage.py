@@ -153,7 +153,7 @@ def _begin_writing(db: sqlite3.Connection) -> bool:
 
 @contextmanager
 def _opened(path: str, note: Callable[[str], None]) -> Iterator[tuple[sqlite3.Connection, str]]:
-    """A connection to whatever opens as SQLite, and its mode; a foreign log is left aside, with a note."""
+    """A connection to whatever opens as SQLite, and its mode; another file's log is left aside, with a note."""
     if not os.path.isfile(path):
         raise StoreError(f"index {path!r}: there is no such file")
     immutable = False

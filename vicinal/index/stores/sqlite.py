@@ -96,11 +96,15 @@ class SqliteStore:
         except OSError as error:
             raise StoreError(f"index {path!r} cannot be looked at: {error.strerror}") from error
         self._reset()
-        with store_errors(path, "opening"), self._connection() as db:
-            self._settings = state(db)
-            self.storage = str(self._settings["storage"])
-            self.chunk_overlap = int(self._settings["chunk_overlap"])
-            self._analyzer = self._new_analyzer(analysis_of(self._settings))
+        try:
+            with store_errors(path, "opening"), self._connection() as db:
+                self._settings = state(db)
+                self.storage = str(self._settings["storage"])
+                self.chunk_overlap = int(self._settings["chunk_overlap"])
+                self._analyzer = self._new_analyzer(analysis_of(self._settings))
+        except BaseException:
+            self._close_idle()
+            raise
 
     def _new_analyzer(self, analysis: int) -> Analyzer:
         return Analyzer(str(self._settings["tokenizer"]), analysis, self.path)
@@ -178,6 +182,10 @@ class SqliteStore:
             self._let_go(db)
             raise
         return db
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            self._let_go(self._idle.pop())
 
     def _let_go(self, db: sqlite3.Connection) -> None:
         if self._place.overwritten:
@@ -391,8 +399,7 @@ class SqliteStore:
         self._visits.close(self._timeout)
 
     def _free(self) -> None:
-        while self._idle:
-            self._let_go(self._idle.pop())
+        self._close_idle()
         if self._read_only and not self._immutable and not self._place.lost:
             database.tidy(self.file)
         self._forget()

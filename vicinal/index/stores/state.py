@@ -96,8 +96,7 @@ def state_problem(rows: Mapping[Any, Any]) -> str | None:
             right = rows.get("checksum") == state_checksum(rows)
         except (TypeError, ValueError):  # bytes, or keys of several types
             right = False
-        if not right:
-            return "the checksum of counters, settings and model facts does not match"
+        return None if right else "the checksum of counters, settings and model facts does not match"
     needed = {**_ALWAYS, **(_OF_MODEL if any(key in rows for key in _OF_MODEL) else {})}
     for key, fits in needed.items():
         if key not in rows:
@@ -120,14 +119,16 @@ def set_state(db: sqlite3.Connection, rows: Mapping[str, str | int]) -> None:
     Files from before there were identities get one.
     """
     before = raw_state(db)
-    changed: dict[str, str | int] = {
+    after: dict[Any, Any] = {
+        **before,
         **rows,
         "identity": rows.get("identity") or before.get("identity") or secrets.token_hex(16),
         "parent": str(before.get("commit") or ""),
         "commit": secrets.token_hex(8),
     }
-    changed["checksum"] = state_checksum({**before, **changed})
-    db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", changed.items())
+    after["checksum"] = state_checksum(after)
+    changed = [(key, value) for key, value in after.items() if key not in before or before[key] != value]
+    db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", changed)
 
 
 def state_checksum(rows: Mapping[Any, Any]) -> int:

@@ -47,14 +47,15 @@ def unpack_text(stored: str | bytes) -> str:
 def content_digest(text: str, metadata_json: str | None) -> bytes:
     """The content hash of a document: 16 bytes of BLAKE2b over text and canonical metadata."""
     data = text.encode()
-    digest = hashlib.blake2b(len(data).to_bytes(8, "little") + data, digest_size=DIGEST_BYTES)
-    digest.update((metadata_json or "").encode())
-    return digest.digest()
+    data = len(data).to_bytes(8, "little") + data
+    if metadata_json:
+        data += metadata_json.encode()
+    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
 
 
 def sealed(id: str, digest: bytes) -> bytes:
-    """A content hash as it is stored: with 8 bytes more over itself and the id that it belongs to.
+    """A content hash as it is stored: with a CRC-32 over itself and the id that it belongs to.
 
     Rows from before there were seals hold the hash alone.
     """
-    return digest + hashlib.blake2b(digest + id.encode(), digest_size=8).digest()
+    return digest + zlib.crc32(id.encode(), zlib.crc32(digest)).to_bytes(4, "little")
