@@ -66,6 +66,7 @@ def vectors(folder: Path) -> NDArray[np.float32]:
 
 # What changes the vectors in the way that it says.
 _MEANT = {
+    ("is_decoder",),
     ("truncate_dim",),
     ("layer_norm_eps",),
     ("use_residual",),

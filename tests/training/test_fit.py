@@ -420,13 +420,15 @@ def test_without_a_score_the_last_model_is_saved(dropping: Path, tmp_path: Path,
 
 def test_a_score_that_is_not_a_number_is_never_the_best(dropping: Path, tmp_path: Path) -> None:
     model, kept = load(dropping), []
-    fit(
-        model,
-        evaluator=Scores([0.1, float("nan"), 0.3, 0.2]),
-        epochs=3,
-        output_path=tmp_path / "out",
-        callback=lambda *_: kept.append(model.encode("the cat")),
-    )
+    with pytest.warns(UserWarning, match="score is NaN after step 6, so it chooses no best model") as caught:
+        fit(
+            model,
+            evaluator=Scores([0.1, float("nan"), 0.3, 0.2]),
+            epochs=3,
+            output_path=tmp_path / "out",
+            callback=lambda *_: kept.append(model.encode("the cat")),
+        )
+    assert len(caught) == 1
     np.testing.assert_allclose(load(tmp_path / "out").encode("the cat"), kept[1], atol=1e-6)
 
 

@@ -196,6 +196,7 @@ class Model(Renewal, Prompted, Adapters):
         create_model_card: bool = True,
         *,
         safe_serialization: bool = True,
+        allow_non_finite: bool = False,
     ) -> None:
         """Write a model folder that Vicinal and sentence-transformers load.
 
@@ -204,12 +205,23 @@ class Model(Renewal, Prompted, Adapters):
             model_name: the title of the model card, default the folder's name.
             create_model_card: write README.md.
             safe_serialization: True; weights are written as safetensors only.
+            allow_non_finite: write weights that hold NaN or infinite numbers, too; only torch reads them.
 
         Raises:
-            InputError: ``path`` is a file.
+            InputError: ``path`` is a file, or the weights are not finite: the training diverged.
         """
         _check_safe(safe_serialization)
         from vicinal.folder.card import write_card
+
+        if self._module is not None and not allow_non_finite:
+            from vicinal.nn.modules.memory import not_finite
+
+            broken = not_finite(self._module)
+            if broken is not None:
+                raise InputError(
+                    f"{os.fspath(path)} is not written: the weight {broken!r} holds NaN or infinite numbers, as the "
+                    "training diverged. Train again with a lower learning rate, or pass allow_non_finite=True"
+                )
 
         folder = Path(path)
         if folder.exists() and not folder.is_dir():

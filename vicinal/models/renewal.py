@@ -81,7 +81,14 @@ class Renewal(TorchSide):
                 self._texts.max_length = int(length)
 
     def _renew(self) -> None:
-        """Rebuild everything from what the module holds now."""
+        """Rebuild everything from what the module holds now.
+
+        Raises:
+            ModelFormatError: its weights hold NaN or infinite numbers.
+        """
+        from vicinal.nn.modules.memory import check_finite
+
+        check_finite(self._module, type(self).__name__)
         found = self._renewed()
         spec, before = found.spec, self._spec
         if before is not None:  # what the folder says beyond its modules stays true

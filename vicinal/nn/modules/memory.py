@@ -22,14 +22,19 @@ def own_memory(module: nn.Module) -> None:
 
 def not_finite(module: nn.Module) -> str | None:
     """The name of a weight that holds NaN or infinite numbers; None where none does."""
+    named = [
+        (name, each)
+        for name, each in module.named_parameters()
+        if each.is_floating_point() and not each.is_meta
+    ]
+    if not named:
+        return None
     with torch.no_grad():
-        for name, each in module.named_parameters():
-            # Both survive a sum, which is faster than a look at each number; a sum may also overflow by itself.
-            if not each.is_floating_point() or each.is_meta or torch.isfinite(each.sum()):
-                continue
-            if not torch.isfinite(each).all():
-                return str(name)
-    return None
+        # Both survive a sum, which is faster than a look at each number; a sum may also overflow by itself.
+        sums = torch.stack([each.sum().float().to(named[0][1].device) for _, each in named])
+        if torch.isfinite(sums).all():
+            return None
+        return next((str(name) for name, each in named if not torch.isfinite(each).all()), None)
 
 
 def check_finite(module: nn.Module, what: str) -> None:

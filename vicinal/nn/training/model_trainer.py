@@ -16,6 +16,7 @@ from vicinal.errors import InputError, InputTypeError, missing_extra
 from vicinal.folder.card_records import title_of
 from vicinal.nn.training.arguments import ModelTrainingArguments
 from vicinal.nn.training.columns import ColumnPlan, Columns, check_sources, plan_sources, show
+from vicinal.nn.training.finite import FiniteTrainer
 from vicinal.nn.training.loaders import joined_rows, make_loader
 from vicinal.nn.training.moments import Moments
 from vicinal.nn.training.rates import apply_rates
@@ -33,13 +34,12 @@ from vicinal.nn.training.trained import (
 )
 
 try:
-    from transformers import Trainer
     from transformers.trainer_utils import speed_metrics
 except ImportError as error:
     raise missing_extra("transformers", "a trainer", "train") from error
 
 
-class ModelTrainer(Trainer):
+class ModelTrainer(FiniteTrainer):
     """Base of the trainers: data, losses, evaluators, checkpoints and the record of a run, for any kind of model.
 
     A kind of trainer states the three attributes below and overrides :meth:`default_loss`, :meth:`make_collator`
@@ -284,7 +284,7 @@ class ModelTrainer(Trainer):
         """
         if self.args.check_data and not self._checked:
             self.check_data()
-        start = time.time()
+        start, self._trial = time.time(), trial
         self.scores.begin(enabled=trial is None)
         resume = None if resume_from_checkpoint is False else resume_from_checkpoint
         try:
