@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from importlib import import_module
 from os import PathLike
 from typing import Any, Literal, cast
 
@@ -30,7 +31,7 @@ _NEIGHBOURS = 5
 
 
 def project(
-    embeddings: Embeddings, method: Projection = "tsne", seed: int = 0, *, exact: int = 5_000
+    embeddings: Embeddings, method: Projection = "tsne", seed: int = 0, *, exact: int = 3_000
 ) -> Matrix:
     """The rows on a plane.
 
@@ -79,7 +80,9 @@ def project(
         random_state=seed,
         learning_rate="auto",
     )
-    placed = fitted.fit_transform(core)
+    # One thread: the same map on every machine, and threads that wait for each other cost more than they bring.
+    with import_module("threadpoolctl").threadpool_limits(1):
+        placed = fitted.fit_transform(core)
     points = np.empty((len(rows), 2), dtype=rows.dtype)
     points[chosen] = placed
     others = np.setdiff1d(np.arange(len(rows)), chosen)
