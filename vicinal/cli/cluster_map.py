@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+# More clusters than this get two keywords each on the picture, in place of three.
+_FEW_CLUSTERS = 25
 _KINDS = (".png", ".html", ".htm")
 
 

@@ -13,7 +13,7 @@ import typer
 from vicinal.cli.console import one_line, tell, write
 
 _USAGE = """\
-Usage: vicinal run [--keep-real]
+usage: vicinal run [--keep-real]
            SCRIPT [ARGUMENT]...
 
 Run old code on Vicinal, unchanged.

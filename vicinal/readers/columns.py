@@ -89,14 +89,7 @@ def read_columns(
         InputError: the file cannot be read, or a column cannot be found.
     """
     file = Path(path)
-    kind = kind_of(file)
-    if kind not in _SUFFIXES:
-        with opened(file):  # that it is not there is said first
-            *most, last = ("csv", "tsv", "jsonl", *also)
-            raise InputError(
-                f"{shown_path(file)} is of an unknown kind: use {', '.join(most)} or {last}; csv, tsv and jsonl may "
-                "also have .gz behind their endings"
-            )
+    kind = _kind(file, also)
     if given is not None and len(given) != len(wanted):
         raise InputError(f"{len(given)} columns are named, but {len(wanted)} needed: {', '.join(wanted)}")
     with opened(file) as lines:
@@ -107,6 +100,34 @@ def read_columns(
     if not found[wanted[0]]:
         raise InputError(f"{file} is empty: there are no rows in it")
     return found
+
+
+def _kind(file: Path, also: Sequence[str] = ()) -> str:
+    kind = kind_of(file)
+    if kind not in _SUFFIXES:
+        with opened(file):  # that it is not there is said first
+            *most, last = ("csv", "tsv", "jsonl", *also)
+            raise InputError(
+                f"{shown_path(file)} is of an unknown kind: use {', '.join(most)} or {last}; csv, tsv and jsonl may "
+                "also have .gz behind their endings"
+            )
+    return kind
+
+
+def first_row(path: str | os.PathLike[str]) -> list[str]:
+    """The cells of a table's first row, which are its headings if it has any; the fields of a jsonl's first object.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    file = Path(path)
+    kind = _kind(file)
+    with opened(file) as lines:
+        if kind in (".csv", ".tsv"):
+            header = Table(lines, tabs=kind == ".tsv").header
+            return [] if header is None else list(header.cells)
+        first = next(iter(strict(json_objects(lines))), None)
+        return [] if first is None else list(first[1])
 
 
 def numbers(cells: Sequence[Any], path: str | os.PathLike[str], column: str) -> Cells:

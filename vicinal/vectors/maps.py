@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from importlib import import_module
 from os import PathLike
 from typing import Any, Literal, cast
 
@@ -24,12 +25,13 @@ COLOURS = ("#005aa5", "#e14b0f", "#00e178", "#4b0fb4", "#e1c300", "#961e4b", "#f
 SHAPES = ("o", "s", "^", "D", "v", "P")
 GREY = "#b8b8b8"
 
+_DPI = 150
 _DIMENSIONS = 50
 _NEIGHBOURS = 5
 
 
 def project(
-    embeddings: Embeddings, method: Projection = "tsne", seed: int = 0, *, exact: int = 5_000
+    embeddings: Embeddings, method: Projection = "tsne", seed: int = 0, *, exact: int = 3_000
 ) -> Matrix:
     """The rows on a plane.
 
@@ -78,7 +80,9 @@ def project(
         random_state=seed,
         learning_rate="auto",
     )
-    placed = fitted.fit_transform(core)
+    # One thread: the same map on every machine, and threads that wait for each other cost more than they bring.
+    with import_module("threadpoolctl").threadpool_limits(1):
+        placed = fitted.fit_transform(core)
     points = np.empty((len(rows), 2), dtype=rows.dtype)
     points[chosen] = placed
     others = np.setdiff1d(np.arange(len(rows)), chosen)
@@ -202,7 +206,8 @@ def save_map(
     places = as_floats(points, "points")
     check_finite(places, "points")
     numbers = cluster_numbers(labels, len(places))
-    figure = Figure(figsize=(12, 9), facecolor="white")
+    # One resolution from the start: letters are a little wider or narrower at another, and labels are measured.
+    figure = Figure(figsize=(12, 9), dpi=_DPI, facecolor="white")
     canvas = FigureCanvasAgg(figure)
     # Margins of our own: an automatic layout makes room for the names as if they stood outside the points.
     top = 0.98 - (0.045 if title else 0) - (0.03 if caption else 0)
@@ -247,7 +252,7 @@ def save_map(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         _label(axes, canvas, centres, colours, numbers, names, fonts)
-        figure.savefig(path, dpi=150)
+        figure.savefig(path, dpi=_DPI)
     if any("missing from" in str(warning.message) for warning in caught):
         warnings.warn(
             "the fonts of this machine lack letters of some names, which are boxes on the map: install a font that "
@@ -311,7 +316,7 @@ def _label(
         if place is None:
             continue
         x, y = back.transform((place.x, place.y))
-        if np.hypot(place.x - anchor[0], place.y - anchor[1]) > 3:
+        if np.hypot(place.x - anchor[0], place.y - anchor[1]) > 0.03 * _DPI:
             start = centres[number]
             axes.plot([start[0], x], [start[1], y], color=COLOURS[colours[number]], linewidth=1, zorder=4)
             axes.plot(
