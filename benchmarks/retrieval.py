@@ -1,6 +1,6 @@
 """What each way of searching finds: nDCG@10 and recall@100 on Cranfield and other sets, through the index file.
 
-    python benchmarks/retrieval.py [MODEL ...]
+    python benchmarks/retrieval.py [--no-rerank] [MODEL ...]
 
 Brute force compares the query with one vector a document (cut at the model's window); the index cuts long
 documents into chunks and takes the best. Gains are graded; queries without a relevant document are left out.
@@ -48,7 +48,10 @@ def main() -> None:
     documents, queries, grades = retrieval_sets.cranfield()
     asked = {name: queries[name] for name in grades}
     names = list(documents)
-    models = sys.argv[1:] or ["vicinal-mini", str(common.minilm())]
+    models = [name for name in sys.argv[1:] if name != "--no-rerank"] or [
+        "vicinal-mini",
+        str(common.minilm()),
+    ]
     reranker = CrossEncoder(common.SHARED / "models/cross-encoder-stsb")
     warnings.simplefilter("ignore")  # texts longer than the window are the point here
     print(common.machine("vicinal", "openvino", "numpy"))
@@ -82,6 +85,8 @@ def main() -> None:
                     text, 100, mode="hybrid", reranker=reranker, candidates=100
                 ),
             }
+            if "--no-rerank" in sys.argv:
+                del ways["index, hybrid + rerank"]
             for way, search in ways.items():
                 start = time.perf_counter()
                 rows = {query: [hit.id for hit in search(text)] for query, text in asked.items()}

@@ -14,7 +14,7 @@ from vicinal.index.retrievers import RETRIEVERS
 from vicinal.index.stores.base import Found, Reader
 
 # How many documents more than hits a retriever is asked for, to meet others with the same passage.
-SPARE = 10
+SPARE = 20
 # Where passages repeat, retrievers are asked for four times as many documents, up to this many.
 DEEPEST = 20_000
 # Documents that are read, of those behind the last hit, to see whether they repeat a passage.
