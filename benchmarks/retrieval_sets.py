@@ -81,6 +81,22 @@ def paraphrases(part: str) -> Data:
     return documents, {text: text for text in asked}, {text: grades[text] for text in asked}
 
 
+def entailments() -> Data:
+    """SICK: a first sentence asks all second ones; those with a relatedness of 4 and more are relevant."""
+    documents: dict[str, str] = {}
+    numbers: dict[str, str] = {}
+    grades: Grades = {}
+    for line in (common.SHARED / "data/sick/train.tsv").read_text("utf-8").splitlines()[1:]:
+        _, first, second, score = line.split("\t")[:4]
+        number = numbers.setdefault(second, str(len(numbers)))
+        documents[number] = second
+        if float(score) >= 4:
+            of_query = grades.setdefault(first, {})
+            of_query[number] = max(of_query.get(number, 0.0), float(score))
+    asked = list(grades)[:300]
+    return documents, {text: text for text in asked}, {text: grades[text] for text in asked}
+
+
 def _titles() -> tuple[list[str], list[str]]:
     folder = common.SHARED / "data/stackoverflow"
     titles = (folder / "titles.txt").read_text("utf-8").splitlines()
@@ -93,4 +109,5 @@ SETS: dict[str, Callable[[], Data]] = {
     "Stack Overflow, codes": codes_in_titles,
     "STS-B dev, paraphrases": lambda: paraphrases("dev"),
     "STS-B train, paraphrases": lambda: paraphrases("train"),
+    "SICK, related sentences": entailments,
 }
