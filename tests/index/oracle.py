@@ -121,15 +121,16 @@ def ceiling(texts, query, terms_of):
 
 
 def hybrid(dense, lexical, best_possible):
-    """Fused scores of documents by id, for queries without codes; at most 100 documents."""
-    top, bottom = max(dense.values()), min(dense.values())
-    spread = max(top - bottom, 0.5 * abs(top))
-    shares = {id: max(0.0, 1 - (top - score) / spread) if spread else 1.0 for id, score in dense.items()}
-    if not lexical:
-        return shares
-    best = max(lexical.values())
-    weight = 0.2 + 0.5 * min(1.0, best / best_possible)
-    return {id: (1 - weight) * shares[id] + weight * lexical.get(id, 0.0) / best for id in dense}
+    """Fused scores by id for a query without codes; at most 50 documents, best first, equal ones as given."""
+    weight = 0.2 + 0.5 * min(1.0, max(lexical.values()) / best_possible) if lexical else 0.0
+    fused = dict.fromkeys(dense, 0.0)
+    for scores, part in ((dense, 1 - weight), (lexical, weight)):
+        for rank, id in enumerate(sorted(scores, key=lambda id: -scores[id])):
+            top, bottom = max(scores.values()), min(scores.values())
+            spread = max(top - bottom, 0.3 * abs(top))
+            share = max(0.0, 1 - (top - scores[id]) / spread) if spread else 1.0
+            fused[id] += (part * share + 0.25 * 60 / (61 + rank)) / 1.5
+    return fused
 
 
 def lower_words(text):

@@ -9,32 +9,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vicinal.index import Index
-from vicinal.index.fusion import Ranking, by_best, by_spread, fuse
+from vicinal.index.fusion import Ranking, fuse, shares
 from vicinal.index.lexical import is_code, rare
 
 from .fakes import FakeModel
 
 
-def test_the_weighted_mean_of_shares():
-    rankings = [Ranking([1.0, 0.5], 1.0), Ranking([1.0, 0.2], 3.0)]
-    assert fuse([["a", "b"], ["b", "c"]], rankings, {}) == [
-        ("b", pytest.approx(0.125 + 0.75)),
-        ("a", pytest.approx(0.25)),
-        ("c", pytest.approx(0.15)),
-    ]
-    assert fuse([["a", "b"], ["b", "c"]], rankings, {"c": 1.0})[0] == ("c", pytest.approx(1.15))
-    assert fuse([], [], {}) == [] and fuse([[], []], [Ranking([], 1.0), Ranking([], 0.0)], {}) == []
+def by_hand(*parts):
+    """Each part: share times weight over all weights, and a rank."""
+    return pytest.approx(sum(share + 0.25 * 60 / (60 + rank) for share, rank in parts) / 1.5)
+
+
+def test_the_weighted_mean_of_shares_and_a_part_for_ranks():
+    rankings = [Ranking("ab", [0.9, 0.6], 1.0), Ranking("bcd", [5.0, 4.0, 0.0], 3.0)]
+    scores = dict(fuse(rankings, {}))
+    assert list(scores) == ["b", "c", "a", "d"]
+    assert scores["a"] == by_hand((1 / 4, 1)) and scores["b"] == by_hand((0, 2), (3 / 4, 1))
+    assert scores["c"] == by_hand((3 / 4 * 4 / 5, 2)) and scores["d"] == by_hand((0, 3))
+    assert fuse(rankings, {"d": 1.0})[0] == ("d", pytest.approx(scores["d"] + 1))
+    assert fuse([], {}) == [] and fuse([Ranking("", [])] * 2, {}) == []
 
 
 def test_a_retriever_that_found_nothing_does_not_count():
-    assert fuse([["a"], []], [Ranking([1.0], 1.0), Ranking([], 2.0)], {}) == [("a", 1.0)]
+    assert fuse([Ranking("a", [1.0]), Ranking("", [], 2.0)], {}) == [("a", by_hand((1, 1)))]
 
 
 def test_shares():
-    assert by_spread([0.9, 0.6, 0.3]) == pytest.approx([1, 0.5, 0])
-    assert by_spread([0.8, 0.79]) == pytest.approx([1, 1 - 0.01 / 0.4]), "what lies close together stays so"
-    assert by_spread([]) == [] and by_spread([0.0, 0.0]) == [1, 1] and by_spread([-2.0]) == [1]
-    assert by_best([4.0, 1.0]) == [1, 0.25] and by_best([]) == []
+    assert shares([0.9, 0.6, 0.3]) == pytest.approx([1, 0.5, 0])
+    assert shares([0.8, 0.79]) == pytest.approx([1, 1 - 0.01 / 0.24]), "what lies close together stays so"
+    assert shares([]) == [] and shares([0.0, 0.0]) == [1, 1] and shares([-2.0]) == [1]
 
 
 SCORES = st.lists(st.floats(-10, 10), min_size=101, max_size=250).map(lambda s: sorted(s, reverse=True))
@@ -42,9 +45,9 @@ SCORES = st.lists(st.floats(-10, 10), min_size=101, max_size=250).map(lambda s: 
 
 @given(SCORES, st.integers(100, 250))
 def test_asking_for_more_moves_nothing(scores, k):
-    shares = by_spread(scores)
-    assert all(0 <= share <= 1 for share in shares) and shares == sorted(shares, reverse=True)
-    assert by_spread(scores[:k]) == shares[:k]
+    all_shares = shares(scores)
+    assert all(0 <= share <= 1 for share in all_shares) and all_shares == sorted(all_shares, reverse=True)
+    assert shares(scores[:k]) == all_shares[:k]
 
 
 @pytest.mark.parametrize("word", ["E0499", "404", "x86", "ENOENT", "getItem", "1a", "ÜB12"])

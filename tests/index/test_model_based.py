@@ -136,8 +136,9 @@ class Machine(RuleBasedStateMachine):
         assert {hit.id for hit in hits} == {i for i, (_, m) in self.truth.items() if holds(spec or {}, m)}
         if hits:
             possible = ceiling({id: text for id, (text, _) in self.truth.items()}, query, lower_words)
-            dense = {hit.id: hit.dense for hit in hits}
-            lexical = {hit.id: hit.lexical for hit in hits if hit.lexical is not None}
+            dense = {hit.id: hit.dense for hit in sorted(hits, key=lambda hit: hit.dense_rank)}
+            worded = [hit for hit in hits if hit.lexical_rank]
+            lexical = {hit.id: hit.lexical for hit in sorted(worded, key=lambda hit: hit.lexical_rank)}
             truth = hybrid(dense, lexical, possible)
             assert [hit.score for hit in hits] == pytest.approx([truth[hit.id] for hit in hits], abs=1e-4)
             assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)

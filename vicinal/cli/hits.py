@@ -20,6 +20,8 @@ _MATCHED = "bold magenta"
 # Wider lines are hard to read, and a passage gets this many of them.
 _WIDEST = 96
 _TALLEST = 3
+# Ids of documents with the same passage that are named.
+_NAMED = 3
 _BLANKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 # What follows a title that is a line of its own: the line's end, and perhaps marks that underline it.
 _LINE_END = re.compile(r"[# \t\r]*(?:$|\n(?:([=\-~^\"'`#*+.:_])\1{2,}[ \t]*(?:\n|$))?)")
@@ -56,7 +58,7 @@ def show_hits(hits: Sequence[Hit], explain: bool) -> None:
 
 
 def _score(hit: Hit, explain: bool) -> str:
-    # Fused scores are sums of 1 / (60 + rank): three decimals would not tell them apart.
+    # Fused scores are means that lie close together: three decimals would not tell them apart.
     return f"{hit.score:.4f}" if explain and hit.rerank is None else scored(hit.score)
 
 
@@ -74,7 +76,7 @@ def _described(hit: Hit, width: int, explain: bool) -> Text:
     if text:
         shown.append("\n")
         shown.append_text(_marked(*_dotted(text, spans, hit), ""))
-    for line in (_metadata_line(hit), _retrievers_line(hit) if explain else ""):
+    for line in (_metadata_line(hit), _duplicates_line(hit), _retrievers_line(hit) if explain else ""):
         if line:
             shown.append("\n")
             shown.append(shortened(line, width), style="dim")
@@ -187,6 +189,14 @@ def _metadata_line(hit: Hit) -> str:
         for name, value in hit.metadata.items()
         if value not in (None, "", [], {}) and name != "title" and value != hit.id
     )
+
+
+def _duplicates_line(hit: Hit) -> str:
+    if not hit.duplicates:
+        return ""
+    shown = ", ".join(map(one_line, hit.duplicates[:_NAMED]))
+    more = f" and {len(hit.duplicates) - _NAMED} more" if len(hit.duplicates) > _NAMED else ""
+    return f"the same in {shown}{more}"
 
 
 def _plain(value: Any) -> str:

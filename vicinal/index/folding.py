@@ -66,6 +66,8 @@ _KEPT = "\u2120\u2122\u00bc-\u00be\u2153-\u215f\u3131-\u3163\u3165-\u318e"
 _SHARP_S = {0xDF: "ss", 0x1E9E: "ss"}
 _TATWEEL = "\u0640"
 
+# Unicode's own bound for marks in a row; sorting more of them takes quadratic time.
+_MOST_JOINED = 30
 # Clusters of characters whose folded form is remembered.
 _KNOWN_CLUSTERS = 1 << 14
 
@@ -104,7 +106,9 @@ def _patterns() -> _Patterns:
     words, run = _characters(plain), _characters(plain_unspaced)
     return _Patterns(
         other=re.compile(f"[^{words}]"),
-        piece=re.compile(f"([{words}]+(?![{joins}]))|([{run}]+(?![{joins}]))|.[{joins}]*", re.DOTALL),
+        piece=re.compile(
+            f"([{words}]+(?![{joins}]))|([{run}]+(?![{joins}]))|.[{joins}]{{0,{_MOST_JOINED}}}", re.DOTALL
+        ),
         invisible=re.compile(f"[{hidden}]+"),
         dropped=re.compile(f"[{_characters(dropped)}]+"),
         unspaced=re.compile(f"[{_UNSPACED}][{_UNSPACED_MARKS}]*"),

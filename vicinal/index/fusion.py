@@ -4,32 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 
 # The score at this rank counts as nothing found. Fixed, so that asking for more documents moves none.
-SPREAD_RANKS = 100
+SPREAD_RANKS = 50
 # Scores that lie closer together than this share of the best one are not pulled apart to 0 and 1.
-LEAST_SPREAD = 0.5
+LEAST_SPREAD = 0.3
+# What ranks count beside the scores, for each retriever: they order what no retriever likes much, where the best
+# of one and of the other should alternate. 60 / (60 + rank) is reciprocal rank fusion (Cormack et al. 2009).
+RANK_PART, RANK_OFFSET = 0.25, 60
+# Only ranks up to this one count, whether a retriever was asked for more or not.
+RANKS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Ranking:
-    """What one retriever found, ready to be fused.
+class Ranking(Generic[Key]):
+    """What one retriever found.
 
     Attributes:
-        shares: for each document found, best first, how good it is by this retriever: 1 for the best, 0 for
-            none.
-        weight: how much the retriever counts, against the others.
+        keys: best first, no key twice.
+        scores: on any scale, in the same order.
+        weight: how much they count, against those of the others.
     """
 
-    shares: Sequence[float]
-    weight: float
+    keys: Sequence[Key]
+    scores: Sequence[float]
+    weight: float = 1.0
 
 
-def by_spread(scores: Sequence[float]) -> list[float]:
-    """Scores without a zero, such as similarities: 1 for the best, 0 for that at rank 100 or at the end.
+def shares(scores: Sequence[float]) -> list[float]:
+    """Scores on a common scale: 1 for the best, 0 for that at rank 50 or at the end.
 
     Args:
         scores: best first.
@@ -41,39 +47,34 @@ def by_spread(scores: Sequence[float]) -> list[float]:
     return [max(0.0, 1 - (best - score) / spread) if spread else 1.0 for score in scores]
 
 
-def by_best(scores: Sequence[float]) -> list[float]:
-    """Scores with a zero, such as BM25: shares of the best.
-
-    Args:
-        scores: best first, positive.
-    """
-    return [score / scores[0] for score in scores]
-
-
-def fuse(
-    found: Sequence[Sequence[Key]], rankings: Sequence[Ranking], first: Mapping[Key, float]
-) -> list[tuple[Key, float]]:
-    """Fuse rankings by the weighted mean of their shares.
+def fuse(rankings: Sequence[Ranking[Key]], first: Mapping[Key, float]) -> list[tuple[Key, float]]:
+    """Fuse rankings by the weighted mean of their scores on a common scale, and a little by their ranks.
 
     Ranks alone would not do: of two retrievers, what only one of them finds (an error code) always loses to
     what both find somewhere.
 
     Args:
-        found: the keys that each retriever found (any number of retrievers), best first, no key twice in one.
-        rankings: shares and weights, in the same order.
-        first: what is added to the mean for some keys; 1 puts a key before all without.
+        rankings: one for each retriever, any number.
+        first: what is added for some keys; 1 puts a key before all without.
 
     Returns:
-        ``(key, fused score)``, best first; ties keep the order of first appearance.
+        ``(key, fused score)``, best first, the score between 0 and 1 before what is added; of equal ones the one
+        with the better rank is first. Rankings of 100 keys or more give the same order however many more they hold.
 
     Source:
         Bruch, Gai, Ingber: An Analysis of Fusion Functions for Hybrid Retrieval, TOIS 2023 (convex combination
         of normalised scores).
     """
-    total = sum(ranking.weight for keys, ranking in zip(found, rankings, strict=True) if keys)
+    total = sum(ranking.weight for ranking in rankings if ranking.keys)
+    most = 1 + RANK_PART * len(rankings)
     fused: dict[Key, float] = {}
-    for keys, ranking in zip(found, rankings, strict=True):
-        for key, share in zip(keys, ranking.shares, strict=True):
-            fused[key] = fused.get(key, 0.0) + ranking.weight * share / total
+    best: dict[Key, int] = {}
+    for ranking in rankings:
+        for rank, (key, share) in enumerate(zip(ranking.keys, shares(ranking.scores), strict=True), start=1):
+            part = RANK_PART * RANK_OFFSET / (RANK_OFFSET + rank)
+            if rank > RANKS:
+                part = share = 0.0
+            fused[key] = fused.get(key, 0.0) + (ranking.weight * share / total + part) / most
+            best[key] = min(rank, best.get(key, rank))
     scored = [(key, score + first.get(key, 0.0)) for key, score in fused.items()]
-    return sorted(scored, key=lambda pair: -pair[1])
+    return sorted(scored, key=lambda pair: (-pair[1], best[pair[0]]))

@@ -279,7 +279,7 @@ class Index:
             mode: ``"dense"``, ``"lexical"`` or ``"hybrid"``.
             reranker: something with ``rank(query, documents, top_k=...)`` or ``predict(pairs)``, such as
                 :class:`vicinal.CrossEncoder`; orders the best candidates again by their best passages.
-            candidates: how many documents each retriever hands to fusion and reranker (at least ``top_k``).
+            candidates: how many documents the reranker orders again (at least ``top_k``).
             merge_duplicates: of documents with the same passage give the best only, with the ids of the others in
                 ``hit.duplicates``; False gives each one as a hit of its own.
 

@@ -6,7 +6,7 @@ To add a retriever (sparse, multi-vector):
 2. if a model makes something of its query, give :class:`vicinal.index.encoder.Encoder` a method for that;
 3. give :class:`vicinal.index.stores.base.Reader` a method for it, and each store its own;
 4. if it looks at more than texts and dense vectors, let ``Writer.insert`` take that too;
-5. say how its scores are scaled, and what it weighs, where several retrievers are fused;
+5. say what it weighs where several retrievers are fused, if not as much as the others;
 6. nothing else: fusion, best passages, reranking, hits and the command line go through the table.
 """
 
@@ -18,14 +18,13 @@ from typing import Any, Literal
 
 from vicinal.index.encoder import Encoder
 from vicinal.index.filters import Node
-from vicinal.index.fusion import by_best, by_spread
 from vicinal.index.stores.base import Found, ModelFacts, Reader
 
 Mode = Literal["dense", "lexical", "hybrid"]
 
 
 # What the lexical retriever weighs, of 1 for both together: more, the more of the query's words its best document
-# holds. Chosen on one half of the queries of benchmarks/retrieval.py and checked on the other.
+# holds. Chosen with the sets of benchmarks/retrieval.py in view, but for SICK, which was only measured afterwards.
 LEXICAL_WEIGHT = (0.2, 0.7)
 
 
@@ -64,13 +63,11 @@ class Retriever:
             text, and so needs no model.
         find: the best documents of a state, best first: called with the state, what ``encode`` gave (or the
             text), the maximum number of documents, and the filter.
-        scale: makes shares between 0 and 1 of its scores, best first, for fusion.
         weigh: what its answer counts in fusion: called with the state, what it was asked, and what it found.
     """
 
     encode: Callable[[Encoder, ModelFacts, str], Any] | None
     find: Callable[[Reader, Any, int, Node | None], list[Found]]
-    scale: Callable[[Sequence[float]], list[float]] = by_spread
     weigh: Callable[[Reader, Any, Sequence[Found]], Weighed] = _as_one
 
 
@@ -82,7 +79,6 @@ RETRIEVERS: Mapping[str, Retriever] = {
     "lexical": Retriever(
         encode=None,
         find=lambda reader, query, k, where: reader.lexical(query, k, where),
-        scale=by_best,
         weigh=_by_words,
     ),
 }

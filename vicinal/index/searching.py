@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from vicinal.index.filters import Node
-from vicinal.index.fusion import Ranking, fuse
+from vicinal.index.fusion import RANKS, Ranking, fuse
 from vicinal.index.reranking import Reranker, rerank_scores
 from vicinal.index.results import Document, Hit, Passage, Ranked, Span
 from vicinal.index.retrievers import RETRIEVERS
 from vicinal.index.stores.base import Found, Reader
 
 # How many documents more than hits a retriever is asked for, to meet others with the same passage.
-SPARE = 10
+SPARE = 20
 # Where passages repeat, retrievers are asked for four times as many documents, up to this many.
 DEEPEST = 20_000
+# Documents that are read, of those behind the last hit, to see whether they repeat a passage.
+MOST_OTHERS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Request:
             of it. Where two rank a document equally, the earlier one's passage is shown.
         where: the filter, None for none.
         top_k: the maximum number of hits.
-        depth: how many documents each retriever gives.
+        depth: how many documents a retriever gives, or several give to a reranker.
         reranker: orders the candidates again, None to leave it out.
         merge: whether documents with the same passage become one hit.
     """
@@ -59,6 +61,10 @@ class _Candidate:
     document: Document | None = None
     span: Span = (0, 0)
     duplicates: list[str] = field(default_factory=list)
+
+    def rounded(self) -> list[tuple[str, str]]:
+        """Its score by each retriever that found it, to 5 digits: equal vectors may differ in the last."""
+        return [(name, f"{placed.found.score:.5g}") for name, placed in self.placed.items()]
 
     @property
     def hit(self) -> Document:
@@ -93,44 +99,38 @@ def search(reader: Reader, request: Request) -> list[Hit]:
 def _distinct(reader: Reader, request: Request) -> list[_Candidate]:
     """The best candidates with their passages: as many as are wanted, no passage twice."""
     wanted = request.top_k if request.reranker is None else request.depth
+    several = len(request.asked) > 1
+    depth = max(request.depth, RANKS) if several else request.depth
     if not request.merge:
-        candidates, _ = _candidates(reader, request)
+        candidates, _ = _candidates(reader, request, depth)
         return _read(reader, request.query, candidates[:wanted])
-    depth = request.depth + (SPARE if len(request.asked) == 1 else 0)  # several retrievers find more anyway
+    depth += 0 if several else SPARE  # several retrievers find more than they are asked for
     while True:
-        candidates, all_found = _candidates(reader, replace(request, depth=depth))
-        kept, full = _merged(reader, request.query, candidates, wanted)
-        if full or all_found or depth >= DEEPEST:
+        candidates, all_found = _candidates(reader, request, depth)
+        kept = _merged(reader, request.query, candidates, wanted)
+        if len(kept) == wanted or all_found or depth >= DEEPEST:
             return kept
         depth *= 4
 
 
-def _merged(
-    reader: Reader, query: str, candidates: Sequence[_Candidate], wanted: int
-) -> tuple[list[_Candidate], bool]:
-    """The first candidates with different passages, and whether they are as many as wanted.
-
-    Those behind the last one are looked at too, while their score is as good: its copies are among them.
-    """
+def _merged(reader: Reader, query: str, candidates: Sequence[_Candidate], wanted: int) -> list[_Candidate]:
+    """The first candidates with different passages."""
     kept: dict[str, _Candidate] = {}
-    last = 0.0
     at = 0
-    while at < len(candidates):
-        if len(kept) < wanted:
-            some = candidates[at : at + wanted - len(kept)]
-        else:
-            some = [one for one in candidates[at : at + SPARE] if one.score >= last]
-            if not some:
-                break
+    while at < len(candidates) and len(kept) < wanted:
+        some = candidates[at : at + wanted - len(kept)]
         at += len(some)
         for candidate in _read(reader, query, some):
-            first = kept.get(candidate.piece)
-            if first is not None:
+            first = kept.setdefault(candidate.piece, candidate)
+            if first is not candidate:
                 first.duplicates.append(candidate.hit.id)
-            elif len(kept) < wanted:
-                kept[candidate.piece] = candidate
-                last = candidate.score - abs(candidate.score) * 1e-6
-    return list(kept.values()), len(kept) >= wanted
+    # Behind the last one, copies of those that are kept: a retriever gives them the same score.
+    scores = {score for candidate in kept.values() for score in candidate.rounded()}
+    others = [one for one in candidates[at:] if not scores.isdisjoint(one.rounded())]
+    for candidate in _read(reader, query, others[:MOST_OTHERS]):
+        if candidate.piece in kept:
+            kept[candidate.piece].duplicates.append(candidate.hit.id)
+    return list(kept.values())
 
 
 def _read(reader: Reader, query: str, candidates: Sequence[_Candidate]) -> list[_Candidate]:
@@ -142,10 +142,10 @@ def _read(reader: Reader, query: str, candidates: Sequence[_Candidate]) -> list[
     return list(candidates)
 
 
-def _candidates(reader: Reader, request: Request) -> tuple[list[_Candidate], bool]:
+def _candidates(reader: Reader, request: Request, depth: int) -> tuple[list[_Candidate], bool]:
     """What the retrievers find, fused, best first; and whether that is all there is."""
     found = {
-        name: RETRIEVERS[name].find(reader, asked, request.depth, request.where)
+        name: RETRIEVERS[name].find(reader, asked, depth, request.where)
         for name, asked in request.asked.items()
     }
     if len(found) == 1:
@@ -156,18 +156,17 @@ def _candidates(reader: Reader, request: Request) -> tuple[list[_Candidate], boo
     for name, ones in found.items():
         for rank, one in enumerate(ones, start=1):
             candidates[one.doc].placed[name] = _Placed(rank, one)
-    return list(candidates.values()), all(len(ones) < request.depth for ones in found.values())
+    return list(candidates.values()), all(len(ones) < depth for ones in found.values())
 
 
 def _fused(reader: Reader, request: Request, found: Mapping[str, Sequence[Found]]) -> list[tuple[int, float]]:
-    rankings: list[Ranking] = []
+    rankings: list[Ranking[int]] = []
     first: dict[int, float] = {}
     for name, ones in found.items():
-        retriever = RETRIEVERS[name]
-        weighed = retriever.weigh(reader, request.asked[name], ones)
-        rankings.append(Ranking(retriever.scale([one.score for one in ones]), weighed.weight))
+        weighed = RETRIEVERS[name].weigh(reader, request.asked[name], ones)
+        rankings.append(Ranking([one.doc for one in ones], [one.score for one in ones], weighed.weight))
         first.update(weighed.first)
-    return fuse([[one.doc for one in ones] for ones in found.values()], rankings, first)
+    return fuse(rankings, first)
 
 
 def _passages(
