@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
+import numbers
 import operator
 import reprlib
 import sys
@@ -281,3 +283,42 @@ def as_integer(value: object, argument: str) -> int:
     except TypeError:  # some types have __index__ and refuse it: an array of floats
         pass
     raise InputTypeError(f"{argument}={shown(value)} is {type(value).__name__}, not an integer")
+
+
+def at_least_one(value: object, argument: str) -> int:
+    """A count of 1 or more; one beyond what any machine holds is cut to 2**31.
+
+    Raises:
+        InputTypeError: not an integer.
+        InputError: it is below 1.
+    """
+    given = as_integer(value, argument)
+    if given < 1:
+        raise InputError(f"{argument} is {given}: it must be 1 or more")
+    return min(given, 1 << 31)
+
+
+def as_number(value: object, argument: str) -> float:
+    """A finite number, numpy's included.
+
+    Raises:
+        InputTypeError: not a number.
+        InputError: NaN or infinite.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise InputTypeError(f"{argument}={shown(value)} is {type(value).__name__}, not a number")
+    if not math.isfinite(value):
+        raise InputError(f"{argument} is {value}: give a finite number")
+    return float(value)
+
+
+def check_function(value: object, argument: str, example: str) -> None:
+    """Refuse what cannot be called.
+
+    Raises:
+        InputTypeError: names the argument and a function that is meant.
+    """
+    if not callable(value):
+        raise InputTypeError(
+            f"{argument}={shown(value)} is {type(value).__name__}; give a function, e.g. {example}"
+        )

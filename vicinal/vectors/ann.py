@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from vicinal.core.arrays import Embeddings, Matrix, as_array, as_floats, as_rows, check_finite
+from vicinal.core.inputs import as_integer, at_least_one
 from vicinal.errors import InputError, missing_extra
 from vicinal.vectors.quantization import Precision, quantization_steps, quantize_embeddings
 from vicinal.vectors.search import Hits, to_hits
@@ -171,12 +172,13 @@ def search_quantized(
     output_index: bool,
 ) -> tuple[Hits, float] | tuple[Hits, float, Any]:
     """The body of both searches; ``multiplier`` 0 means no rescoring."""
-    if precision not in engine.precisions:
+    if not isinstance(precision, str) or precision not in engine.precisions:
         raise InputError(f"corpus_precision is {precision!r}: {engine.name} has {list(engine.precisions)}")
     if (corpus_embeddings is None) == (corpus_index is None):
         raise InputError("give corpus_embeddings or corpus_index, one of them")
-    if top_k < 1 or multiplier < 0:
-        raise InputError(f"top_k is {top_k}, rescore_multiplier {multiplier}: both must be 1 or more")
+    top_k, multiplier = at_least_one(top_k, "top_k"), as_integer(multiplier, "rescore_multiplier")
+    if multiplier < 0:
+        raise InputError(f"rescore_multiplier is {multiplier}: it must be 1 or more")
     bits = precision in ("binary", "ubinary")
     rows: Matrix | None = None
     quantized: Matrix | None = None

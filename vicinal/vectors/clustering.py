@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from vicinal.core.arrays import Embeddings, Matrix, as_array, as_floats, check_finite, like_inputs, product
-from vicinal.core.inputs import as_texts
+from vicinal.core.inputs import as_integer, as_number, as_texts, at_least_one
 from vicinal.errors import InputError, missing_extra
 from vicinal.vectors.mining import community_detection
 from vicinal.vectors.rows import scaled_rows
@@ -59,10 +59,17 @@ def cluster(
         InputError: a number missing, superfluous or impossible, or a NaN or infinity (the row is named).
         MissingExtraError: scikit-learn is needed and not installed.
     """
-    if method not in _METHODS:
+    if not isinstance(method, str) or method not in _METHODS:
         raise InputError(f"method is {method!r}: choose one of {list(_METHODS)}")
     rows = as_floats(embeddings)
-    _check_counts(len(rows), n_clusters, method, threshold, min_cluster_size, restarts)
+    n_clusters = None if n_clusters is None else as_integer(n_clusters, "n_clusters")
+    threshold = None if threshold is None else as_number(threshold, "threshold")
+    min_cluster_size, restarts = (
+        as_integer(min_cluster_size, "min_cluster_size"),
+        as_integer(restarts, "restarts"),
+    )
+    seed = as_integer(seed, "seed")
+    _check_counts(len(rows), n_clusters, method, threshold, min_cluster_size, restarts, seed)
     scaled, inverse = scaled_rows(rows, "embeddings")
     if not len(rows):
         return like_inputs(np.empty(0, np.int64), embeddings)
@@ -91,13 +98,21 @@ def cluster(
         unit = _with_zero_rows_apart(unit) if (inverse == 0).any() else unit
     else:
         fitted = library.HDBSCAN(min_cluster_size=min_cluster_size, copy=True)
-    if len(rows) == 1:  # the library wants two
-        return like_inputs(np.array([-1 if method == "hdbscan" else 0]), embeddings)
+    if method == "hdbscan" and len(rows) < min_cluster_size:  # the library wants as many
+        return like_inputs(np.full(len(rows), -1, dtype=np.int64), embeddings)
+    if len(rows) == 1:  # here it wants two
+        return like_inputs(np.array([0]), embeddings)
     return like_inputs(_largest_first(fitted.fit_predict(unit)), embeddings)
 
 
 def _check_counts(
-    n: int, n_clusters: int | None, method: str, threshold: float | None, smallest: int, restarts: int
+    n: int,
+    n_clusters: int | None,
+    method: str,
+    threshold: float | None,
+    smallest: int,
+    restarts: int,
+    seed: int,
 ) -> None:
     if method in ("hdbscan", "communities") and n_clusters is not None:
         raise InputError(f"n_clusters is {n_clusters}, but {method!r} finds the number itself: leave it out")
@@ -109,6 +124,8 @@ def _check_counts(
         raise InputError(f"n_clusters is {n_clusters}: choose 1 to {n}, the number of rows")
     if smallest < (2 if method == "hdbscan" else 1) or restarts < 1:
         raise InputError(f"min_cluster_size is {smallest}, restarts {restarts}: both must be larger")
+    if not 0 <= seed < 2**32:
+        raise InputError(f"seed is {seed}: give 0 to {2**32 - 1}")
     if threshold is not None and not -1 <= threshold <= 1:
         raise InputError(f"threshold is {threshold}: give a cosine, -1..1")
 
@@ -147,8 +164,7 @@ def keywords(texts: Sequence[str], labels: Embeddings, top: int = 10) -> dict[in
     """
     texts, _ = as_texts(texts, "texts")
     numbers = _labels(labels, len(texts))
-    if top < 1:
-        raise InputError(f"top is {top}: it must be 1 or more")
+    top = at_least_one(top, "top")
     counts: dict[int, Counter[str]] = {int(c): Counter() for c in np.unique(numbers) if c >= 0}
     for text, number in zip(texts, numbers.tolist(), strict=True):
         if number >= 0:
@@ -188,8 +204,7 @@ def central_rows(embeddings: Embeddings, labels: Embeddings, top: int = 3) -> di
     """
     rows = as_floats(embeddings)
     numbers = _labels(labels, len(rows))
-    if top < 1:
-        raise InputError(f"top is {top}: it must be 1 or more")
+    top = at_least_one(top, "top")
     scaled, inverse = scaled_rows(rows, "embeddings")
     found = {}
     for number in np.unique(numbers[numbers >= 0]).tolist():
@@ -216,6 +231,9 @@ def flat_map(embeddings: Embeddings) -> Matrix:
     check_finite(rows, "embeddings")
     if not len(rows):
         return np.zeros((0, 2), dtype=rows.dtype)
+    # Squares and sums of them must stay within float64, and the points within the type of the rows.
+    if np.abs(rows).max() > np.sqrt(np.finfo(rows.dtype).max):
+        raise InputError("embeddings hold numbers that are too large for a map: normalise them first")
     mean = rows.mean(axis=0, dtype=np.float64)
     covariance = np.zeros((rows.shape[1], rows.shape[1]))
     for at in range(0, len(rows), 4096):  # no centred copy of all rows

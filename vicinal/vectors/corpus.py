@@ -8,6 +8,7 @@ import numpy as np
 
 from vicinal.core.arrays import Embeddings, Matrix, as_rows, check_finite, check_same_width, compute_type
 from vicinal.core.cores import available_cores
+from vicinal.core.inputs import at_least_one
 from vicinal.errors import InputError
 from vicinal.vectors.products import Products, from_bfloat16, shares, spread, to_bfloat16
 from vicinal.vectors.rows import dot_rows, scaled_rows
@@ -114,9 +115,7 @@ class CorpusMatrix:
             InputError: different dimensions, a number below 1, or a NaN or infinity.
             InputTypeError: not numbers.
         """
-        for name, value in (("top_k", top_k), ("oversample", oversample)):
-            if value < 1:
-                raise InputError(f"{name} is {value}: it must be 1 or more")
+        top_k, oversample = at_least_one(top_k, "top_k"), at_least_one(oversample, "oversample")
         if self._bf16_copy is None:
             function = SimilarityFunction.to_similarity_fn(self.similarity)
             return semantic_search(query_embeddings, self._rows, top_k=top_k, score_function=function)

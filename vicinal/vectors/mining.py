@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from vicinal.core.arrays import Embeddings, Matrix, as_floats, on_accelerator
-from vicinal.core.inputs import listed
-from vicinal.errors import InputError, InputTypeError
+from vicinal.core.inputs import as_number, at_least_one, check_function, listed
+from vicinal.errors import InputTypeError
 from vicinal.vectors.all_pairs import RowPairs
 from vicinal.vectors.best_pairs import BestPairs
 from vicinal.vectors.search import semantic_search
@@ -104,9 +104,10 @@ def paraphrase_mining_embeddings(
         InputError: a number below 1, or a NaN or infinity (the row is named).
         InputTypeError: not numbers.
     """
-    for name, value in (("max_pairs", max_pairs), ("top_k", top_k)):
-        if value < 1:
-            raise InputError(f"{name} is {value}: it must be 1 or more")
+    max_pairs, top_k = at_least_one(max_pairs, "max_pairs"), at_least_one(top_k, "top_k")
+    query_chunk_size = at_least_one(query_chunk_size, "query_chunk_size")
+    corpus_chunk_size = at_least_one(corpus_chunk_size, "corpus_chunk_size")
+    check_function(score_function, "score_function", "util.cos_sim")
     known = score_function in (cos_sim, pytorch_cos_sim, dot_score)
     if not known or on_accelerator(embeddings):
         return _mine_with(score_function, embeddings, query_chunk_size, corpus_chunk_size, max_pairs, top_k)
@@ -214,11 +215,9 @@ def community_detection(
         InputError: ``min_community_size`` or ``batch_size`` below 1, or a NaN or infinity (the row is named).
         InputTypeError: not numbers.
     """
-    for name, value in (("min_community_size", min_community_size), ("batch_size", batch_size)):
-        if value < 1:
-            raise InputError(f"{name} is {value}: it must be 1 or more")
-    if not np.isfinite(threshold):
-        raise InputError(f"threshold is {threshold}: give a cosine, -1..1")
+    min_community_size = at_least_one(min_community_size, "min_community_size")
+    batch_size = at_least_one(batch_size, "batch_size")
+    threshold = as_number(threshold, "threshold")
     rows = as_floats(embeddings)
     if not len(rows):
         return []

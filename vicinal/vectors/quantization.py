@@ -13,12 +13,15 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from vicinal.core.arrays import Embeddings, Matrix, as_array, as_floats, check_finite
+from vicinal.core.inputs import shown
 from vicinal.errors import InputError
 
 logger = logging.getLogger(__name__)
 
 Precision: TypeAlias = Literal["float32", "int8", "uint8", "binary", "ubinary"]
 
+# Differences of smaller numbers stay within the type.
+LARGE = {np.dtype(kind): float(np.finfo(kind).max) / 4 for kind in (np.float32, np.float64)}
 PRECISIONS: tuple[Precision, ...] = ("float32", "int8", "uint8", "binary", "ubinary")
 
 
@@ -48,22 +51,31 @@ def quantize_embeddings(
             without ranges, or a NaN or infinity (the row is named).
         InputTypeError: not numbers.
     """
-    if precision not in PRECISIONS:
-        raise InputError(f"precision is {precision!r}: choose one of {list(PRECISIONS)}")
+    if not isinstance(precision, str) or precision not in PRECISIONS:
+        raise InputError(f"precision is {shown(precision)}: choose one of {list(PRECISIONS)}")
     array = as_array(embeddings)
     if array.dtype.kind != "f":
         raise InputError(f"embeddings are {array.dtype}: only floats can be quantised (these are already?)")
     rows = as_floats(array)
     check_finite(rows, "embeddings")
     if precision == "float32":
-        return array.astype(np.float32)
+        with np.errstate(over="ignore"):
+            single = array.astype(np.float32)
+        check_finite(single.reshape(rows.shape), "embeddings, in float32")
+        return single
     if precision in ("binary", "ubinary"):
         bits = np.packbits(array > 0, axis=-1)
         # Flipping the top bit subtracts 128 when the byte is read as signed.
         return bits if precision == "ubinary" else (bits ^ np.uint8(128)).view(np.int8)
     low, step = quantization_steps(rows, ranges, calibration_embeddings, precision)
+    # The differences of numbers near the limit of their type exceed it; those of quarters do not.
+    largest = max(rows.max(initial=0), -rows.min(initial=0), np.abs(low).max(initial=0))
+    scale = rows.dtype.type(0.25 if largest > LARGE[rows.dtype] else 1)
+    if scale != 1:
+        rows, low, step = rows * scale, low * scale, step * scale
     # A dimension that never varies has no steps: all its values are its lowest.
-    steps = np.divide(rows - low, step, out=np.zeros_like(rows), where=step > 0)
+    with np.errstate(over="ignore"):  # what is outside of the ranges is clipped
+        steps = np.divide(rows - low, step, out=np.zeros_like(rows), where=step > 0)
     quantized: Matrix = np.clip(np.floor(steps), 0, 255).astype(np.uint8).reshape(array.shape)
     return quantized if precision == "uint8" else (quantized ^ np.uint8(128)).view(np.int8)
 
@@ -105,4 +117,9 @@ def quantization_steps(
             )
         limits = np.stack([sample.min(axis=0), sample.max(axis=0)])
     limits = limits.astype(rows.dtype, copy=False)
-    return limits[0], (limits[1] - limits[0]) / 255
+    # Near the limit of the type the difference exceeds it, that of quarters does not; both round alike.
+    quarters = limits * limits.dtype.type(0.25)
+    large = np.abs(limits).max(axis=0, initial=0) > LARGE[limits.dtype]
+    with np.errstate(over="ignore"):
+        steps = (limits[1] - limits[0]) / 255
+    return limits[0], np.where(large, (quarters[1] - quarters[0]) / 255 * 4, steps)

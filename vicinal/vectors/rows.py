@@ -19,6 +19,7 @@ from vicinal.core.arrays import (
     is_tensor,
     loaded_torch,
 )
+from vicinal.core.inputs import as_integer
 from vicinal.errors import InputError
 
 
@@ -60,7 +61,7 @@ def truncate_embeddings(embeddings: Embeddings, truncate_dim: int | None) -> Any
     Raises:
         InputError: ``truncate_dim`` is less than 1.
     """
-    if truncate_dim is not None and truncate_dim < 1:
+    if truncate_dim is not None and (truncate_dim := as_integer(truncate_dim, "truncate_dim")) < 1:
         raise InputError(f"truncate_dim is {truncate_dim}: keep at least 1 dimension, or None for all")
     if not is_tensor(embeddings):
         tensor = first_tensor(embeddings)

@@ -25,6 +25,7 @@ from vicinal.core.arrays import (
     on_accelerator,
 )
 from vicinal.core.cores import available_cores
+from vicinal.core.inputs import at_least_one, check_function
 from vicinal.errors import InputError
 from vicinal.vectors.products import Products, shares, spread
 from vicinal.vectors.rows import dot_rows, scaled_rows
@@ -80,13 +81,10 @@ def semantic_search(
             argument and the row are named).
         InputTypeError: not numbers.
     """
-    for name, value in (
-        ("top_k", top_k),
-        ("query_chunk_size", query_chunk_size),
-        ("corpus_chunk_size", corpus_chunk_size),
-    ):
-        if value < 1:
-            raise InputError(f"{name} is {value}: it must be 1 or more")
+    top_k = at_least_one(top_k, "top_k")
+    query_chunk_size = at_least_one(query_chunk_size, "query_chunk_size")
+    corpus_chunk_size = at_least_one(corpus_chunk_size, "corpus_chunk_size")
+    check_function(score_function, "score_function", "util.cos_sim")
     known = score_function in (cos_sim, pytorch_cos_sim, dot_score)
     if not known or on_accelerator(query_embeddings, corpus_embeddings):
         return _search_with(

@@ -38,7 +38,7 @@ class CrossEncoderTrainingArguments(ModelTrainingArguments):
                     "into the data, or leave it out"
                 )
         # Batches hold texts, which accelerate cannot hand from one process to others, as it does with streams.
-        config = self.accelerator_config
+        config: Any = getattr(self, "accelerator_config", None)
         if config is None or isinstance(config, Mapping):
             self.accelerator_config = {"dispatch_batches": False, **(config or {})}
         super().__post_init__()
