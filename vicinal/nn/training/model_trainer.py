@@ -28,6 +28,7 @@ from vicinal.nn.training.trained import (
     make_losses,
     read_losses,
     read_modules,
+    refuse_frozen,
     whole_model,
     write_losses,
 )
@@ -280,14 +281,9 @@ class ModelTrainer(Trainer):
             ignore_keys_for_eval: has no meaning here; as transformers has it.
 
         Raises:
-            InputError: nothing can be trained, because ``requires_grad`` is False for every weight.
-            InputError, InputTypeError: the data cannot work (unless ``args.check_data`` is off).
+            InputError, InputTypeError: all weights are frozen, or the data cannot work (see ``args.check_data``).
         """
-        if self.model is not None and not any(each.requires_grad for each in self.model.parameters()):
-            raise InputError(
-                "the model has no weight that is to be trained: requires_grad is False for all of them, and for those "
-                "of the loss; set it for some, e.g. model.requires_grad_(True)"
-            )
+        refuse_frozen(self.model)
         if self.args.check_data and not self._checked:
             self.check_data()
         start = time.time()
