@@ -93,6 +93,16 @@ def test_a_subclass_of_the_base(tiny_bert: Path, tmp_path: Path) -> None:
     assert np.array_equal(again.encode(TEXTS), model.encode(TEXTS))
 
 
+def test_a_module_makes_the_folder_that_it_is_saved_to(tiny_bert: Path, tmp_path: Path) -> None:
+    model = SentenceTransformer(str(tiny_bert))
+    expected = model.encode(TEXTS)
+    for place, module in enumerate(model.module):
+        module.save(str(tmp_path / "new" / str(place)))
+    first = models.Transformer(str(tmp_path / "new" / "0"))
+    again = SentenceTransformer(modules=[first, *list(model.module)[1:]])
+    np.testing.assert_allclose(again.encode(TEXTS), expected, atol=1e-5)
+
+
 def test_a_class_that_cannot_be_made_again(tiny_bert: Path, tmp_path: Path) -> None:
     with_module(tiny_bert, Wanting(16)).save(str(tmp_path))
     with pytest.raises(UnsupportedModelError, match=r"Wanting\(width, \.\.\.\).*config_keys"):

@@ -315,7 +315,7 @@ def as_count(value: object, argument: str, smallest: int = 1) -> int:
     """
     count = as_integer(value, argument)
     if count < smallest:
-        raise InputError(f"{argument} is {shown(value)}: it must be {smallest} or more")
+        raise InputError(f"{argument} is {shown(count)}: it must be {smallest} or more")
     return min(count, _MOST)
 
 

@@ -92,8 +92,10 @@ def cluster(
         unit = _with_zero_rows_apart(unit) if (inverse == 0).any() else unit
     else:
         fitted = library.HDBSCAN(min_cluster_size=min_cluster_size, copy=True)
-    if len(rows) == 1:  # the library wants two
-        return like_inputs(np.array([-1 if method == "hdbscan" else 0]), embeddings)
+    if method == "hdbscan" and len(rows) < min_cluster_size:  # the library wants as many
+        return like_inputs(np.full(len(rows), -1, dtype=np.int64), embeddings)
+    if len(rows) == 1:  # here it wants two
+        return like_inputs(np.array([0]), embeddings)
     return like_inputs(_largest_first(fitted.fit_predict(unit)), embeddings)
 
 

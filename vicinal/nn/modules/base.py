@@ -54,7 +54,7 @@ class Module(nn.Module, ABC):  # type: ignore[misc, unused-ignore]
         return {key: getattr(self, key) for key in self.config_keys}
 
     def save(self, output_path: str, *args: Any, safe_serialization: bool = True, **kwargs: Any) -> None:
-        """Write configuration and weights to a folder that exists."""
+        """Write configuration and weights to a folder, which is made if need be."""
         self.save_config(output_path)
         self.save_weights(output_path)
 

@@ -267,6 +267,7 @@ class Transformer(InputModule):
             merged: write active adapters into the weights; otherwise they are written alone, without the model.
         """
         target = Path(output_path)
+        target.mkdir(parents=True, exist_ok=True)
         model = merged_copy(self.auto_model) if merged or not self.has_adapters else self.auto_model
         with tempfile.TemporaryDirectory(dir=target, prefix=".saving-") as scratch, quiet():
             model.save_pretrained(scratch)
@@ -278,6 +279,7 @@ class Transformer(InputModule):
 
     def save_settings(self, output_path: str, *, config: bool = True) -> None:
         """Write everything but the weights; a folder of adapters has no ``config.json`` either."""
+        Path(output_path).mkdir(parents=True, exist_ok=True)
         if config:
             self.config.save_pretrained(output_path)
         else:

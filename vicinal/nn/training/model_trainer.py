@@ -29,6 +29,7 @@ from vicinal.nn.training.trained import (
     make_losses,
     read_losses,
     read_modules,
+    refuse_frozen,
     whole_model,
     write_losses,
 )
@@ -280,8 +281,9 @@ class ModelTrainer(FiniteTrainer):
             ignore_keys_for_eval: has no meaning here; as transformers has it.
 
         Raises:
-            InputError, InputTypeError: the data cannot work (unless ``args.check_data`` is off).
+            InputError, InputTypeError: all weights are frozen, or the data cannot work (see ``args.check_data``).
         """
+        refuse_frozen(self.model)
         if self.args.check_data and not self._checked:
             self.check_data()
         start, self._trial = time.time(), trial

@@ -227,3 +227,16 @@ def whole_model(owner: Any, state: Mapping[str, Tensor]) -> Any:
     weights = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
     whole.module.load_state_dict(weights)
     return whole
+
+
+def refuse_frozen(module: nn.Module | None) -> None:
+    """Refuse what has no weight to train, before the first step fails for want of a gradient.
+
+    Raises:
+        InputError: ``requires_grad`` is False for all weights of the model and of its losses.
+    """
+    if module is not None and not any(each.requires_grad for each in module.parameters()):
+        raise InputError(
+            "the model has no weight that is to be trained: requires_grad is False for all of them, and for those of "
+            "the loss; set it for some, e.g. model.requires_grad_(True)"
+        )
