@@ -79,12 +79,12 @@ def test_a_panic_in_the_middle_of_texts_is_an_error_that_names_the_folder(tmp_pa
     parts = {"type": "Split", "pattern": {"Regex": "(z+)+$"}, "behavior": "Isolated", "invert": False}
     folder = with_parts(tmp_path, {"pre_tokenizer": parts})
     model = SentenceTransformer(folder)
-    good = model.encode("the cat")
+    good = model.encode("cat")
     for call in (model.encode, model.tokenize, model.count_tokens):
         with pytest.raises(ModelFormatError, match=r"cannot split these texts.*retry-limit") as caught:
-            call(["the cat", "z" * 60 + "!"])
+            call(["cat", "z" * 60 + "!"])
         assert str(folder) in str(caught.value)
-    assert np.array_equal(model.encode("the cat"), good)
+    assert np.array_equal(model.encode("cat"), good)
 
 
 def test_static_models_say_the_same() -> None:

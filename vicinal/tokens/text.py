@@ -224,8 +224,10 @@ class TextTokenizer:
         if ragged.unknown is not None:
             return ragged.unknown
         unknown = self.unknown_token_id
-        found = None if unknown is None else ragged.ids == unknown
-        if found is None or not found.any():
+        if unknown is None:
+            return None
+        found = ragged.ids == unknown
+        if not found.any():
             return None
         owners = np.repeat(np.arange(len(ragged)), ragged.lengths)
         counts = np.bincount(owners[found], minlength=len(ragged))
