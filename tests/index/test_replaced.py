@@ -249,6 +249,21 @@ def test_a_log_that_holds_several_commits_belongs_to_each_state_between(path, tm
     assert len(texts(again)) == 5
 
 
+def test_a_log_that_is_half_taken_over_is_not_taken_for_another_files(path):
+    """A reader keeps the log from being taken over wholly; the file alone is then shorter than it says."""
+    make(path, "old")
+    with Index(path, FakeModel()) as index, Index(path, FakeModel()) as other:
+        with other._store.reader() as reader:
+            assert reader.count() == 3
+            for n in range(3):
+                index.add([f"text {n} {i} " + "and more words " * 30 for i in range(700)])
+                index._store.take_log_over()
+                assert len(index.search("text", top_k=5000)) == 3 + 700 * (n + 1)
+                with Index(path, FakeModel()) as third:
+                    assert third.count() == 3 + 700 * (n + 1)
+        assert other.count() == 2103 and index.verify()
+
+
 @pytest.mark.parametrize(
     "which", ["another index", "an older copy", "a backup", "an older copy that went its own way"]
 )
