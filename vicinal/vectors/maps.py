@@ -28,6 +28,8 @@ GREY = "#b8b8b8"
 _DPI = 150
 _DIMENSIONS = 50
 _NEIGHBOURS = 5
+# Of the width of the map.
+_JITTER = 0.003
 
 
 def project(
@@ -89,6 +91,9 @@ def project(
     for at in range(0, len(others), 1024):
         block = others[at : at + 1024]
         points[block] = _between_neighbours(reduced[block], core, placed)
+    # Rows with the same neighbours would cover each other, and could not be pointed at.
+    width = float(np.ptp(placed, axis=0).max())
+    points[others] += np.random.default_rng(seed).normal(0, _JITTER * width, (len(others), 2))
     return points
 
 
