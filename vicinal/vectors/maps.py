@@ -115,12 +115,14 @@ def flat_map(embeddings: Embeddings) -> Matrix:
         (n, 2) in the type to compute in. The signs are fixed, so the same rows give the same map.
 
     Raises:
-        InputError: a NaN or infinity (the row is named).
+        InputError: a NaN or infinity (the row is named), or numbers whose squares exceed their type.
     """
     rows = as_floats(embeddings)
     check_finite(rows, "embeddings")
     if not len(rows):
         return np.zeros((0, 2), dtype=rows.dtype)
+    if np.abs(rows).max(initial=0) > np.sqrt(np.finfo(rows.dtype).max):
+        raise InputError("embeddings hold numbers that are too large for a map: normalise them first")
     axes = _principal_axes(rows, 2)
     points = product(rows, axes) - rows.mean(axis=0, dtype=np.float64) @ axes
     if points.shape[1] < 2:
