@@ -144,7 +144,7 @@ def _encoder(model: CachedModel, bench: bool) -> _Facts:
 
 
 def _reranker(model: CachedModel, bench: bool) -> _Facts:
-    from vicinal.models.cross_encoder import load_scorer
+    from vicinal.models.scorer import load_scorer
 
     loaded = load_scorer(model.path)
     rate = None

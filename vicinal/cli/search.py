@@ -191,7 +191,7 @@ def search(
         reranker = None
         if rerank is not None:
             from vicinal.core.progress import waiting
-            from vicinal.models.cross_encoder import load_scorer
+            from vicinal.models.scorer import load_scorer
 
             with waiting(f"loading {rerank}"):
                 reranker = load_scorer(rerank)

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
-from vicinal.core.files import check_path
 from vicinal.core.inputs import check_unicode, plain, shown
 from vicinal.errors import InputError, InputTypeError
 from vicinal.index import records
@@ -18,10 +17,10 @@ from vicinal.index.reranking import Reranker, check_reranker
 from vicinal.index.results import Document, Hit, IndexInfo, VerifyReport
 from vicinal.index.retrievers import MODES, RETRIEVERS, Mode
 from vicinal.index.searching import Request, search
-from vicinal.index.segments import STORAGES
+from vicinal.index.settings import check_settings
 from vicinal.index.stores.base import ModelFacts, Store, compare_models
 from vicinal.index.stores.sqlite import SqliteStore
-from vicinal.index.values import integer_from, seconds
+from vicinal.index.values import integer_from
 
 
 class Index:
@@ -72,28 +71,12 @@ class Index:
         chunk_tokens: int | None = None,
         chunk_overlap: int = 32,
     ) -> None:
-        if not isinstance(path, (str, os.PathLike)):
-            raise InputTypeError(f"path must be a path, got {type(path).__name__}")
-        path = os.fspath(path)
-        check_path(path, "path")
-        if not path or path == ":memory:":
-            raise InputError(
-                f"path {path!r} names no file: an index lives in one, give for example 'texts.db'"
-            )
-        if not isinstance(storage, str) or storage not in STORAGES:
-            raise InputError(f"storage must be one of {', '.join(map(repr, STORAGES))}, got {shown(storage)}")
-        if not isinstance(tokenizer, str):
-            raise InputTypeError(f"tokenizer must be a string such as 'trigram', got {shown(tokenizer)}")
-        if not isinstance(read_only, bool):
-            raise InputTypeError(f"read_only must be True or False, got {shown(read_only)}")
-        timeout = seconds(timeout, "timeout")
-        if chunk_tokens is not None:
-            chunk_tokens = integer_from(8, chunk_tokens, "chunk_tokens")
-        chunk_overlap = integer_from(0, chunk_overlap, "chunk_overlap")
+        path, timeout, chunk_tokens, chunk_overlap = check_settings(
+            path, read_only, timeout, storage, tokenizer, chunk_tokens, chunk_overlap
+        )
         self.path = path
-        # Checked before anything is made, so that a wrong type leaves no empty file behind.
         given = DEFAULT_MODEL if model is None else model
-        Encoder(given, chunk_tokens, chunk_overlap)
+        Encoder(given, chunk_tokens, chunk_overlap)  # checks the model's type
         store: Store = SqliteStore(
             path,
             timeout=timeout,

@@ -17,11 +17,10 @@ from vicinal.core.progress import progress_bar
 from vicinal.engine import batching
 from vicinal.engine.graphs import check_variant
 from vicinal.engine.graphs.classifier_source import ClassifierGraph, choose_scorer_file
-from vicinal.engine.opening import read_options, read_spec, read_tokenizer, transformer_needs_torch
+from vicinal.engine.opening import read_options, read_tokenizer, transformer_needs_torch
 from vicinal.engine.sinks import DenseRows
-from vicinal.errors import ModelFormatError, NewHeadWarning
+from vicinal.errors import NewHeadWarning
 from vicinal.folder.card_records import ModelFacts, facts_of
-from vicinal.folder.specs import TransformerSpec
 from vicinal.models.activations import folder_activation, given_activation, softmax, written_name
 from vicinal.models.device import one_or_several
 from vicinal.models.fitting import PairFit
@@ -379,24 +378,3 @@ class CrossEncoder(PairModel, PairFit):
         return (
             f"CrossEncoder({self.name_or_path!r}, num_labels={self.num_labels}, max_length={self.max_length})"
         )
-
-
-def load_scorer(name_or_path: str | os.PathLike[str], dtype: str = "auto") -> CrossEncoder:
-    """A cross-encoder that is to score at once, and so must have been trained.
-
-    Raises:
-        ModelFormatError: the folder holds no classification head, as a model for vectors does not.
-    """
-    spec = read_spec(name_or_path)
-    scorer = None
-    if isinstance(spec.source, TransformerSpec):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NewHeadWarning)
-            scorer = CrossEncoder(name_or_path, dtype=dtype)
-    if scorer is None or scorer.head_is_new:
-        raise ModelFormatError(
-            f"{os.fspath(name_or_path)} is a model for vectors (a bi-encoder): it has no classification head, so it "
-            "scores no pairs. Give a cross-encoder such as cross-encoder/ms-marco-MiniLM-L6-v2, or train one with "
-            "CrossEncoder(...).fit(...)"
-        )
-    return scorer

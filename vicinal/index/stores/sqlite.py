@@ -24,6 +24,7 @@ from vicinal.index.memory import Memory, View
 from vicinal.index.results import IndexInfo, VerifyReport
 from vicinal.index.segments import row_bytes
 from vicinal.index.stores import database
+from vicinal.index.stores.analyzers import Analyzers
 from vicinal.index.stores.backup import back_up
 from vicinal.index.stores.base import ModelFacts
 from vicinal.index.stores.compaction import compact
@@ -31,7 +32,6 @@ from vicinal.index.stores.damage import Damage
 from vicinal.index.stores.database import store_errors
 from vicinal.index.stores.description import described
 from vicinal.index.stores.idle import IdleCheckpoints
-from vicinal.index.stores.lexical_tables import analysis_of
 from vicinal.index.stores.lineage import Place, replaced
 from vicinal.index.stores.reading import Caches, SqliteReader
 from vicinal.index.stores.state import commit_of, state
@@ -101,24 +101,10 @@ class SqliteStore:
                 self._settings = state(db)
                 self.storage = str(self._settings["storage"])
                 self.chunk_overlap = int(self._settings["chunk_overlap"])
-                self._analyzer = self._new_analyzer(analysis_of(self._settings))
+                self._analyzers = Analyzers(path, self._settings)
         except BaseException:
             self._close_idle()
             raise
-
-    def _new_analyzer(self, analysis: int) -> Analyzer:
-        return Analyzer(str(self._settings["tokenizer"]), analysis, self.path)
-
-    def _analyzer_of(self, db: sqlite3.Connection) -> Analyzer:
-        """The analyzer for the texts as they are in a transaction: another process may have rebuilt the words."""
-        row = db.execute("SELECT value FROM state WHERE key = 'analysis'").fetchone()
-        analysis = int(row[0]) if row else 1
-        if self._analyzer.analysis != analysis:
-            with self._load_lock:
-                if self._analyzer.analysis != analysis:
-                    self._old_analyzers.append(self._analyzer)  # other threads may be using it
-                    self._analyzer = self._new_analyzer(analysis)
-        return self._analyzer
 
     def _reset(self) -> None:
         """Everything that must not cross a fork: SQLite forbids it, and locks may be held over there."""
@@ -132,7 +118,6 @@ class SqliteStore:
         self._nothing = Memory(1, "float32").view(-1, -1)
         this = weakref.ref(self)
         self._idle_checkpoints = IdleCheckpoints(lambda: (store := this()) is None or store.take_log_over())
-        self._old_analyzers: list[Analyzer] = []
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -142,13 +127,10 @@ class SqliteStore:
 
     def _notice_fork(self) -> None:
         if self._pid != os.getpid() and not self._visits.closed:
-            self._orphans = (
-                self._idle,
-                self._analyzer,
-                self._old_analyzers,
-            )  # never closed here: that would drop the parent's locks
+            # Never closed here: that would drop the parent's locks.
+            self._orphans = (self._idle, self._analyzers)
             self._reset()
-            self._analyzer = self._new_analyzer(self._analyzer.analysis)
+            self._analyzers = self._analyzers.after_fork()
 
     @contextlib.contextmanager
     def _borrowed(self) -> Iterator[sqlite3.Connection]:
@@ -201,10 +183,10 @@ class SqliteStore:
         with store_errors(self.path, "reading"), self._connection() as db:
             if ranking:
                 view, caches = self._begin(db)
-                analyzer = self._analyzer_of(db)
+                analyzer = self._analyzers.of(db)
             else:  # texts and counts need no vectors in memory
                 db.execute("BEGIN")
-                view, caches, analyzer = self._nothing, Caches(0), self._analyzer
+                view, caches, analyzer = self._nothing, Caches(0), self._analyzers.current
             yield SqliteReader(db, view, caches, analyzer, lambda: self._place.check(db))
             self._place.check(db)  # at the end, when nothing more is read: before it is answered
 
@@ -403,5 +385,4 @@ class SqliteStore:
         if self._read_only and not self._immutable and not self._place.lost:
             database.tidy(self.file)
         self._forget()
-        for analyzer in (*self._old_analyzers, self._analyzer):
-            analyzer.close()
+        self._analyzers.close()
