@@ -1,5 +1,7 @@
 # make demo    set up, then the main job
 # make test    set up, then all tests (make test-fast leaves the slow ones out)
+# make crash   kill -9 a thousand processes at work on an index, and look for what is lost (2 minutes); the tests
+#              kill a hundred
 # make lint    ruff and mypy
 # make clients set up libraries that want sentence-transformers, in an environment of their own; the tests then
 #              run them on Vicinal (make test-clients runs these alone)
@@ -13,7 +15,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 EXTRAS := train,peft,quantize,cluster,faiss,usearch
 
-.PHONY: setup demo test clients test-clients test-fast lint format bench clean
+.PHONY: setup demo test clients test-clients test-fast crash lint format bench clean
 
 # What a user of the library installs.
 $(VENV)/.base: pyproject.toml constraints.txt
@@ -55,6 +57,9 @@ test-clients: setup clients
 
 test-fast: setup
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow"
+
+crash: setup
+	$(BIN)/python -m tests.index.crash 1000
 
 lint: setup
 	$(BIN)/ruff check .

@@ -15,7 +15,8 @@ Each one derives from :class:`VicinalError` and from the built-in that a user wo
     │   └── TruncationError                          a text is too long and ``on_truncate="error"``
     ├── InputTypeError         (TypeError)           an argument has the wrong type
     ├── OutOfMemoryError       (MemoryError)         even the smallest batch did not fit
-    └── StoreError             (RuntimeError)        an index file cannot be opened, read or written
+    ├── StoreError             (RuntimeError)        an index file cannot be opened, read or written
+    └── ForkError              (RuntimeError)        a process was forked in the middle of another thread's work
 
 A message names the object, the value and the remedy, in that order.
 
@@ -23,7 +24,8 @@ Warnings are UserWarnings, to filter by their class::
 
     UserWarning
     ├── TruncationWarning      texts are longer than the model reads
-    ├── UnknownScriptWarning   texts are in a script that the model has not learnt
+    ├── UnknownScriptWarning   the model's vocabulary knows nothing of some texts, or of their script
+    ├── OldIndexWarning        an index file of an older version finds less until it is changed
     └── NewHeadWarning         a CrossEncoder has a new head, to be trained
 """
 
@@ -92,6 +94,10 @@ class StoreError(VicinalError, RuntimeError):
     """An index file cannot be opened, read or written."""
 
 
+class ForkError(VicinalError, RuntimeError):
+    """This process was forked while another thread was computing, and can't compute itself."""
+
+
 class TruncationWarning(UserWarning):
     """Texts were longer than the model reads, and their ends did not count.
 
@@ -110,7 +116,11 @@ class TruncationWarning(UserWarning):
 
 
 class UnknownScriptWarning(UserWarning):
-    """The model's vocabulary has no words of the texts' script."""
+    """The model's vocabulary has no words of the texts' script, or no token of some texts at all."""
+
+
+class OldIndexWarning(UserWarning):
+    """An index of an older version finds less than one of this version; its next change brings it up to date."""
 
 
 class NewHeadWarning(UserWarning):

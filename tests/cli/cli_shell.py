@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ class Shell:
             stderr=subprocess.PIPE,
             cwd=self.folder,
             env=self.environment(**more),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whatever it is here
         )
 
     def __call__(self, *arguments: str | Path, stdin: bytes = b"", **more: str) -> Done:

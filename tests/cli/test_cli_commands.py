@@ -135,13 +135,19 @@ def test_cluster_map(vicinal: Shell, put: Put, minilm_path: Path) -> None:
     put("x.txt", "\n".join([*PETS, *MONEY]))
     done = vicinal(
         "cluster", "x.txt", "--method", "communities", "--min-size", "2", "-t", "0.5",
-        "--plot", "my map.png", "-m", minilm_path,
+        "--plot", "my map.png", "--plot", "my map.html", "-m", minilm_path,
     )  # fmt: skip
     assert done.code == 0, done.err
     assert (vicinal.folder / "my map.png").read_bytes().startswith(b"\x89PNG")
-    assert "; map in my map.png" in done.err
-    assert {"my map.png", "x.txt"} <= set(os.listdir(vicinal.folder))
-    assert not list(vicinal.folder.glob(".*.part.png"))
+    assert "; map in my map.png; map in my map.html" in done.err
+    assert {name for name in os.listdir(vicinal.folder) if name[0] != "."} == {
+        "my map.png",
+        "my map.html",
+        "x.txt",
+    }
+    page = (vicinal.folder / "my map.html").read_text(encoding="utf-8")
+    assert "<h1>2 clusters of 6 texts from x.txt</h1>" in page
+    assert all(text in page for text in [*PETS, *MONEY])
 
 
 @pytest.mark.parametrize(
@@ -153,7 +159,8 @@ def test_cluster_map(vicinal: Shell, put: Put, minilm_path: Path) -> None:
         (["--method", "hdbscan", "-k", "3"], "leave -k out"),
         (["--method", "agglomerative"], "needs -k or --threshold"),
         (["-k", "2", "--threshold", "0.5"], "takes none"),
-        (["-k", "2", "--plot", "map.txt"], "ends in .png"),
+        (["-k", "2", "--plot", "map.txt"], "ends in .png (a picture) or .html"),
+        (["-k", "2", "--plot", "a.png", "--plot", "no/map.html"], "no/map.html"),
         (["-k", "2", "--plot", "no/map.png"], "does not exist"),
     ],
 )

@@ -27,7 +27,7 @@ def test_numbers() -> None:
 
 
 def test_texts_cannot_disturb_the_terminal() -> None:
-    assert one_line("a\tb\r\n\x1b[31mc\x9b  d\x00") == "a b [31mc d"
+    assert one_line("a\tb\r\n\x1b[31mc\x9b  d\x00") == r"a b \x1b[31mc\u009b d\x00"
     assert shortened("word " * 20, 12) == "word word w…"
     assert shortened("short", 12) == "short"
     assert shortened("日本" * 20, 9) == "日本日本…"

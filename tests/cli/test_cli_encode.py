@@ -60,6 +60,17 @@ def test_stdin_and_settings(vicinal: Shell, minilm_path: Path, expected: np.ndar
     np.testing.assert_allclose(rows, short / np.linalg.norm(short, axis=1, keepdims=True), atol=1e-6)
 
 
+@pytest.mark.parametrize(("name", "delimiter"), [("out.csv", ","), ("out.TSV", "\t")])
+def test_tables_hold_the_same_numbers(vicinal: Shell, put: Put, name: str, delimiter: str) -> None:
+    put("x.txt", "\n".join(TEXTS))
+    for output in ("out.npy", name):
+        done = vicinal.quick("encode", "x.txt", "-o", output)
+        assert done.code == 0, done.err
+    rows = np.load(vicinal.folder / "out.npy")
+    table = np.loadtxt(vicinal.folder / name, delimiter=delimiter, dtype=np.float32)
+    np.testing.assert_array_equal(table, rows)
+
+
 def test_blocks_and_truncation(vicinal: Shell, put: Put, one_layer: Path) -> None:
     lines = [f"text {n % 7}" for n in range(1030)]
     lines[1] = lines[1027] = "word " * 300
@@ -81,13 +92,17 @@ def test_blocks_and_truncation(vicinal: Shell, put: Put, one_layer: Path) -> Non
         ("x.txt", b"ok\n\xff\xfe", [], ["x.txt, line 2", "byte 3"]),
         ("x.jsonl", '{"a": "x"}\n', [], ["no field 'text'", "'a'"]),
         ("x.jsonl", '{"text": "x"}\nrubbish\n', [], ["line 2, column 1: not JSON"]),
-        ("x.txt", "a\n", ["--format", "xml"], ["format='xml'"]),
+        ("x.txt", "a\n", ["--format", "xml"], ["--format xml"]),
         ("x.txt", "a\n", ["-o", "no/out.npy"], ["--output no/out.npy", "does not exist"]),
         ("x.txt", "a\n", ["-o", "-"], ["--output -"]),
+        ("x.txt", "a\n", ["-o", "out.parquet"], ["--output out.parquet", ".npy, .csv or .tsv"]),
+        ("x.txt", "a\n", ["--truncate-dim", "385"], ["--truncate-dim 385", "384 dimensions"]),
+        ("x.json", '[{"text": "a"}]', [], ["x.json is one JSON document, a list", "jq"]),
+        ("x.jsonl", '{"text": 5}\n', [], ["the field 'text' is a number, not text"]),
         ("x.txt", "a\n", ["-m", "no such/model"], ["no such/model"]),
         ("x.txt", "a\n", ["-m", "org/unknown"], ["'org/unknown'", "HF_HUB_OFFLINE"]),
-        ("x.txt", "a\n", ["--dtype", "int3"], ["dtype='int3'"]),
-        ("x.txt", "a\n", ["--prompt-name", "query"], ["prompt_name='query'"]),
+        ("x.txt", "a\n", ["--dtype", "int3"], ["--dtype int3 is not one of"]),
+        ("x.txt", "a\n", ["--prompt-name", "query"], ["--prompt-name query", "it has none"]),
     ],
 )
 def test_errors_are_one_line(

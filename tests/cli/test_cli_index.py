@@ -91,6 +91,12 @@ def test_what_cannot_be_used_is_named(vicinal: Shell, put: Put, one_layer: Path)
     [
         (["index", "x.db", "nothing.txt"], "'nothing.txt' does not exist"),
         (["index", "x.db", "a.png"], "unknown kind"),
+        (["index", "x.db", "a.txt", "--format", "csv"], "--format is for standard input (-)"),
+        (
+            ["index", "x.db", "-", "--format", "xml"],
+            "--format xml: choose one of txt, jsonl, csv, tsv, md, html",
+        ),
+        (["index", "x.db", ".", "--include", "*.zip"], "holds no file that fits '*.zip'"),
         (["index", "a.txt", "x.db"], "the index comes first, then the texts: vicinal index texts.db a.txt"),
         (["index", "no/x.db", "a.txt"], "does not exist"),
         (["index", ".", "a.txt"], "is a folder"),
@@ -115,6 +121,66 @@ def test_errors_leave_nothing_behind(vicinal: Shell, put: Put, arguments: list[s
     assert part in done.err and done.err.startswith("error: ") and done.err.count("\n") == 1
     assert sorted(os.listdir(vicinal.folder)) == ["a.png", "a.txt", "empty"]
     assert (vicinal.folder / "empty").stat().st_size == 0
+
+
+def test_what_is_skipped_is_counted_and_named(vicinal: Shell, put: Put) -> None:
+    fill_folder(vicinal.folder / "notes")
+    put("notes/h.py", "import os")
+    put("notes/README", "read me")
+    done = vicinal.quick("index", "n.db", "notes")
+    assert numbers(done) == [9, 0, 0]
+    skipped = (
+        "note: skipped 2 files: .png, without an ending; --as-text reads files of unknown kinds as text\n"
+    )
+    assert skipped in done.err
+    done = vicinal.quick("index", "n.db", "notes", "--as-text", "--include", "R*", "--include", "below/*")
+    assert numbers(done) == [1, 0, 1] and "skipped" not in done.err
+
+
+def test_prune(vicinal: Shell, put: Put) -> None:
+    fill_folder(vicinal.folder / "notes")
+    assert numbers(vicinal.quick("index", "n.db", "notes")) == [8, 0, 0]
+    (vicinal.folder / "notes" / "e.md").unlink()
+    assert numbers(vicinal.quick("index", "n.db", "notes")) == [0, 0, 7]
+    put("notes/z.txt", b"\xff")
+    done = vicinal.quick("index", "n.db", "notes", "--prune")
+    assert done.code == 1 and "error: no document was removed: 1 file or row could not be read" in done.err
+    (vicinal.folder / "notes" / "z.txt").unlink()
+    done = vicinal.quick("index", "n.db", "notes", "--prune")
+    assert done.code == 0 and "0 added, 0 replaced, 7 unchanged, 1 removed; " in done.err
+    assert "documents\t7\n" in vicinal.quick("info", "n.db").out
+
+
+def test_standard_input(vicinal: Shell, put: Put) -> None:
+    done = vicinal("index", "n.db", "-", stdin=b"A text about bees.\nOf two lines.\n")
+    assert numbers(done) == [1, 0, 0]
+    done = vicinal("index", "n.db", put("a.txt", "honey"), "-", "--format", "csv", stdin=b"id,text\n7,wax\n")
+    assert numbers(done) == [2, 0, 0]
+    rows = [json.loads(line) for line in vicinal.quick("export", "n.db", "-").out.splitlines()]
+    assert [(row["id"], row["text"]) for row in rows] == [
+        ("stdin", "A text about bees.\nOf two lines."),
+        ("a.txt", "honey"),
+        ("7", "wax"),
+    ]
+
+
+def test_ids_of_several_files(vicinal: Shell, put: Put) -> None:
+    put("a.jsonl", lines({"id": 1, "text": "one"}))
+    put("b.jsonl", lines({"id": 1, "text": "another"}))
+    for expected in ([2, 0, 0], [0, 0, 2]):
+        done = vicinal.quick("index", "n.db", "a.jsonl", "b.jsonl")
+        assert numbers(done) == expected
+        assert "note: 1 text has an id of another file; kept apart as FILE:ID\n" in done.err
+
+
+def test_chunk_tokens(vicinal: Shell, put: Put) -> None:
+    put("a.txt", "A sentence of some words. " * 60)
+    assert numbers(vicinal.quick("index", "n.db", "a.txt", "--chunk-tokens", "24")) == [1, 0, 0]
+    facts = dict(row for row in vicinal.quick("info", "n.db").rows)
+    assert facts["longest chunk"] == "24 tokens" and int(facts["chunks"]) >= 15
+    assert numbers(vicinal.quick("index", "n.db", "a.txt", "--chunk-tokens", "24")) == [0, 0, 1]
+    done = vicinal.quick("index", "n.db", "a.txt", "--chunk-tokens", "32")
+    assert done.code == 1 and "error: --chunk-tokens 32: n.db has chunks of up to 24 tokens" in done.err
 
 
 def test_another_model_is_refused(vicinal: Shell, notes: str, minilm_path: Path, put: Put) -> None:

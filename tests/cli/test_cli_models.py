@@ -22,18 +22,32 @@ def full(vicinal: Shell, minilm_path: Path, cross_encoder: str) -> Shell:
 
 
 def test_empty_cache(vicinal: Shell) -> None:
-    for command in (["models"], ["cache"], ["cache", "list"]):
+    for command in (["cache"], ["cache", "list"]):
         done = vicinal(*command)
         assert (done.code, done.out) == (0, "")
         assert str(vicinal.cache) in done.err
-    assert json.loads(vicinal("models", "--json").out) == []
+
+
+def test_models_that_come_with_vicinal(vicinal: Shell) -> None:
+    done = vicinal("models")
+    assert done.code == 0, done.err
+    assert [row[:4] for row in done.rows[1:]] == [["vicinal-mini", "encoder", "256", "-"]]
+    assert "vicinal-mini comes with Vicinal; in " in done.err and str(vicinal.cache) in done.err
+    assert "`vicinal download all-MiniLM-L6-v2`" in done.err and "download vicinal-mini" not in done.err
+    found = json.loads(vicinal("models", "--json").out)
+    assert [(model["name"], model["bundled"]) for model in found] == [("vicinal-mini", True)]
+    assert found[0]["bytes"] > 8e6
+    there = vicinal.quick("download", "vicinal-mini")
+    assert (there.code, there.out.strip()) == (0, found[0]["path"])
+    gone = vicinal.quick("cache", "clear", "vicinal-mini", "--yes")
+    assert gone.code == 1 and "comes with Vicinal" in gone.err
 
 
 def test_models(full: Shell) -> None:
     done = full("models")
     assert done.code == 0, done.err
     assert done.rows[0] == ["model", "kind", "dim", "tokens", "bytes"]
-    assert [row[:4] for row in done.rows[1:]] == [
+    assert [row[:4] for row in done.rows[2:]] == [
         ["cross-encoder/stsb", "reranker", "-", "256"],
         ["org/broken", "incomplete", "-", "-"],
         ["sentence-transformers/all-MiniLM-L6-v2", "encoder", "384", "256"],

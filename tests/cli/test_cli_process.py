@@ -119,6 +119,36 @@ def test_head_closes_the_pipe(vicinal: Shell, put: Put, one_layer: Path) -> None
 
 
 @pytest.mark.parametrize(
+    ("arguments", "more"),
+    [
+        (["--help"], {}),
+        (["cluster", "--help"], {}),
+        (["models", "--json"], {}),
+        (["models"], {"FORCE_COLOR": "1"}),
+        (["similarity", "a", "b", "--json"], {}),
+        (["similarity", "a", "b"], {"FORCE_COLOR": "1"}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "terminal" if value else "pipe",
+)
+def test_a_reader_that_is_gone_is_141_always(
+    vicinal: Shell, arguments: list[str], more: dict[str, str]
+) -> None:
+    read, written = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "vicinal", *arguments],
+        stdout=written,
+        stderr=subprocess.PIPE,
+        cwd=vicinal.folder,
+        env=vicinal.environment(**more),
+        check=False,
+    )
+    os.close(written)
+    assert done.returncode == 141
+    assert b"Traceback" not in done.stderr and b"BrokenPipe" not in done.stderr
+
+
+@pytest.mark.parametrize(
     "locale",
     [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"LC_ALL": "C"}],
     ids=["ascii", "coerced"],

@@ -6,9 +6,11 @@ import json
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from cli_notes import KETTLE, SNOW, lines, numbers
@@ -117,6 +119,56 @@ def test_marks_stay_on_their_words(width: int) -> None:
         marked = [str(shown)[span.start : span.end] for span in shown.spans if "magenta" in str(span.style)]
         assert marked and set(marked) <= {"Wings", "Wing", "wings", "翼"}
         assert ("Wings" in marked) == (title == {"title": "Wings"}) or width == 96
+
+
+@pytest.mark.parametrize(
+    ("text", "title", "first", "rest"),
+    [
+        ("Tea\n\nTea is hot.", "Tea", "a  Tea", "Tea is hot."),
+        ("# Tea #\n\nTea is hot.", "Tea", "a  Tea", "Tea is hot."),
+        ("Tea\n===\nHot.", "Tea", "a  Tea", "Hot."),
+        ("Tea is hot.", "Tea", "a", "Tea is hot."),
+        ("On wings Wings carry birds.", "On wings", "a", "On wings Wings carry birds."),
+        ("Something else.", "Tea", "a  Tea", "Something else."),
+        ("Tea", "Tea", "a  Tea", ""),
+        ("Tea " + "and so on " * 90 + "zeppelin", "Tea", "a  Tea", "zeppelin"),
+    ],
+)
+def test_no_words_are_lost_that_repeat_the_title(text: str, title: str, first: str, rest: str) -> None:
+    at = text.find("zeppelin")
+    matches = ((at, at + 8),) if at >= 0 else ()
+    hit = Hit("a", 1.0, text, {"title": title}, Passage(text, 0, len(text), matches))
+    shown = str(_described(hit, 80, False)).split("\n")
+    assert shown[0] == first
+    assert " ".join(shown[1:]).endswith(rest) and len(shown) == (2 if rest else 1)
+
+
+def test_min_score(vicinal: Shell, notes: str) -> None:
+    every = vicinal.quick("search", notes, "kettle stove")
+    scores = [float(row[1]) for row in every.rows]
+    some = vicinal.quick("search", notes, "kettle stove", "--min-score", f"{scores[2] - 1e-6}")
+    assert some.rows == every.rows[:3] and "3 hits among 8 documents" in some.err
+    none = vicinal.quick("search", notes, "kettle stove", "--min-score", "2", "--json")
+    assert (none.code, json.loads(none.out)) == (0, [])
+    assert "nothing found with a score of 2 or more; 8 hits below it" in none.err
+    assert vicinal.quick("search", notes, "a", "--min-score", "nan").code == 1
+
+
+def test_prompt_name(vicinal: Shell, put: Put, one_layer: Path) -> None:
+    model = vicinal.folder / "prompted"
+    shutil.copytree(one_layer, model, symlinks=True)
+    config = model / "config_sentence_transformers.json"
+    config.unlink(missing_ok=True)
+    config.write_text(json.dumps({"prompts": {"snow": "snow on the mountain ", "query": ""}}))
+    put("x.jsonl", lines(KETTLE, SNOW))
+    assert numbers(vicinal.quick("index", "p.db", "x.jsonl", "-m", model)) == [2, 0, 0]
+    plain = vicinal.quick("search", "p.db", "the kettle")
+    prompted = vicinal.quick("search", "p.db", "the kettle", "--prompt-name", "snow")
+    assert plain.rows[0][2] == "k1" and prompted.code == 0, prompted.err
+    before, after = ({row[2]: float(row[1]) for row in done.rows} for done in (plain, prompted))
+    assert after["k2"] > before["k2"]
+    done = vicinal.quick("search", "p.db", "a", "--prompt-name", "rain")
+    assert done.code == 1 and "--prompt-name rain" in done.err and "there are: snow, query" in done.err
 
 
 # -- the prompt --------------------------------------------------------------------------------------

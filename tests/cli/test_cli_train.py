@@ -81,7 +81,7 @@ def test_a_static_model_learns_and_its_folder_tells_how(tmp_path: Path) -> None:
         (["-d", "pairs.jsonl", "--loss", "triplet"], ["anchor", "positive", "negative"]),
         (["-d", "pairs.jsonl", "--loss", "binary-cross-entropy"], ["binary-cross-entropy", "cosine"]),
         (["-d", "wide.jsonl"], ["wide.jsonl", "0 to 100", "scale"]),
-        (["-d", "texts.jsonl"], ["texts.jsonl", "row 1", "not a number"]),
+        (["-d", "texts.jsonl"], ["texts.jsonl", "line 1", "not a number"]),
     ],
 )
 def test_what_cannot_work_is_said_before_anything_is_written(

@@ -532,8 +532,8 @@ def test_impossible_settings(tmp_path: Path, name: str, content: Any, message: s
     [
         ({"in_features": WIDTH}, "out_features"),
         ({"in_features": WIDTH, "out_features": "x"}, "out_features"),
-        ({"in_features": WIDTH, "out_features": 9}, "do not fit"),
-        ({"in_features": 3, "out_features": 6}, "do not fit"),
+        ({"in_features": WIDTH, "out_features": 9}, "does not fit"),
+        ({"in_features": 3, "out_features": 6}, "'in_features' is 3"),
         ({"in_features": WIDTH, "out_features": 6, "activation_function": "my.Own"}, "my.Own"),
     ],
 )

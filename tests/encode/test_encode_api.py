@@ -128,6 +128,7 @@ def test_half_characters(tiny: SentenceTransformer) -> None:
 @pytest.mark.parametrize(
     "text", ["\0", "\0a\0", "a" * 1_000_000, " " * 10_000, "\n\t\r", "\ufeff", "a\u0301" * 500]
 )
+@pytest.mark.filterwarnings("ignore::vicinal.errors.UnknownScriptWarning")
 def test_odd_texts(tiny: SentenceTransformer, text: str) -> None:
     found = tiny.encode([text, "the cat"], on_truncate="ignore")
     assert np.isfinite(found).all()

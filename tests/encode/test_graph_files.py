@@ -73,6 +73,55 @@ def test_onnx_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(named.encode(TEXTS), model.encode(TEXTS))
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_tensors_in_a_file_of_their_own(linked: bool, tmp_path: Path) -> None:
+    """Beside the graph, and as in a hub cache, where both are links to a folder of blobs."""
+    folder = make_folder(tmp_path / "snapshot", model_type="newest")
+    (folder / "model.safetensors").unlink()
+    table = np.random.default_rng(0).standard_normal((len(VOCAB), WIDTH)).astype(np.float32)
+    home, blobs = folder / "onnx", tmp_path / "blobs"
+    files = {"model.onnx": gather_model(table, "model.onnx_data"), "model.onnx_data": table.tobytes()}
+    for each in (home, blobs):
+        each.mkdir()
+    for name, content in files.items():
+        if linked:
+            (blobs / f"{name}-blob").write_bytes(content)
+            (home / name).symlink_to(blobs / f"{name}-blob")
+        else:
+            (home / name).write_bytes(content)
+    model = SentenceTransformer(folder, dtype="float32")
+    for text in TEXTS:
+        mean = table[model.tokenizer.encode(text).ids].mean(0)
+        np.testing.assert_allclose(model.encode(text), mean / np.linalg.norm(mean), atol=1e-5)
+    before = model.fingerprint
+    model.save(tmp_path / "saved")
+    again = SentenceTransformer(tmp_path / "saved", dtype="float32")
+    np.testing.assert_array_equal(again.encode(TEXTS), model.encode(TEXTS))
+    (home / "model.onnx_data").write_bytes((2 * table).tobytes())
+    assert SentenceTransformer(folder).fingerprint != before
+
+
+@pytest.mark.parametrize("how", ["../secret", "link", "absolute"])
+def test_tensors_outside_the_folder(how: str, tmp_path: Path) -> None:
+    """A graph reads no other files of the machine."""
+    folder = make_folder(tmp_path / "model", model_type="newest")
+    (folder / "model.safetensors").unlink()
+    table = np.ones((len(VOCAB), WIDTH), dtype=np.float32)
+    (folder / "secret").write_bytes(table.tobytes())
+    (folder / "onnx").mkdir()
+    name = {"../secret": "../secret", "link": "here", "absolute": str(folder / "secret")}[how]
+    if how == "link":
+        (folder / "onnx/here").symlink_to(folder / "secret")
+        (folder / "graph").write_bytes(gather_model(table, name))
+        (folder / "blob").mkdir()
+        (folder / "graph").rename(folder / "blob/graph")
+        (folder / "onnx/model.onnx").symlink_to(folder / "blob/graph")
+    else:
+        (folder / "onnx/model.onnx").write_bytes(gather_model(table, name))
+    with pytest.raises(ModelFormatError, match=r"model\.onnx: cannot be read as a graph"):
+        SentenceTransformer(folder).encode("a")
+
+
 def test_which_one_is_used(tmp_path: Path, tiny_path: Path) -> None:
     folder = make_folder(tmp_path)
     table = np.zeros((len(VOCAB), WIDTH), dtype=np.float32)

@@ -54,6 +54,8 @@ def test_what_is_written_is_read_back(spec: Any, width: int, tmp_path: Path) -> 
     found = read_module(f"sentence_transformers.models.{kind.name}", tmp_path)
     assert type(found) is type(spec)
     for name, value in vars(spec).items():
+        if name == "files":  # what lies there, and nothing that was written
+            continue
         assert getattr(found, name) == (tmp_path if name == "folder" else value)
     assert width_after([spec], 8) == width
 

@@ -42,6 +42,7 @@ def check(model: SentenceTransformer, found: NDArray[np.float32], expected: NDAr
         assert cosines.min() >= 0.9999
 
 
+@pytest.mark.filterwarnings("ignore::vicinal.errors.UnknownScriptWarning")  # a word of x alone
 def test_alone(model: SentenceTransformer, texts: list[str], vectors: NDArray[np.float32]) -> None:
     found = np.stack([model.encode(text, on_truncate="ignore") for text in texts])
     check(model, found, vectors)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tinyfolder import ROOT
 
 from vicinal import SentenceTransformer
 
@@ -131,6 +132,133 @@ print("done")
 @forks
 def test_fork_while_another_thread_compiles(tiny_path: Path, run_script: Callable[..., str]) -> None:
     assert run_script(FORK_WHILE_COMPILING, tiny_path, timeout=40).strip() == "done"
+
+
+FORK_BESIDE_THREADS = """
+import os, signal, sys, threading, warnings
+warnings.simplefilter("ignore")
+import numpy as np
+from vicinal import SentenceTransformer, util
+kind, path = sys.argv[1:]
+texts = [f"the cat {n} sat on the mat" for n in range(200)]
+rows = np.random.default_rng(0).normal(size=(6000, 64)).astype(np.float32)
+if kind == "model":  # each turn compiles, computes one batch, then many, and frees the graphs
+    work = lambda: [SentenceTransformer(path).encode(some) for some in (texts, "a")][0]
+elif kind == "static":
+    model = SentenceTransformer("vicinal-mini")
+    work = lambda: model.encode([*texts, "Füße und Grüße"])
+elif kind == "vectors":
+    work = lambda: (util.cos_sim(rows[:500], rows), util.semantic_search(rows[:200], rows, top_k=3))[0]
+elif kind == "index":
+    from tests.index.fakes import FakeModel
+    from vicinal.index import Index
+    index = Index(path + "/texts.db", FakeModel(), timeout=60)
+    index.add(texts)
+    def work():
+        index.upsert(texts[:2], ["a", "b"])
+        return np.array([hit.score for hit in index.search("cat mat 7", mode="hybrid", candidates=20)])
+expected = work()
+stop, turns = threading.Event(), [0, 0]
+def go_on(thread):
+    while not stop.is_set():
+        work()
+        turns[thread] += 1
+threads = [threading.Thread(target=go_on, args=(n,)) for n in range(2)]
+for thread in threads:
+    thread.start()
+codes = []
+for attempt in range(6):
+    seen = turns[0]
+    while turns[0] == seen:
+        stop.wait(0.001)
+    stop.wait(0.003 * attempt)
+    child = os.fork()
+    if not child:
+        signal.alarm(60)  # ends a child that hangs
+        os._exit(7 if np.allclose(work(), expected, atol=1e-5) else 8)
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+stop.set()
+for thread in threads:
+    thread.join()
+print(codes == [7] * 6 or codes)
+"""
+
+
+@forks
+@pytest.mark.parametrize("kind", ["model", "static", "vectors", "index"])
+def test_forks_while_threads_work(
+    tiny_path: Path, tmp_path: Path, kind: str, run_script: Callable[..., str]
+) -> None:
+    """Without the wait about one child in ten waits for ever, in OpenVINO, SQLite or BLAS."""
+    path = tiny_path if kind == "model" else tmp_path
+    assert run_script(FORK_BESIDE_THREADS, kind, path, timeout=200, PYTHONPATH=str(ROOT)).strip() == "True"
+
+
+FORK_IN_THE_MIDDLE = """
+import os, sys, threading, warnings
+warnings.simplefilter("ignore")
+from vicinal import SentenceTransformer
+from vicinal.core import native_calls
+from vicinal.errors import ForkError
+native_calls._LONGEST_FORK = 0.1
+model = SentenceTransformer(sys.argv[1])
+entered, leave = threading.Event(), threading.Event()
+def long():
+    with native_calls.native_call():
+        entered.set()
+        leave.wait()
+thread = threading.Thread(target=long)
+thread.start()
+entered.wait()
+child = os.fork()
+if not child:
+    for use in (model, SentenceTransformer("vicinal-mini")):
+        try:
+            use.encode(["a"] * 100)
+        except ForkError as error:
+            assert "forked while another thread" in str(error) and "spawn" in str(error)
+        else:
+            os._exit(8)
+    os._exit(7)
+leave.set()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), model.encode("a").shape)
+thread.join()
+"""
+
+
+@forks
+def test_a_fork_in_the_middle_of_a_long_call_is_told_in_the_child(
+    tiny_path: Path, run_script: Callable[..., str]
+) -> None:
+    assert run_script(FORK_IN_THE_MIDDLE, tiny_path).strip() == "7 (16,)"
+
+
+FORK_AFTER_TORCH = """
+import os, sys, warnings
+warnings.simplefilter("ignore")
+from vicinal import SentenceTransformer
+from vicinal.errors import ForkError
+model, other = SentenceTransformer(sys.argv[1], backend="torch"), SentenceTransformer(sys.argv[1])
+def forked():
+    child = os.fork()
+    if not child:
+        assert other.encode("a").shape == (16,)
+        try:
+            os._exit(7 if model.encode("a").shape == (16,) else 8)
+        except ForkError as error:
+            os._exit(9 if "torch" in str(error) and "spawn" in str(error) else 10)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+codes = [forked()]
+model.encode("a")
+print([*codes, forked()])
+"""
+
+
+@forks
+@pytest.mark.torch
+def test_torch_says_that_it_does_not_survive_a_fork(tiny_path: Path, run_script: Callable[..., str]) -> None:
+    pytest.importorskip("torch")
+    assert run_script(FORK_AFTER_TORCH, tiny_path).strip() == "[7, 9]"
 
 
 POOL = """

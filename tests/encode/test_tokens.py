@@ -183,6 +183,7 @@ def test_copies(clone: object) -> None:
 def test_vocabulary_alone_equals_tokenizer_json(tmp_path: Path, lowercase: bool) -> None:
     whole, bare = make_plain(tmp_path / "whole"), make_plain(tmp_path / "bare")
     wordpiece(lowercase).save(str(whole / "tokenizer.json"))
+    write_json(whole / "tokenizer_config.json", {"do_lower_case": lowercase})
     (bare / "tokenizer.json").unlink()
     (bare / "vocab.txt").write_text("\n".join(VOCAB) + "\n", encoding="utf-8")
     write_json(bare / "tokenizer_config.json", {"do_lower_case": lowercase, "model_max_length": 64})

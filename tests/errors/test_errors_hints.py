@@ -44,7 +44,6 @@ KNOWN = [
     "Der größte Bär aß süße Äpfel über Öl.",
     "Crème brûlée à la française, déjà vu.",
     "Tiếng Việt có nhiều dấu thanh điệu.",
-    "😀😀 🎉",
     "E = mc², α ≈ 1/137",
     "Рим",  # too little to judge by
     "",

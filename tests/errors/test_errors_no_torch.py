@@ -85,3 +85,51 @@ def test_with_torch_nothing_is_missing(plain_path: Path) -> None:
     from vicinal import SentenceTransformer
 
     assert len(list(SentenceTransformer(str(plain_path)).parameters())) > 10
+
+
+VARIANTS = """
+import json
+from pathlib import Path
+from vicinal import CrossEncoder, SentenceTransformer
+folder = Path(sys.argv[1])
+config = json.loads((folder / "config.json").read_text())
+def tell(**changes):
+    (folder / "config.json").write_text(json.dumps({**config, **changes}))
+    for kind in (SentenceTransformer, CrossEncoder):
+        try:
+            kind(folder)
+            print("no error")
+        except NotImplementedError as error:
+            print(error)
+tell(hidden_act="prelu")
+tell(model_type="newest")
+tell(position_embedding_type="alibi")
+(folder / "model.safetensors").unlink()
+(folder / "onnx").mkdir()
+(folder / "onnx/model.onnx").write_bytes(Path(sys.argv[2]).read_bytes())
+(folder / "config.json").write_text(json.dumps({**config, "model_type": "newest", "id2label": {"0": "A"}}))
+print(CrossEncoder(folder).predict([("a cat", "a dog"), ("the", "cat")]).shape, "torch" in sys.modules)
+"""
+
+
+def test_variants_that_need_it(tmp_path: Path) -> None:
+    """Refused when the model is loaded, with the command where that helps; a ready graph runs."""
+    import numpy as np
+    from safetensors.numpy import load_file, save_file
+    from tinyfolder import VOCAB, make_folder
+    from tinyonnx import scoring_model
+
+    rng = np.random.default_rng(0)
+    folder = make_folder(tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    weights |= {"classifier.weight": np.ones((1, 16), np.float32), "classifier.bias": np.ones(1, np.float32)}
+    save_file(weights, folder / "model.safetensors")
+    parts = [rng.standard_normal(shape).astype(np.float32) for shape in ((len(VOCAB), 8), (2, 8), (8, 1))]
+    (tmp_path / "scores.onnx").write_bytes(scoring_model(*parts))
+    lines = run(VARIANTS, folder, tmp_path / "scores.onnx")
+    assert len(lines) == 7
+    for line in lines[:4]:
+        assert "PyTorch runs it: pip install 'vicinal[train]'" in line, line
+    for line in lines[4:6]:
+        assert "position_embedding_type = 'alibi'" in line and "pip" not in line, line
+    assert lines[6] == "(2,) False"

@@ -54,7 +54,7 @@ def test_columns_are_named(tmp_path: Path) -> None:
         read_columns(file, STS, ["6", "7"])
     with pytest.raises(InputError, match="line 1: there are columns 1 to 8"):
         read_columns(file, STS, ["6", "7", "9"])
-    with pytest.raises(InputError, match=r"row 1: the score is 'A man eats\.', not a number"):
+    with pytest.raises(InputError, match=r"line 1: the score is 'A man eats\.', not a number"):
         numbers(read_columns(file, STS, ["7", "5", "6"])["score"], file, "score")
     with pytest.raises(InputError, match="which columns are anchor, positive, negative"):
         read_columns(file, ("anchor", "positive", "negative"))
@@ -126,9 +126,9 @@ def test_messages_speak_of_the_file_and_the_options(tmp_path: Path) -> None:
     file = tmp_path / "pairs.tsv"
     data = ["vicinal-mini", "-d", str(file), "-t"]
     file.write_text("a\tb\t1\nc\td\t2\n")
-    assert f"{file}, row 2: the label is 2; classes are 0 or 1" in said(*data, "classification")
+    assert f"{file}, line 2: the label is 2; classes are 0 or 1" in said(*data, "classification")
     file.write_text("a\tb\t1\nc\td\tnan\n")
-    assert f"{file}, row 2: the score is 'nan', not a number" in said(*data, "sts")
+    assert f"{file}, line 2: the score is 'nan', not a number" in said(*data, "sts")
     assert "error: --similarity: 'cosin' is no" in said(*data, "sts", "--similarity", "cosin")
     samples = tmp_path / "samples.jsonl"
     samples.write_text('{"query": "a", "positive": ["b"], "negative": ["c"]}\n{"query": "a"}\n')

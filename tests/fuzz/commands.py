@@ -196,7 +196,7 @@ def run(words: list[str], given: bytes) -> None:
             raise CommandFault(said[-800:])
     if code and not err:
         raise CommandFault(f"exit code {code} without a word")
-    if "--json" in words and code == 0 and "--help" not in words:
+    if "--json" in words and code == 0 and not {"--help", "--"} & set(words):
         _read_documents(out.decode("utf-8"))
 
 

@@ -110,5 +110,28 @@ def bm25(texts, query, terms_of):
     return scores
 
 
+def ceiling(texts, query, terms_of):
+    """What BM25 gives a document that repeats every word of the query without end."""
+    bags = [set(terms_of(text)) for text in texts.values()]
+    total = 0.0
+    for term in set(terms_of(query)):
+        df = sum(term in bag for bag in bags)
+        total += 2.2 * math.log(1 + (len(texts) - df + 0.5) / (df + 0.5))
+    return total
+
+
+def hybrid(dense, lexical, best_possible):
+    """Fused scores by id for a query without codes; at most 50 documents, best first, equal ones as given."""
+    weight = 0.2 + 0.5 * min(1.0, max(lexical.values()) / best_possible) if lexical else 0.0
+    fused = dict.fromkeys(dense, 0.0)
+    for scores, part in ((dense, 1 - weight), (lexical, weight)):
+        for rank, id in enumerate(sorted(scores, key=lambda id: -scores[id])):
+            top, bottom = max(scores.values()), min(scores.values())
+            spread = max(top - bottom, 0.3 * abs(top))
+            share = max(0.0, 1 - (top - scores[id]) / spread) if spread else 1.0
+            fused[id] += (part * share + 0.25 * 60 / (61 + rank)) / 1.5
+    return fused
+
+
 def lower_words(text):
     return re.findall(r"[^\W_]+", text.lower())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import functools
 import os
 import shutil
@@ -202,3 +203,169 @@ def test_a_model_folder_that_has_moved(path, tmp_path):
     with pytest.raises(ModelNotFoundError) as caught:
         Index(path, str(here) + "x")
     assert "was made with" not in str(caught.value), "this name came from the caller"
+
+
+# np.matrix warns when one is made, but not when an array is viewed as one.
+MATRIX = np.array([[1, 2]]).view(np.matrix)
+
+
+class Colour(str, enum.Enum):
+    RED = "red"
+    KEY = "colour"
+
+
+class Size(enum.IntEnum):
+    LARGE = 3
+
+
+class Weight(float):
+    def __repr__(self):
+        return "heavy"
+
+
+class Frame:
+    """Like a table of pandas or polars: a loop gives names."""
+
+    columns = ("id", "text")
+    dtypes = (int, str)
+
+    def __iter__(self):
+        return iter(self.columns)
+
+
+class Rows:
+    """Like a table of pyarrow."""
+
+    column_names = ["text", "year"]  # noqa: RUF012
+
+    def to_pylist(self):
+        return [{"text": "a", "year": 1}, {"text": "b", "year": 2}]
+
+
+def test_subclasses_are_stored_as_what_they_equal(path):
+    metadata = {
+        Colour.KEY: Colour.RED,
+        "size": Size.LARGE,
+        "weight": Weight(2.5),
+        "word": np.str_("x"),
+        "number": np.float64(1.5),
+        "list": [Colour.RED, Size.LARGE, np.int64(4), True],
+        "inside": {"deep": Colour.RED},
+    }
+    with Index(path, FakeModel()) as index:
+        assert index.add([Colour.RED, np.str_("a text")], np.array(["1", "2"]), [metadata, None]) == [
+            "1",
+            "2",
+        ]
+        assert index.upsert([Colour.RED], [Colour.KEY]) == ["colour"]
+    with Index(path, FakeModel()) as index:
+        first = index.get("1")[0]
+        assert first.text == "red" and index.get(Colour.KEY)[0].text == "red" and Colour.KEY in index
+        assert first.metadata == {
+            "colour": "red",
+            "size": 3,
+            "weight": 2.5,
+            "word": "x",
+            "number": 1.5,
+            "list": ["red", 3, 4, True],
+            "inside": {"deep": "red"},
+        }
+        for where in (
+            {"colour": "red"},
+            {Colour.KEY: Colour.RED},
+            {"size": 3},
+            {"size": {"$gte": Size.LARGE}},
+            {"weight": Weight(2.5)},
+            {"word": np.str_("x")},
+            {"list": Colour.RED},
+            {"inside.deep": {"$in": [Colour.RED]}},
+        ):
+            assert [hit.id for hit in index.search(Colour.RED, filter=where)] == ["1"], where
+        assert index.verify()
+
+
+def test_arrays_stand_for_lists(index):
+    index.add(["a", "b", "c"], np.array(["1", "2", "3"]), [{"n": n} for n in range(3)])
+    for operand in (
+        np.array([0, 2]),
+        range(0, 3, 2),
+        {0: "", 2: ""}.keys(),
+        np.array([0.0, 2.0], np.float32),
+    ):
+        assert {hit.id for hit in index.search("a", filter={"n": {"$in": operand}})} == {"1", "3"}
+        assert {hit.id for hit in index.search("a", filter={"n": {"$nin": operand}})} == {"2"}
+    both = np.array([{"n": 0}, {"n": 1}], dtype=object)
+    assert {hit.id for hit in index.search("a", filter={"$or": both})} == {"1", "2"}
+    assert len(index.search("a", filter={"n": np.array(1)})) == 1, "an array of no dimensions is a number"
+    assert index.delete(np.array(["1", "9"])) == 1 and index.count() == 2
+
+
+@pytest.mark.parametrize("value", [np.array([1, 2]), np.array([0]), np.array(["dense"]), MATRIX])
+def test_arrays_elsewhere_are_refused_clearly(index, tmp_path, value):
+    index.add(["a"], ["1"], [{"n": 1}])
+    for use, message in (
+        (lambda: index.search("a", filter=value), "filter must be a dictionary"),
+        (lambda: index.delete(filter=value), "filter must be a dictionary"),
+        (lambda: index.search("a", filter={"n": value}), "for 'n' takes a string, number"),
+        (lambda: index.search("a", filter={"n": {"$gt": value}}), "for 'n' takes a string, number"),
+        (lambda: index.search("a", filter={"n": {"$exists": value}}), "takes True or False"),
+        (lambda: index.search("a", mode=value), "mode must be one of 'dense'"),
+        (lambda: index.search(value), "query must be a string"),
+        (lambda: Index(tmp_path / "new.db", FakeModel(), storage=value), "storage must be one of"),
+        (lambda: Index(tmp_path / "new.db", FakeModel(), tokenizer=value), "tokenizer must be a string"),
+        (lambda: Index(tmp_path / "new.db", FakeModel(), read_only=value), "read_only must be True or False"),
+        (lambda: Index(tmp_path / "new.db", FakeModel(), timeout=value), "timeout must be a number"),
+    ):
+        with pytest.raises((InputError, InputTypeError), match=message):
+            use()
+    with pytest.raises(InputTypeError, match=r"\$in for 'n' takes a string, number.*got list"):
+        index.search("a", filter={"n": {"$in": MATRIX}})
+    assert index.count() == 1 and not (tmp_path / "new.db").exists()
+
+
+@pytest.mark.parametrize("table", [Frame(), Rows(), {"text": ["a"]}], ids=["frame", "arrow", "dict"])
+def test_tables_are_refused_with_the_column_to_choose(index, table):
+    for use in (
+        lambda: index.add(table),
+        lambda: index.upsert(table),
+        lambda: index.add(["a"], table),
+        lambda: index.delete(table),
+        lambda: index.get(table),
+    ):
+        with pytest.raises(
+            InputTypeError, match=r"(texts|ids) is \w+, a .*'text'.*: choose one, e\.g\. \w+\['text'\]"
+        ):
+            use()
+    assert index.count() == 0
+
+
+def test_rows_of_a_table_as_metadata(index):
+    with pytest.raises(InputTypeError, match=r"metadatas is a Frame: .*to_dict\('records'\)"):
+        index.add(["a", "b"], metadatas=Frame())
+    index.add(["a", "b"], ["1", "2"], Rows())
+    assert [document.metadata["year"] for document in index.get(["1", "2"])] == [1, 2]
+
+
+def test_values_without_end_or_dimension_as_texts_and_ids(index):
+    endless: list = []
+    endless.append(endless)
+    for use in (
+        lambda: index.add(["a"], [endless]),
+        lambda: index.get([endless]),
+        lambda: index.add([endless]),
+    ):
+        with pytest.raises(InputTypeError, match=r"\[0\] must be a string"):
+            use()
+    for use in (
+        lambda: index.add(np.array("a")),
+        lambda: index.add(["a"], np.array("1")),
+        lambda: index.get(3),
+    ):
+        with pytest.raises(InputTypeError, match=r"(texts|ids) is "):
+            use()
+    assert index.count() == 0
+
+
+def test_a_name_that_is_too_long_to_be_written(index, tmp_path):
+    with pytest.raises(InputError, match=r"path .*too long"):
+        index.export(tmp_path / ("x" * 300))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vicinal.index.chunking import chunk_spans
+from vicinal.index.chunking import chunk_spans, counts_add_up
 
 
 def words(texts):
@@ -88,3 +88,96 @@ def test_short_texts_are_one_chunk_untouched(text):
 
 def test_only_white_space_longer_than_the_window():
     assert chunk_spans([" " * 500], letters, 64, 0) == [[(0, 500)]]
+
+
+# -- counting once -----------------------------------------------------------------------------------
+
+
+class Counted:
+    """Counts words, and the characters that it was asked for."""
+
+    def __init__(self):
+        self.characters = 0
+
+    def __call__(self, texts):
+        self.characters += sum(map(len, texts))
+        return words(texts)
+
+
+@pytest.mark.parametrize(
+    "text", ["Many short sentences. " * 3000, "onelongline " * 6000, "a\n\nb c d.\n" * 5000]
+)
+def test_every_character_is_counted_once(text):
+    count = Counted()
+    (spans,) = chunk_spans([text], count, 64, 16, adds_up=True)
+    assert len(spans) > 100
+    assert count.characters <= 1.01 * len(text)
+    count = Counted()
+    chunk_spans([text], count, 64, 16)  # chunks are counted again where nothing is known of the tokenizer
+    assert count.characters <= 2.7 * len(text)
+
+
+def test_adding_up_changes_no_chunk():
+    texts = [" ".join(f"Word {i} of text {n}." for i in range(50 * n)) for n in range(8)]
+    assert chunk_spans(texts, words, 40, 10, adds_up=True) == chunk_spans(texts, words, 40, 10)
+
+
+def test_a_tokenizer_that_joins_across_sentences_is_counted_again():
+    def joining(texts):  # a whole has more tokens than its parts, as no tokenizer should
+        return [len(re.findall(r"\w+", text)) + len(re.findall(r"\. +\w", text)) + 2 for text in texts]
+
+    text = "One two three. " * 400
+    (spans,) = chunk_spans([text], joining, 32, 8)
+    assert max(joining([text[a:b] for a, b in spans])) <= 32
+
+
+HOSTILE = [
+    *(
+        "a",
+        "Word",
+        "don't",
+        ".",
+        "?!",
+        "…",
+        "。",
+        "é",
+        "e\u0301",
+        "\u0301",
+        "日本",
+        "123",
+        "🙂",
+        "ﬁ",
+        "#",
+        ")",
+    ),
+    *("\n", " ", "\t", "\x0c", "\x1c", "\x00", "\u00a0", "\u2028", "\u200b", "[CLS]", "[SEP]", "x" * 120),
+]
+
+
+@pytest.fixture(scope="module")
+def mini():
+    from vicinal import SentenceTransformer
+
+    return SentenceTransformer("vicinal-mini")
+
+
+@given(parts=st.lists(st.sampled_from(HOSTILE), min_size=20, max_size=120), limit=st.integers(8, 40))
+@settings(max_examples=60, deadline=None)
+def test_chunks_of_a_real_tokenizer_fit_though_none_is_counted_again(mini, parts, limit):
+    assert counts_add_up(mini.count_tokens)
+    text = "".join(parts)
+    (spans,) = chunk_spans([text], mini.count_tokens, limit, 4, adds_up=True)
+    longest = max(mini.count_tokens([text[a:b] for a, b in spans]))
+    assert longest <= limit or all(b - a == 1 for a, b in spans)
+
+
+def test_nothing_is_taken_for_granted_of_other_models(mini):
+    class Other(type(mini)):
+        def count_tokens(self, sentences):
+            return super().count_tokens(sentences)
+
+    other = Other.__new__(Other)
+    other.__dict__.update(mini.__dict__)
+    assert not counts_add_up(other.count_tokens)
+    assert not counts_add_up(words)
+    assert not counts_add_up(Counted())

@@ -118,6 +118,128 @@ def test_many_small_adds_make_few_segments(path, monkeypatch):
         assert index.verify()
 
 
+@pytest.mark.parametrize("mode", ["dense", "lexical", "hybrid"])
+def test_closing_under_searches_ends_them_with_an_error(tmp_path, mode):
+    """Used to end the process in every third run: the analyzer was closed in the middle of a query."""
+    for turn in range(8):
+        path = tmp_path / f"{turn}.db"
+        index = Index(path, FakeModel())
+        index.add([f"the cat {i} sat on the mat " * 4 for i in range(60)])
+        started = threading.Barrier(5)
+
+        def ask(index=index, started=started):
+            started.wait()
+            while True:
+                assert len(index.search("the cat and mat 7", mode=mode)) == 10
+
+        with ThreadPoolExecutor(4) as pool:
+            asking = [pool.submit(ask) for _ in range(4)]
+            started.wait()
+            time.sleep(0.002 * turn)
+            closing = threading.Thread(target=index.close)
+            closing.start()
+            index.close()
+            assert not list(tmp_path.glob(f"{turn}.db-*")), "closed means that it is one file"
+            closing.join()
+            for one in asking:
+                with pytest.raises(StoreError, match="is closed"):
+                    one.result(60)
+
+
+def test_a_call_that_is_inside_ends_before_the_index_does(path):
+    index = Index(path, FakeModel())
+    index.add(["x", "y"], ["1", "2"])
+    with ThreadPoolExecutor(1) as pool, index._store.reader(ranking=True) as reader:
+        closing = pool.submit(index.close)
+        while not index._store._visits.closed:
+            time.sleep(0.001)
+        with pytest.raises(StoreError, match=r"texts\.db' is closed: open it again"):
+            index.search("x")
+        assert not closing.done()
+        assert [document.id for document in reader.every()] == ["1", "2"]
+        assert reader.lexical("x", 5, None) and reader.matches("x", ["x y"])
+    closing.result(60)
+    assert [file.name for file in path.parent.iterdir()] == ["texts.db"]
+
+
+def test_an_index_that_is_closed_by_its_own_reranker_or_iterator(path):
+    class Closing:
+        def predict(self, pairs):
+            index.close()
+            return [1.0] * len(pairs)
+
+    index = Index(path, FakeModel())
+    index.add(["x", "y"], ["1", "2"])
+    assert len(index.search("x", reranker=Closing())) == 2, "it ends what it began"
+    with pytest.raises(StoreError, match="is closed"):
+        index.search("x")
+    assert [file.name for file in path.parent.iterdir()] == ["texts.db"]
+    index = Index(path, FakeModel(), timeout=0)
+    with index._store.reader() as reader:
+        every = reader.every()
+        assert next(every).id == "1"
+        index.close()
+        assert next(every).id == "2"
+    with pytest.raises(StoreError, match="is closed"):
+        index.count()
+
+
+def test_who_stays_inside_too_long_frees_the_index(path):
+    index = Index(path, FakeModel(), timeout=0.05)
+    index.add(["x"], ["1"])
+    inside, leave = threading.Event(), threading.Event()
+
+    def stay():
+        with index._store.reader() as reader:
+            inside.set()
+            assert leave.wait(60)
+            return reader.count()
+
+    with ThreadPoolExecutor(1) as pool:
+        staying = pool.submit(stay)
+        assert inside.wait(60)
+        index.close()
+        index.close()
+        leave.set()
+        assert staying.result(60) == 1
+    assert [file.name for file in path.parent.iterdir()] == ["texts.db"]
+
+
+LEFT_OPEN = """
+import sys, threading, time
+from tests.index.fakes import FakeModel
+from vicinal.index import Index
+index = Index(sys.argv[1], FakeModel())
+index.add([f"text {n} of many" for n in range(500)])
+def work():
+    while True:
+        index.search("text of many 7", mode="hybrid")
+        index.upsert(["again"], ["a"])
+for _ in range(3):
+    threading.Thread(target=work, daemon=True).start()
+time.sleep(float(sys.argv[2]))
+if sys.argv[3] == "close":
+    import atexit
+    atexit.register(index.close)
+"""
+
+
+@pytest.mark.parametrize("end", ["close", "leave"])
+def test_the_interpreter_ends_while_daemons_search(path, end):
+    for moment in (0, 0.05):
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", LEFT_OPEN, path, str(moment), end],
+            env=ENVIRONMENT,
+            cwd=ROOT,
+            capture_output=True,
+            timeout=100,
+        )
+        assert done.returncode == 0, done
+        with Index(path, FakeModel()) as index:
+            assert index.verify()
+            index.delete(filter={})
+
+
 HOLDER = """
 import sys, time
 from tests.index.fakes import FakeModel

@@ -129,6 +129,21 @@ def test_killed_writers_lose_nothing_and_leave_no_half(tmp_path):
     assert kills >= 20
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_hundred_kills_at_random_moments_lose_nothing():
+    """``make crash`` runs a thousand. See :mod:`tests.index.crash`."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "tests.index.crash", "100"],
+        env=ENVIRONMENT,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "100 kills, nothing lost" in done.stdout
+
+
 def check_against_ledgers(path, ledgers):
     with Index(path, FakeModel(dimension=8)) as index:
         report = index.verify()

@@ -7,7 +7,8 @@ import pytest
 from vicinal.errors import InputError
 from vicinal.index import Index
 from vicinal.index.ingest import index_files
-from vicinal.readers.records import Fields, find_sources, read_source
+from vicinal.readers.records import Fields, read_source
+from vicinal.readers.sources import find_sources
 
 from .fakes import FakeModel
 
@@ -172,3 +173,128 @@ def test_records_that_cannot_be_used_are_counted_and_named(index, tmp_path):
     assert index.get("a")[0].text == "fine"
     with pytest.raises(InputError, match="batch_size"):
         index_files(index, [file], batch_size=0)
+
+
+# -- batches -----------------------------------------------------------------------------------------
+
+
+def test_a_batch_is_bounded_by_characters_and_a_long_document_goes_alone(index, tmp_path):
+    for name, words in (
+        ("0", 1),
+        ("1", 10_000),
+        ("2", 50_000),
+        ("3", 1),
+    ):  # the first batch has 50,000 characters
+        (tmp_path / f"{name}.txt").write_text(f"word{name} " * words)
+    seen = []
+    index_files(index, [tmp_path], on_progress=seen.append)
+    assert [p.added for p in seen] == [1, 2, 3, 4]
+
+
+class SlowModel(FakeModel):
+    """Takes its time by a clock of its own."""
+
+    def __init__(self, clock):
+        super().__init__()
+        self.clock = clock
+
+    def encode_document(self, texts):
+        self.clock.now += sum(map(len, texts)) / 20_000
+        return super().encode_document(texts)
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+
+def test_something_is_committed_at_least_every_two_seconds_of_work(path, tmp_path, monkeypatch):
+    from vicinal.index import ingest
+
+    clock = Clock()
+    monkeypatch.setattr(ingest, "time", clock)
+    file = tmp_path / "x.jsonl"
+    write_lines(file, [{"id": str(i), "text": f"text {i} " * (1 + i % 200)} for i in range(2000)])
+    commits = []
+    with Index(path, SlowModel(clock)) as index:
+        index_files(index, [file], on_progress=lambda progress: commits.append(clock.now))
+        assert index.count() == 2000
+    gaps = [after - before for before, after in zip([0.0, *commits], commits, strict=False)]
+    assert len(commits) > 10
+    assert max(gaps[1:]) <= 2.0 and gaps[0] <= 3.0  # the first batch is a guess
+    assert sum(gaps) / len(gaps) > 0.7  # nor are transactions wasted
+
+
+# -- what has left the input, and what came before ----------------------------------------------------
+
+
+def test_prune_removes_what_is_no_longer_in_the_input(index, tmp_path):
+    for name in ("a.txt", "b.txt", "c.jsonl"):
+        (tmp_path / name).write_text('{"id": "row", "text": "x"}' if name == "c.jsonl" else name)
+    index.add(["by hand"], ["hand"])
+    assert index_files(index, [tmp_path]).removed is None
+    (tmp_path / "a.txt").unlink()
+    report = index_files(index, [tmp_path], prune=True)
+    assert report.removed == 2  # a.txt, and what was put in by hand
+    assert sorted(index.ids()) == ["b.txt", "row"] and index.verify()
+    (tmp_path / "b.txt").write_text("")
+    assert index_files(index, [tmp_path], prune=True).removed == 1
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a\0b"])
+def test_prune_removes_nothing_if_something_could_not_be_read(index, tmp_path, content):
+    (tmp_path / "a.txt").write_text("a")
+    (tmp_path / "b.txt").write_text("b")
+    index_files(index, [tmp_path])
+    (tmp_path / "b.txt").write_bytes(content)
+    report = index_files(index, [tmp_path], prune=True)
+    assert report.removed is None and report.unreadable == 1
+    assert sorted(index.ids()) == ["a.txt", "b.txt"]
+
+
+def test_a_document_whose_metadata_cannot_be_stored_keeps_its_old_version(index, tmp_path):
+    file = tmp_path / "x.jsonl"
+    write_lines(file, [{"id": "a", "text": "a"}, {"id": "b", "text": "b"}])
+    index_files(index, [file])
+    write_lines(file, [{"id": "a", "text": "a", "n": 2**70}, {"id": "b", "text": "b"}])
+    assert index_files(index, [file], prune=True).removed == 0
+    assert index.get("a")[0].text == "a"
+
+
+def test_prune_of_an_input_without_texts_removes_nothing(index, tmp_path):
+    index.add(["x"], ["x"])
+    (tmp_path / "a.txt").write_text("")
+    assert index_files(index, [tmp_path], prune=True).removed is None
+    assert index.count() == 1
+
+
+def test_ids_of_several_files_are_kept_apart_and_stay(index, tmp_path):
+    first, second = tmp_path / "a.jsonl", tmp_path / "b.csv"
+    write_lines(first, [{"id": 1, "text": "one of a"}, {"text": "no id"}])
+    second.write_text("id,text\n1,one of b\n1,again\n2,two of b\n")
+    report = index_files(index, [first, second])
+    assert (report.apart, report.progress.failed) == (2, 1)
+    wanted = {"1": "one of a", "a.jsonl:2": "no id", "b.csv:1": "one of b", "2": "two of b"}
+    assert {id: index.get(id)[0].text for id in index.ids()} == wanted
+    again = index_files(index, [first, second]).progress
+    assert (again.unchanged, again.added, again.updated) == (4, 0, 0)
+    second.write_text("id,text\n1,new one of b\n2,two of b\n")
+    index_files(index, [second])  # alone, it must not take the place of the other file's
+    assert {id: index.get(id)[0].text for id in index.ids()} == {**wanted, "b.csv:1": "new one of b"}
+
+
+def test_ids_by_prefix(index):
+    index.add(list("abcdef"), ["a", "a:1", "a:2é", "a;", "b\U0001f600", "b\U0001f600x"])
+    assert sorted(index.ids("a:")) == ["a:1", "a:2é"]
+    assert len(index.ids("b\U0001f600")) == 2 and len(index.ids()) == 6 and index.ids("c") == []
+
+
+def test_files_of_unknown_kinds_are_in_the_report(index, tmp_path):
+    (tmp_path / "a.txt").write_text("a")
+    (tmp_path / "b.log").write_text("b")
+    assert index_files(index, [tmp_path]).skipped == {".log": 1}
+    report = index_files(index, [tmp_path], as_text=True, include=["*.log"])
+    assert report.skipped == {} and sorted(index.ids()) == ["a.txt", "b.log"]

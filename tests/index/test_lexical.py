@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vicinal.index import Index, lexical
-from vicinal.index.fusion import reciprocal_rank_fusion
 from vicinal.index.lexical import Analyzer, affordable, counts, marked_spans, match_any, quote
 from vicinal.index.stores import reading
 
@@ -77,19 +76,12 @@ _TEXTS = st.lists(
     at_once=st.sampled_from([1, 20, 1 << 20]),
 )
 def test_places_are_what_fts5_marks_in_each_text_alone(tokenizer, words, texts, at_once):
-    analyzer = Analyzer(tokenizer)
+    analyzer = Analyzer(tokenizer, analysis=1)  # folding has tests of its own: test_folding, test_scripts
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lexical, "MARKED_AT_ONCE", at_once)
         for _ in range(2):  # what the first call put in must be gone
             assert analyzer.places(words, texts) == marked_by_a_table(tokenizer, words, texts)
     analyzer.close()
-
-
-def test_fusion():
-    fused = reciprocal_rank_fusion([["a", "b"], ["b", "c"]])
-    assert [key for key, _ in fused] == ["b", "a", "c"]
-    assert fused[0][1] == pytest.approx(1 / 62 + 1 / 61)
-    assert reciprocal_rank_fusion([]) == []
 
 
 @pytest.fixture(scope="module")

@@ -131,7 +131,7 @@ def test_segments_notice_damage():
         (0, 3, b"x", rows.vectors, checksum(b"x", rows.vectors), 12),
         (0, 3, head, rows.vectors, check, 16),
     ):
-        with pytest.raises(StoreError, match="restore"):
+        with pytest.raises(StoreError, match="segment"):
             decode_segment(*bad)
 
 

@@ -15,7 +15,7 @@ from vicinal.index import Index
 from vicinal.index.stores import writing
 
 from .fakes import FakeModel
-from .oracle import bm25, holds, lower_words
+from .oracle import bm25, ceiling, holds, hybrid, lower_words
 
 WORDS = ["red", "green", "blue", "cat", "dog", "bird", "flows", "the", "of", "wing", "air", "heat"]
 TEXTS = st.lists(st.sampled_from(WORDS), min_size=0, max_size=30).map(" ".join)
@@ -131,15 +131,24 @@ class Machine(RuleBasedStateMachine):
 
     @rule(query=TEXTS.filter(bool), spec=FILTERS)
     def hybrid(self, query, spec):
-        hits = self.index.search(query, top_k=20, filter=spec, mode="hybrid", candidates=20)
+        options = {"top_k": 20, "filter": spec, "mode": "hybrid", "candidates": 20}
+        hits = self.index.search(query, merge_duplicates=False, **options)
         assert {hit.id for hit in hits} == {i for i, (_, m) in self.truth.items() if holds(spec or {}, m)}
-        for hit in hits:
-            ranks = [rank for rank in (hit.dense_rank, hit.lexical_rank) if rank]
-            assert hit.score == pytest.approx(sum(1 / (60 + rank) for rank in ranks))
+        if hits:
+            possible = ceiling({id: text for id, (text, _) in self.truth.items()}, query, lower_words)
+            dense = {hit.id: hit.dense for hit in sorted(hits, key=lambda hit: hit.dense_rank)}
+            worded = [hit for hit in hits if hit.lexical_rank]
+            lexical = {hit.id: hit.lexical for hit in sorted(worded, key=lambda hit: hit.lexical_rank)}
+            truth = hybrid(dense, lexical, possible)
+            assert [hit.score for hit in hits] == pytest.approx([truth[hit.id] for hit in hits], abs=1e-4)
+            assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+        merged = self.index.search(query, **options)
+        assert len({hit.passage.text for hit in merged}) == len(merged)
+        assert sorted(id for hit in merged for id in (hit.id, *hit.duplicates)) == sorted(h.id for h in hits)
 
     def compare(self, query, spec, k, mode, scores, tolerance):
         for index in (self.index, self.other):
-            hits = index.search(query, top_k=k, filter=spec, mode=mode)
+            hits = index.search(query, top_k=k, filter=spec, mode=mode, merge_duplicates=False)
             assert len({hit.id for hit in hits}) == len(hits) == min(k, len(scores))
             best = sorted(scores.values(), reverse=True)[:k]
             np.testing.assert_allclose([hit.score for hit in hits], best, atol=tolerance)

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from vicinal.index import Index
-from vicinal.index.stores.database import register, set_state
+from vicinal.index.stores.database import register
+from vicinal.index.stores.state import set_state
 
 from .fakes import FakeModel
 

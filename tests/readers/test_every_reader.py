@@ -12,8 +12,9 @@ from vicinal.datasets import ParallelSentencesDataset
 from vicinal.errors import InputError
 from vicinal.readers import LabelSentenceReader, NLIDataReader, TripletReader, read_texts
 from vicinal.readers.beir import read_beir
-from vicinal.readers.columns import read_columns, read_samples
-from vicinal.readers.records import Fields, find_sources, read_source
+from vicinal.readers.columns import classes, numbers, read_columns, read_samples
+from vicinal.readers.records import Fields, read_source
+from vicinal.readers.sources import find_sources
 from vicinal.readers.tables import strict
 from vicinal.training.run import read_rows
 
@@ -242,3 +243,32 @@ def test_old_code_finds_the_old_readers() -> None:
         assert STSDataReader.__module__ == "vicinal.readers.examples"
     finally:
         uninstall()
+
+
+def test_a_number_that_is_none_is_found_by_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "x.csv"
+    file.write_text('sentence1,sentence2,score\n"a\nb",c,1\n\nd,e,high\n', encoding="utf-8")
+    cells = read_columns(file, ("sentence1", "sentence2", "score"))["score"]
+    with pytest.raises(InputError, match=r"x\.csv, line 5: the score is 'high'"):
+        numbers(cells, file, "score")
+    good = numbers([*cells[:1], "7"], file, "label")  # a plain list knows no lines
+    with pytest.raises(InputError, match=r"x\.csv, row 2: the label is 7; classes are 0 or 1"):
+        classes(good, file, 1)
+    file.write_text("sentence1,sentence2,label\na,b,1\nc,d,2.5\n", encoding="utf-8")
+    cells = numbers(read_columns(file, ("sentence1", "sentence2", "label"))["label"], file, "label")
+    with pytest.raises(InputError, match=r"x\.csv, line 3: the label is 2\.5"):
+        classes(cells, file)
+
+
+def test_a_missing_file_is_missing_before_its_kind_is_unknown(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nothing: no such file"):
+        read_columns(tmp_path / "nothing", ("anchor", "positive"))
+    with pytest.raises(InputError, match="is a folder"):
+        read_columns(tmp_path, ("anchor", "positive"))
+    (tmp_path / "x").write_text("a")
+    with pytest.raises(InputError, match=r"unknown kind: use csv, tsv or jsonl; .* \.gz"):
+        read_columns(tmp_path / "x", ("anchor", "positive"))
+    with pytest.raises(InputError, match=r"unknown kind: use csv, tsv, jsonl or parquet"):
+        read_rows([str(tmp_path / "x")], ("anchor", "positive"), None)
+    with pytest.raises(InputError, match="no such file"):
+        read_rows([str(tmp_path / "nothing.parq")], ("anchor", "positive"), None)

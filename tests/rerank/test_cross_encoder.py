@@ -225,8 +225,10 @@ def test_bad_arguments(model: CrossEncoder, folder: Path) -> None:
         model.rank("a", ["b"], top_k=0)
     with pytest.raises(InputError, match="positions for 512"):
         model.max_length = 513
-    with pytest.raises(InputError, match="float weights"):
+    with pytest.raises(InputError, match="dtype='int8' needs a quantised graph"):
         CrossEncoder(folder, dtype="int8")
+    with pytest.raises(InputError, match=r"no graph file 'model\.onnx'; it holds none"):
+        CrossEncoder(folder, model_kwargs={"file_name": "model.onnx"})
     with pytest.raises(ModelFormatError, match="CrossEncoder"):
         SentenceTransformer(folder)
 

@@ -201,13 +201,14 @@ def rows() -> list[dict[str, Any]]:
     ]
 
 
-def trainer(model: Any, folder: Path, rows: list[dict[str, Any]], **more: Any) -> Any:
+def trainer(model: Any, folder: Path, rows: Any, max_steps: int = -1, **more: Any) -> Any:
     pytest.importorskip("datasets")
     from vicinal.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
 
     args = CrossEncoderTrainingArguments(
         output_dir=str(folder),
         num_train_epochs=3,
+        max_steps=max_steps,
         per_device_train_batch_size=16,
         learning_rate=1e-2,
         warmup_ratio=0.1,
@@ -259,3 +260,18 @@ def test_trainer_refuses_before_the_first_step(
 
     with pytest.raises(InputError, match="reads pairs as they are"):
         CrossEncoderTrainingArguments(output_dir=str(tmp_path), prompts="query: ")
+
+
+def test_the_trainer_takes_a_stream_and_refuses_a_frozen_model(base: Path, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    columns = {"first": [a for a, _ in PAIRS], "second": [b for _, b in PAIRS], "label": LABELS}
+    stream = datasets.Dataset.from_dict(columns).to_iterable_dataset()
+    model = new_model(base)
+    before = [each.detach().clone() for each in model.module.parameters()]
+    made = trainer(model, tmp_path, stream, max_steps=3)
+    assert made.train().global_step == 3
+    assert any((a != b).any() for a, b in zip(before, model.module.parameters(), strict=True))
+    for each in model.module.parameters():
+        each.requires_grad = False
+    with pytest.raises(InputError, match="no weight that is to be trained"):
+        trainer(model, tmp_path, stream, max_steps=3).train()

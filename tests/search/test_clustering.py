@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from vicinal.errors import InputError, MissingExtraError
-from vicinal.vectors.clustering import central_rows, cluster, flat_map, keywords, save_map
+from vicinal.vectors.clustering import central_rows, cluster
+from vicinal.vectors.keywords import keywords
+from vicinal.vectors.maps import flat_map, project, save_map
 
 pytest.importorskip("sklearn")
 
@@ -85,6 +87,9 @@ def test_missing_libraries_are_explained(monkeypatch: pytest.MonkeyPatch, tmp_pa
         cluster(np.eye(4), 2)
     with pytest.raises(MissingExtraError, match="matplotlib"):
         save_map(tmp_path / "map.png", np.zeros((2, 2)), [0, 1])
+    monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
+    with pytest.raises(MissingExtraError, match="sklearn"):
+        project(np.eye(6))
 
 
 def test_keywords_set_clusters_apart() -> None:
@@ -101,8 +106,9 @@ def test_keywords_set_clusters_apart() -> None:
     assert list(found) == [0, 1, 2, 3]
     assert [words[0][0] for words in found.values()] == ["cat", "c++", "sea", "moon"]
     assert all(word != "the" for words in found.values() for word, _ in words[:1])
-    assert keywords(["b a"], [0]) == {
-        0: [("a", pytest.approx(0.5 * np.log1p(2))), ("b", pytest.approx(0.5 * np.log1p(2)))]
+    assert keywords(["sun moon sun", "moon", "ice"], [0, 0, 1]) == {
+        0: [("moon", pytest.approx(np.log1p(4 / 2 / 2))), ("sun", pytest.approx(0.5 * np.log1p(4 / 2 / 1)))],
+        1: [("ice", pytest.approx(np.log1p(4 / 2 / 1)))],
     }
     assert keywords(["...", "!"], [0, 0]) == {0: []} and keywords([], []) == {}
     with pytest.raises(InputError, match="2 rows"):
@@ -115,6 +121,36 @@ def test_common_words_need_no_list() -> None:
     texts = [f"how to {word} in {word}" for word in ("linq", "bash", "scala", "excel", "spring")]
     found = keywords(texts, range(5))
     assert [[w for w, _ in words] for words in found.values()] == [[t.split()[-1]] for t in texts]
+
+
+def test_no_word_stands_for_two_clusters_and_none_is_common() -> None:
+    texts = [
+        "how do I sort the files of a folder in 2009",
+        "a file: how to copy the file",
+        "I'm in the sea, don't swim",
+    ]
+    texts += ["swim in the sea with a file", "der Wald und die Bäume", "le bois et les arbres sont verts"]
+    found = keywords(texts, [0, 0, 1, 1, 2, 3])
+    words = [word for each in found.values() for word, _ in each]
+    assert len(words) == len(set(words))
+    assert not {"the", "how", "i'm", "don't", "und", "die", "les", "et", "2009", "a"} & set(words)
+    assert found[0][0][0] == "file" and "files" not in words
+    assert {"sea", "swim"} == {word for word, _ in found[1]}
+    assert {"wald", "bäume"} == {word for word, _ in found[2]}
+
+
+def test_singular_and_plural_are_one_word() -> None:
+    texts = [
+        "one query, two queries",
+        "an address",
+        "addresses",
+        "addresses and boxes",
+        "this class, these classes",
+    ]
+    found = [word for word, _ in keywords([*texts, "a box", "status of a bus"], [0] * 7)[0]]
+    assert {"addresses", "bus", "status"} <= set(found)
+    assert len({"query", "queries"} & set(found)) == len({"class", "classes"} & set(found)) == 1
+    assert len({"box", "boxes"} & set(found)) == 1 and "address" not in found
 
 
 def test_central_rows_are_nearest_to_the_mean_direction() -> None:

@@ -18,6 +18,9 @@ from vicinal.errors import InputError, ModelFormatError, TruncationWarning, Unsu
 from vicinal.folder.specs import UNLIMITED
 from vicinal.folder.static import row_tensors, write_static
 
+# Two of the texts are of unknown tokens alone, which a model says once; tests/static/test_static_unknown.py has that.
+pytestmark = pytest.mark.filterwarnings("ignore::vicinal.errors.UnknownScriptWarning")
+
 TEXTS = ["The cat sat.", "", "zzz", "a dog", "the the the zzz", "日本", "big red dogs running home"]
 NEW = "sentence_transformers.sentence_transformer.modules.static_embedding.StaticEmbedding"
 
@@ -25,7 +28,8 @@ NEW = "sentence_transformers.sentence_transformer.modules.static_embedding.Stati
 def expected(table: Any, texts: list[str] = TEXTS, *, drop: bool = False) -> Any:
     found = []
     for encoding in tokenizer().encode_batch(texts, add_special_tokens=False):
-        ids = [token for token in encoding.ids if not (drop and token == 1)]
+        known = [token for token in encoding.ids if token != 1]
+        ids = known if drop or not known else encoding.ids
         found.append(table[ids].astype(np.float64).mean(0) if ids else np.zeros(table.shape[1]))
     return np.array(found)
 

@@ -208,6 +208,16 @@ def test_several_objectives_take_turns(dropping: Path) -> None:
     assert not torch.equal(before, softmax.state_dict()[next(iter(softmax.state_dict()))])
 
 
+class Bomb:
+    """A pickle that leaves a file when it is read."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.mark,)
+
+
 def test_a_resumed_run_is_the_uninterrupted_one(dropping: Path, tmp_path: Path) -> None:
     """Shuffled, with dropout, over the end of an epoch, with a loss that has weights of its own."""
 
@@ -251,6 +261,11 @@ def test_a_resumed_run_is_the_uninterrupted_one(dropping: Path, tmp_path: Path) 
     assert all(torch.equal(again[0][name], tensor) for name, tensor in wanted[0].items())
     with pytest.raises(ModelFormatError, match="cannot go on from this checkpoint"):
         fit(load(dropping), resume_from_checkpoint=folder / "checkpoint-16")
+    mark = tmp_path / "it-ran"
+    torch.save({"modules": Bomb(mark)}, folder / "checkpoint-16/training_state.pt")
+    with pytest.raises(ModelFormatError, match="cannot go on from this checkpoint"):
+        fit(load(dropping), resume_from_checkpoint=folder / "checkpoint-16")
+    assert not mark.exists()
     with pytest.raises(InputError, match=r"holds no training_state\.pt"):
         fit(load(dropping), resume_from_checkpoint=tmp_path)
     with pytest.raises(InputError, match="needs checkpoint_path"):
@@ -405,13 +420,15 @@ def test_without_a_score_the_last_model_is_saved(dropping: Path, tmp_path: Path,
 
 def test_a_score_that_is_not_a_number_is_never_the_best(dropping: Path, tmp_path: Path) -> None:
     model, kept = load(dropping), []
-    fit(
-        model,
-        evaluator=Scores([0.1, float("nan"), 0.3, 0.2]),
-        epochs=3,
-        output_path=tmp_path / "out",
-        callback=lambda *_: kept.append(model.encode("the cat")),
-    )
+    with pytest.warns(UserWarning, match="score is NaN after step 6, so it chooses no best model") as caught:
+        fit(
+            model,
+            evaluator=Scores([0.1, float("nan"), 0.3, 0.2]),
+            epochs=3,
+            output_path=tmp_path / "out",
+            callback=lambda *_: kept.append(model.encode("the cat")),
+        )
+    assert len(caught) == 1
     np.testing.assert_allclose(load(tmp_path / "out").encode("the cat"), kept[1], atol=1e-6)
 
 

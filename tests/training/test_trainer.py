@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,34 @@ def test_interrupted_and_resumed_is_uninterrupted(tiny: Path, tmp_path: Path) ->
     assert same(resumed[1], whole[1])
 
 
+class Bomb:
+    """A pickle that leaves a file when it is read."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_somebody_else_runs_nothing(tiny: Path, tmp_path: Path) -> None:
+    """Pickles in the places of optimizer, schedule, random numbers and arguments."""
+    mark = tmp_path / "it-ran"
+    args = settings(tmp_path / "run", save_strategy="steps", save_steps=1, max_steps=2)
+    Trainer(SentenceTransformer(str(tiny)), args, pairs(8)).train()
+    checkpoint = tmp_path / "run/checkpoint-1"
+    for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin"):
+        before = (checkpoint / name).read_bytes() if (checkpoint / name).is_file() else None
+        torch.save({"a": Bomb(mark)}, checkpoint / name)
+        trainer = Trainer(SentenceTransformer(str(tiny)), args, pairs(8))
+        with suppress(Exception):  # of its own, of torch: which one is not the matter
+            trainer.train(str(checkpoint))
+        assert not mark.exists(), name
+        if before is not None:
+            (checkpoint / name).write_bytes(before)
+
+
 @pytest.mark.slow
 def test_resume_at_the_end_of_an_epoch(tiny: Path, tmp_path: Path) -> None:
     rows = pairs(12)
@@ -318,6 +347,16 @@ def test_a_data_set_that_is_a_stream(tiny: Path, tmp_path: Path) -> None:
         model, settings(tmp_path, max_steps=3, check_data=True), stream, loss=losses.CoSENTLoss(model)
     )
     assert trainer.train().global_step == 3
+
+
+def test_a_model_without_a_weight_to_train_is_refused(tiny: Path, tmp_path: Path) -> None:
+    model = SentenceTransformer(str(tiny))
+    model.requires_grad_(False)
+    with pytest.raises(InputError, match=r"no weight that is to be trained.*requires_grad_\(True\)"):
+        Trainer(model, settings(tmp_path), pairs(8), loss=losses.CoSENTLoss(model)).train()
+    head = losses.SoftmaxLoss(model, WIDTH, 2)  # its own weights are enough
+    rows = [{**row, "label": i % 2} for i, row in enumerate(pairs(8))]
+    assert Trainer(model, settings(tmp_path, max_steps=1), rows, loss=head).train().global_step == 1
 
 
 def test_model_init_makes_a_new_model_each_time(still: Path, tmp_path: Path) -> None:

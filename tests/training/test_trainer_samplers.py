@@ -85,7 +85,7 @@ def test_no_text_twice_in_a_batch(rows: list[tuple[str, str]], size: int, epoch:
         assert len(texts) == len(set(texts))
         assert 0 < len(batch) <= size
         seen += batch
-    assert len(seen) == len(set(seen))
+    assert sorted(seen) == list(range(len(rows)))
 
 
 def test_without_duplicates_nothing_is_left_out() -> None:
@@ -99,27 +99,53 @@ def test_without_duplicates_nothing_is_left_out() -> None:
         list(same)
 
 
-@given(st.lists(st.integers(0, 4), min_size=2, max_size=50), st.integers(1, 4))
-def test_labels_stand_together(labels: list[int], half: int) -> None:
+def test_all_rows_come_also_where_texts_repeat() -> None:
+    """The last rows share a text: each has a batch to itself, and the length says so in every epoch."""
+    rows = [*range(8), 0, 0, 0]
+    table = Table(first=[f"a{row}" for row in rows], second=[f"b{i}" for i in range(len(rows))])
+    sampler = NoDuplicatesBatchSampler(table, 4, seed=3)
+    assert len(sampler) >= 4, "row 0's text stands in four rows"
+    for epoch in range(6):
+        sampler.set_epoch(epoch)
+        batches = list(sampler)
+        assert len(batches) == len(sampler)
+        assert sorted(row for batch in batches for row in batch) == list(range(len(rows)))
+    same = NoDuplicatesBatchSampler(Table(a=["x"] * 5), 3)
+    assert sorted(same) == [[0], [1], [2], [3], [4]]
+
+
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=50), st.integers(2, 5), st.booleans(), st.booleans())
+def test_batches_of_several_labels(labels: list[int], half: int, shuffle: bool, drop_last: bool) -> None:
     table = Table(text=[str(i) for i in range(len(labels))], label=labels)
-    pairs = sum(count // 2 for count in Counter(labels).values())
-    if not pairs:
-        with pytest.raises(InputError, match="twice"):
+    pairs = sorted((count // 2 for count in Counter(labels).values()), reverse=True)
+    if len(pairs) < 2 or not pairs[1]:
+        with pytest.raises(InputError, match="no two labels that stand there twice"):
             GroupByLabelBatchSampler(table, 2 * half, valid_label_columns=["label"])
         return
-    sampler = GroupByLabelBatchSampler(table, 2 * half, valid_label_columns=["label"])
-    batches = list(sampler)
-    assert len(batches) == len(sampler)
-    assert sum(map(len, batches)) == 2 * pairs
-    for batch in batches:
-        assert min(Counter(labels[row] for row in batch).values()) >= 2
+    sampler = GroupByLabelBatchSampler(
+        table, 2 * half, drop_last, valid_label_columns=["label"], shuffle=shuffle
+    )
+    # The numbers of sentence-transformers 6.2: a label comes no oftener than the second most frequent one.
+    rows = 2 * sum(min(each, pairs[1]) for each in pairs)
+    left = rows % (2 * half)
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        batches = list(sampler)
+        assert len(batches) == len(sampler) == rows // (2 * half) + (left >= 4 and not drop_last)
+        assert sum(map(len, batches)) == rows - (left if drop_last or left < 4 else 0)
+        seen = [row for batch in batches for row in batch]
+        assert len(set(seen)) == len(seen)
+        for batch in batches:
+            counts = Counter(labels[row] for row in batch)
+            assert len(counts) >= 2 and min(counts.values()) >= 2 and len(batch) <= 2 * half
 
 
 def test_group_by_label_says_what_it_needs() -> None:
     with pytest.raises(InputError, match="needs a label column; there are a"):
-        GroupByLabelBatchSampler(Table(a=["x"]), 2, valid_label_columns=["label"])
-    with pytest.raises(InputError, match=r"batch_size=3.*even"):
-        GroupByLabelBatchSampler(Table(a=["x"], label=[1]), 3, valid_label_columns=["label"])
+        GroupByLabelBatchSampler(Table(a=["x"]), 4, valid_label_columns=["label"])
+    for size in (2, 5):
+        with pytest.raises(InputError, match=rf"batch_size={size}.*even, and 4 or more"):
+            GroupByLabelBatchSampler(Table(a=["x"], label=[1]), size, valid_label_columns=["label"])
 
 
 def test_several_data_sets() -> None:

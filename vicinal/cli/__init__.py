@@ -12,12 +12,15 @@ from typing import Annotated
 import typer
 
 from vicinal.cli import (
+    backup,
     cache,
     distill,
+    documents,
     encode,
     evaluate,
     groups,
     index,
+    info,
     quantize,
     rerank,
     run,
@@ -25,7 +28,9 @@ from vicinal.cli import (
     similarity,
     train,
 )
+from vicinal.cli.console import write_rows
 from vicinal.cli.failures import GuardedGroup, set_up_process, show_tracebacks
+from vicinal.cli.usage import Command
 
 app = typer.Typer(
     name="vicinal",
@@ -43,7 +48,7 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         from vicinal.core.version import __version__
 
-        typer.echo(f"vicinal {__version__}")
+        write_rows([[f"vicinal {__version__}"]])
         raise typer.Exit
 
 
@@ -61,21 +66,27 @@ def _options(
         show_tracebacks()
 
 
-app.command("index")(index.index)
-app.command("search")(search.search)
-app.command("info")(index.info)
-app.command("encode")(encode.encode)
-app.command("similarity")(similarity.similarity)
-app.command("mine")(groups.mine)
-app.command("cluster")(groups.cluster)
-app.command("rerank")(rerank.rerank)
-app.command("evaluate")(evaluate.evaluate)
-app.command("quantize")(quantize.quantize)
-app.command("distill")(distill.distill)
-app.command("train")(train.train)
-app.command("run")(run.run)
-app.command("models")(cache.models)
-app.command("download")(cache.download)
+app.command("index", cls=Command)(index.index)
+app.command("search", cls=Command)(search.search)
+app.command("info", cls=Command)(info.info)
+app.command("delete", cls=Command)(documents.delete)
+app.command("export", cls=Command)(documents.export)
+app.command("compact", cls=Command)(documents.compact)
+app.command("backup", cls=Command)(backup.backup)
+app.command("verify", cls=Command)(backup.verify)
+app.command("salvage", cls=Command)(backup.salvage)
+app.command("encode", cls=Command)(encode.encode)
+app.command("similarity", cls=Command)(similarity.similarity)
+app.command("mine", cls=Command)(groups.mine)
+app.command("cluster", cls=Command)(groups.cluster)
+app.command("rerank", cls=Command)(rerank.rerank)
+app.command("evaluate", cls=Command)(evaluate.evaluate)
+app.command("quantize", cls=Command)(quantize.quantize)
+app.command("distill", cls=Command)(distill.distill)
+app.command("train", cls=Command)(train.train)
+app.command("run", cls=Command)(run.run)
+app.command("models", cls=Command)(cache.models)
+app.command("download", cls=Command)(cache.download)
 app.add_typer(cache.app, name="cache")
 
 

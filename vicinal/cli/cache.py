@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vicinal.cli.console import (
+    agreed,
     bytes_text,
     counted,
     is_terminal,
@@ -20,15 +21,19 @@ from vicinal.cli.console import (
     write_json,
     write_rows,
 )
-from vicinal.cli.options import DEFAULT_MODEL, AsJson
+from vicinal.cli.options import AsJson
+from vicinal.cli.usage import Command, Group
 from vicinal.errors import InputError, VicinalError
 
 if TYPE_CHECKING:
     from vicinal.hub.resolve import CachedModel
 
-app = typer.Typer(help="List the cached models, or clear one.", rich_markup_mode=None)
+app = typer.Typer(cls=Group, help="List the cached models, or clear one.", rich_markup_mode=None)
 
 _OWN = "sentence-transformers/"
+# A maximum length beyond this is a guard against absurd inputs, not what the model reads.
+_NO_LIMIT = 1_000_000
+_EXAMPLE = "all-MiniLM-L6-v2"
 
 # About 14 tokens each, which is the usual length of a question or a title.
 _BENCH_TEXTS = tuple(
@@ -56,40 +61,52 @@ def models(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the models in the cache.
+    """List the models on this machine.
 
-    Each with its dimensions, the maximum number of tokens that it reads of a text, and its size on disk; with --bench
-    also the texts (or, of a reranker, the pairs) that it gets through in a second on this machine.
+    Those that come with Vicinal, and those in the cache; each with its dimensions, the maximum number of tokens
+    that it reads of a text, and its size on disk; with --bench also the texts (or, of a reranker, the pairs)
+    that it gets through in a second on this machine.
     """
-    from vicinal.hub.resolve import default_cache_folder, list_cached
+    from vicinal.hub.resolve import bundled_models, default_cache_folder, list_cached
 
+    bundled = bundled_models()
     cached = list_cached()
-    facts = [_facts_of(model, bench) for model in cached]
+    every = [*bundled, *cached]
+    facts = [_facts_of(model, bench) for model in every]
     if as_json:
-        write_json([_as_object(model, fact, bench) for model, fact in zip(cached, facts, strict=True)])
+        write_json(
+            [
+                {**_as_object(model, fact, bench), "bundled": model in bundled}
+                for model, fact in zip(every, facts, strict=True)
+            ]
+        )
         return
     headings = ["model", "kind", "dim", "tokens", "size", *(["texts/s"] if bench else [])]
-    if not cached:
-        say(f"no models in {default_cache_folder()}; `vicinal download {DEFAULT_MODEL}` fetches one")
-    elif is_terminal():
+    if is_terminal():
         table = plain_table()
         for heading in headings:
             left = heading in ("model", "kind")
             table.add_column(
                 heading, justify="left" if left else "right", no_wrap=heading != "model", overflow="fold"
             )
-        for model, fact in zip(cached, facts, strict=True):
+        for model, fact in zip(every, facts, strict=True):
             table.add_row(*_cells(model.name.removeprefix(_OWN), bytes_text(model.size_bytes), fact, bench))
         screen().print(table)
     else:
         write_rows([[*headings[:4], "bytes", *headings[5:]]])
         write_rows(
             _cells(model.name, str(model.size_bytes), fact, bench)
-            for model, fact in zip(cached, facts, strict=True)
+            for model, fact in zip(every, facts, strict=True)
         )
-    for model, fact in zip(cached, facts, strict=True):
+    for model, fact in zip(every, facts, strict=True):
         if fact.problem:
             say(f"{model.name}: {fact.problem}", "note")
+    there = (
+        counted(len(cached), "model") if cached else f"no models; `vicinal download {_EXAMPLE}` fetches one"
+    )
+    say(
+        f"{', '.join(model.name for model in bundled)} comes with Vicinal; in {default_cache_folder()}: {there}"
+    )
 
 
 def _facts_of(model: CachedModel, bench: bool) -> _Facts:
@@ -120,11 +137,14 @@ def _encoder(model: CachedModel, bench: bool) -> _Facts:
             loaded.encode(list(_BENCH_TEXTS), show_progress_bar=False, on_truncate="ignore")
             count += len(_BENCH_TEXTS)
         rate = count / took
-    return _Facts("encoder", loaded.get_embedding_dimension(), loaded.max_seq_length, rate)
+    limit = loaded.max_seq_length
+    return _Facts(
+        "encoder", loaded.get_embedding_dimension(), limit if limit and limit < _NO_LIMIT else None, rate
+    )
 
 
 def _reranker(model: CachedModel, bench: bool) -> _Facts:
-    from vicinal.models.cross_encoder import load_scorer
+    from vicinal.models.scorer import load_scorer
 
     loaded = load_scorer(model.path)
     rate = None
@@ -178,8 +198,14 @@ def download(
     `hf auth login`.
     """
     from vicinal.hub.cache import size_of
+    from vicinal.hub.resolve import bundled_models
     from vicinal.hub.resolve import download as fetch
 
+    own = next((model for model in bundled_models() if model.name == name), None)
+    if own is not None:
+        write_rows([[str(own.path)]])
+        say(f"{name} comes with Vicinal: there is nothing to download")
+        return
     start = time.perf_counter()
     folder = fetch(name, revision=revision)
     size = size_of(folder.parent.parent)
@@ -194,7 +220,7 @@ def _cache(context: typer.Context) -> None:
         list_models()
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_models(as_json: AsJson = False) -> None:
     """List the models: size, last use, revisions."""
     from vicinal.hub.resolve import default_cache_folder, list_cached
@@ -249,7 +275,7 @@ def _short(revision: str) -> str:
     return revision[:8] if is_commit(revision) else revision
 
 
-@app.command("clear")
+@app.command("clear", cls=Command)
 def clear(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="As `vicinal cache list` shows it.", show_default=False)
@@ -258,15 +284,17 @@ def clear(
 ) -> None:
     """Remove a model with all its revisions."""
     from vicinal.hub.cache import hub_names, repo_folder, size_of
-    from vicinal.hub.resolve import clear_cached, default_cache_folder
+    from vicinal.hub.resolve import bundled_models, clear_cached, default_cache_folder
 
+    if any(model.name == name for model in bundled_models()):
+        raise InputError(f"{name} comes with Vicinal and is not in the cache: there is nothing to remove")
     root = default_cache_folder()
     repo = next((repo for repo in hub_names(name) if repo_folder(root, repo).is_dir()), None)
     if repo is not None and not yes:
         size = bytes_text(size_of(repo_folder(root, repo)))
         if sys.stdin is None or not sys.stdin.isatty():
             raise InputError(f"nobody is there to be asked whether to remove {repo} ({size}): add --yes")
-        if not typer.confirm(f"Remove {repo} ({size}) from {root}?", err=True):
+        if not agreed(f"Remove {repo} ({size}) from {root}?"):
             say("nothing was removed")
             raise typer.Exit(1)
     freed = clear_cached(repo or name)

@@ -1,29 +1,32 @@
 """What the commands print: answers to stdout, talk to stderr, numbers for people.
 
-A terminal gets tables and few colours; a pipe or file gets plain tab-separated lines.
+A terminal gets tables and few colours; a pipe or file gets plain tab-separated lines. Everything goes through
+:func:`vicinal.core.visible.visible`: no text, name or message can steer the terminal.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from vicinal.cli.wording import as_sentence, in_options
+from vicinal.core.progress import clear as clear_progress
+from vicinal.core.visible import VisibleStream, visible
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-# Control characters of a text must not reach the terminal.
-_CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), " ")
 
+def screen(stderr: bool = False) -> Console:
+    """stdout (or stderr) as rich sees it; asked anew each time, because tests and pipes replace the stream."""
+    from vicinal.cli.visible_console import VisibleConsole
 
-def screen() -> Console:
-    """stdout as rich sees it; asked anew each time, because tests and pipes replace the stream."""
-    from rich.console import Console
-
-    return Console(highlight=False, markup=False, emoji=False)
+    return VisibleConsole(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def is_terminal() -> bool:
@@ -34,21 +37,49 @@ def is_terminal() -> bool:
 def say(message: str, kind: str | None = None) -> None:
     """Write a message to stderr: its lines as they are in a terminal, joined to one elsewhere.
 
+    An error or note speaks of options, not of Python. Its lines after the first are indented: a line break in a
+    file's name begins no new message.
+
     Args:
         message: what to say.
         kind: ``"error"`` or ``"note"``, put before it.
     """
     if sys.stderr is None:
         return
-    from rich.console import Console
     from rich.text import Text
 
+    clear_progress()
     line = Text()
     if kind is not None:
         line.append(f"{kind}: ", style="bold red" if kind == "error" else "bold")
-    console = Console(stderr=True, highlight=False)
-    line.append(message if console.is_terminal else " ".join(message.split()))
+        message = in_options(message)
+    console = screen(stderr=True)
+    if console.is_terminal:
+        line.append(visible(message if kind is None else message.replace("\n", "\n  ")))
+    else:
+        line.append(one_line(as_sentence(message)))
     console.print(line, soft_wrap=not console.is_terminal)
+
+
+def write(text: str) -> None:
+    """A text to stdout, as it stands, in a pipe as in a terminal."""
+    sys.stdout.write(visible(text))
+
+
+def tell(text: str) -> None:
+    """A text to stderr, as it stands."""
+    if sys.stderr is not None:
+        sys.stderr.write(visible(text))
+        sys.stderr.flush()
+
+
+def agreed(question: str) -> bool:
+    """Ask a person on stderr; anything but ``y`` and ``yes`` is a no, and so is the end of the input."""
+    tell(f"{one_line(question)} [y/N]: ")
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        tell("\n")
+    return answer.strip().lower() in ("y", "yes")
 
 
 def plain_table(headings: bool = True) -> Table:
@@ -61,17 +92,26 @@ def plain_table(headings: bool = True) -> Table:
 def write_rows(rows: Iterable[Sequence[object]]) -> None:
     """Tab-separated lines to stdout; tabs and line breaks inside a cell become blanks."""
     for row in rows:
-        sys.stdout.write("\t".join(one_line(str(cell)) for cell in row) + "\n")
+        write("\t".join(one_line(str(cell)) for cell in row) + "\n")
 
 
-def write_json(value: Any) -> None:
-    """One JSON document to stdout."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+def write_json(value: Any, indent: int | None = 2) -> None:
+    """One JSON document to stdout; its texts are exact, what a terminal would obey is escaped in JSON's own way."""
+    write(json.dumps(_finite(value), ensure_ascii=False, indent=indent, allow_nan=False) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they become null."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def one_line(text: str) -> str:
-    """A text without line breaks, tabs and other control characters, runs of blanks made one."""
-    return " ".join(text.translate(_CONTROLS).split())
+    """A text on one line, runs of blanks made one, other control characters as escapes."""
+    return visible(" ".join(text.split()))
 
 
 def shortened(text: str, width: int) -> str:
@@ -131,3 +171,9 @@ def set_up_streams() -> None:
             stream.reconfigure(encoding="utf-8", errors="replace")
         else:
             stream.reconfigure(errors="replace")
+    sys.stdout, sys.stderr = _guarded(sys.stdout), _guarded(sys.stderr)
+
+
+def _guarded(stream: Any) -> Any:
+    """The stream behind the filter, for what libraries print: warnings, logs, tracebacks, progress bars."""
+    return stream if stream is None or isinstance(stream, VisibleStream) else VisibleStream(stream)

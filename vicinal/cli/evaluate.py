@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from vicinal.cli.console import (
     write_rows,
 )
 from vicinal.cli.options import AsJson, BatchSize, Columns, DType, TruncateDim, split_columns
+from vicinal.cli.vector_files import check_dimensions
 from vicinal.errors import InputError, InputTypeError
 
 if TYPE_CHECKING:
@@ -120,6 +122,10 @@ def evaluate(
         raise InputError(f"{model} is a cross-encoder: --similarity and --truncate-dim are for vectors")
     if csv is not None and Path(csv).exists() and not Path(csv).is_dir():
         raise InputError(f"--csv {csv}: this is a file; give a folder")
+    if cross and dtype == "int8":
+        raise InputError(
+            f"--dtype int8: {model} is a cross-encoder, which is computed in float32 or bfloat16"
+        )
     options: dict[str, Any] = {"batch_size": batch_size, "show_progress_bar": None}
     if not cross:
         options["truncate_dim"] = truncate_dim
@@ -127,6 +133,8 @@ def evaluate(
     loaded = _load(model, dtype, cross)
     if cross:
         _check_head(loaded, evaluator, task, data)
+    else:
+        check_dimensions(loaded, truncate_dim)
     start = time.perf_counter()
     figures = evaluator(loaded, csv)
     took = time.perf_counter() - start
@@ -145,6 +153,12 @@ def evaluate(
     else:
         write_rows([key, f"{value:.6f}"] for key, value in figures.items())
     say(f"{what} in {seconds_text(took)}")
+    undefined = [key for key, value in figures.items() if not math.isfinite(value)]
+    if undefined:
+        say(
+            f"{', '.join(undefined)}: undefined on these data, where all answers or all scores are the same",
+            "note",
+        )
 
 
 def _show(figures: dict[str, float], primary: str | None) -> None:
@@ -165,9 +179,7 @@ def _is_cross_encoder(name: str) -> bool:
     from vicinal.engine.opening import read_spec, refuse_cross_encoder
     from vicinal.errors import ModelFormatError
 
-    spec = read_spec(
-        name, cache_folder=None, revision=None, local_files_only=False, token=None, config_kwargs=None
-    )
+    spec = read_spec(name)
     try:
         refuse_cross_encoder(spec)
     except ModelFormatError:
@@ -201,7 +213,11 @@ def _about(data: str) -> Iterator[None]:
     try:
         yield
     except (InputError, InputTypeError) as error:
-        words = re.sub(r"samples\[(\d+)\]", lambda found: f"sample {int(found[1]) + 1}", str(error))
+        words = re.sub(
+            r"samples\[(\d+)\](?:\['(\w+)'\])?",
+            lambda found: f"sample {int(found[1]) + 1}" + (f": {found[2]!r}" if found[2] else ""),
+            str(error),
+        )
         raise InputError(f"{data}: {words.replace('relevant_docs', 'qrels')}") from error
 
 

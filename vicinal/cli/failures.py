@@ -6,13 +6,13 @@ import os
 import signal
 import sys
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
 from typing import Any, TextIO
 
-from typer.core import TyperGroup
-
 from vicinal.cli.console import say, set_up_streams
+from vicinal.cli.usage import Group, is_usage_error, show_usage_error
 from vicinal.errors import VicinalError
 
 _INTERRUPTED = 130
@@ -32,8 +32,28 @@ def _debugging() -> bool:
     return _debug or os.environ.get("VICINAL_DEBUG", "").lower() not in ("", "0", "false", "no")
 
 
-class GuardedGroup(TyperGroup):
+class GuardedGroup(Group):
     """The group of all commands: turns exceptions into a line and an exit code."""
+
+    def main(self, args: Sequence[str] | None = None, *arguments: Any, **options: Any) -> Any:
+        """Run a command line, and end the process with its exit code."""
+        typed = sys.argv[1:] if args is None else list(args)
+        options["standalone_mode"] = False  # the parser raises its errors, in place of printing them
+        try:
+            code = super().main(typed, *arguments, **options)
+        except Exception as error:
+            if not is_usage_error(error):
+                raise
+            code = show_usage_error(error, typed)
+        sys.exit(code if isinstance(code, int) else 0)
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Read the options before the command; ``--help`` prints here."""
+        try:
+            return super().make_context(*arguments, **options)
+        except BrokenPipeError:
+            _let_pipe_go()
+            raise SystemExit(_PIPE_CLOSED) from None
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
@@ -80,8 +100,7 @@ def _note(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    # The library's remedies are for those who call it; the part before them is for everyone.
-    say(str(message).partition(", or set on_truncate=")[0], "note")
+    say(str(message), "note")
 
 
 def _let_pipe_go() -> None:

@@ -27,7 +27,7 @@ class NpyWriter:
 
     def __init__(self, path: Path, name: str) -> None:
         self._name = name
-        self._file = path.open("xb")
+        self._file = path.open("wb")
         self._file.write(bytes(_HEADER))
         self.rows = 0
         self.dimension = 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from vicinal.cli.cluster_map import Projection, draw_maps, planned_maps
 from vicinal.cli.console import (
     counted,
     is_terminal,
@@ -23,7 +24,7 @@ from vicinal.cli.console import (
     write_rows,
 )
 from vicinal.cli.options import DEFAULT_MODEL, AsJson, DType, Field, FileFormat, ModelName, TextFile
-from vicinal.cli.texts import Encoder, filled_lines_of, load_model
+from vicinal.cli.texts import Encoder, filled_lines_of, load_model, shown_name
 from vicinal.core.files import check_target, replacing
 from vicinal.errors import InputError, missing_extra
 from vicinal.readers.lines import Line
@@ -162,15 +163,27 @@ def cluster(
     texts: Annotated[int, typer.Option(metavar="N", min=1, help="Central texts to print of each.")] = 3,
     words: Annotated[int, typer.Option(metavar="N", min=1, help="Keywords to print of each.")] = 8,
     plot: Annotated[
-        str | None, typer.Option(metavar="PNG", help="Draw a map into this file.", show_default=False)
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Draw a map: a .png picture, or an .html page to point at. May be given several times.",
+            show_default=False,
+        ),
     ] = None,
+    projection: Annotated[
+        Projection,
+        typer.Option(
+            metavar="NAME",
+            help="How the map comes about: tsne separates clusters, pca is fast; auto is tsne if installed.",
+        ),
+    ] = Projection.auto,
     labels: Annotated[
         str | None,
         typer.Option(
             metavar="TSV", help="Write line, cluster and text of every text here.", show_default=False
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of the random start of kmeans.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, max=2**32 - 1, help="Of all that is random.")] = 0,
     model: ModelName = DEFAULT_MODEL,
     field: Field = None,
     format: FileFormat = None,
@@ -181,13 +194,9 @@ def cluster(
 
     Prints each cluster's number, size, keywords and most central texts, the largest first.
     """
-    _check_method(method, clusters, threshold)
-    picture = None if plot is None else check_target(plot, "--plot")
+    _check_method(method, clusters, threshold, min_size)
+    maps = planned_maps(plot or [], projection)
     table_file = None if labels is None else check_target(labels, "--labels")
-    if plot is not None and not plot.lower().endswith(".png"):
-        raise InputError(f"--plot {plot}: the map is a picture, give a name that ends in .png")
-    if plot is not None and importlib.util.find_spec("matplotlib") is None:
-        raise missing_extra("matplotlib", "--plot", "cluster")
     if method != "communities" and importlib.util.find_spec("sklearn") is None:
         raise missing_extra("sklearn", f"--method {method}", "cluster")
     lines = filled_lines_of(file, field, format)
@@ -209,23 +218,30 @@ def cluster(
     groups = _describe(lines, rows, numbers, texts, words)
     if table_file is not None:
         _write_labels(table_file, lines, numbers)
-    if picture is not None:
-        names = {group.number: f"{group.number}: {', '.join(group.words[:2])}" for group in groups}
-        with replacing(picture) as scratch:
-            clustering.save_map(scratch, clustering.flat_map(rows), numbers, names)
+    draw_maps(
+        maps,
+        lines,
+        rows,
+        numbers,
+        {group.number: group.words for group in groups},
+        source=Path(shown_name(file)).name,
+        how=f"{model}, {method}",
+        seed=seed,
+    )
     _print(groups, as_json)
     outside = int((numbers < 0).sum())
     say(
         f"{counted(len(groups), 'cluster')} of {counted(len(lines), 'text')}"
         + (f", {outside:,} of them in none" if outside else "")
         + f", grouped in {seconds_text(took)}"
-        + "".join(f"; {what} in {where}" for what, where in (("map", plot), ("labels", labels)) if where)
+        + "".join(f"; map in {each}" for each in plot or [])
+        + (f"; labels in {labels}" if labels else "")
     )
     if not groups:
         say("no clusters: try a smaller --min-size" + (" or --threshold" if method == "communities" else ""))
 
 
-def _check_method(method: str, clusters: int | None, threshold: float | None) -> None:
+def _check_method(method: str, clusters: int | None, threshold: float | None, min_size: int) -> None:
     if method not in _METHODS:
         raise InputError(f"--method {method}: choose one of {', '.join(_METHODS)}")
     if method == "kmeans" and clusters is None:
@@ -236,14 +252,17 @@ def _check_method(method: str, clusters: int | None, threshold: float | None) ->
         raise InputError(f"-k {clusters}: {method} finds the number of clusters itself; leave -k out")
     if method in ("kmeans", "hdbscan") and threshold is not None:
         raise InputError(f"--threshold {threshold}: {method} takes none; leave it out")
+    if method == "hdbscan" and min_size < 2:
+        raise InputError(f"--min-size {min_size}: hdbscan needs 2 or more")
 
 
 def _describe(
     lines: list[Line], rows: NDArray[np.float32], numbers: NDArray[np.int64], texts: int, words: int
 ) -> list[_Group]:
     from vicinal.vectors import clustering
+    from vicinal.vectors.keywords import keywords
 
-    found = clustering.keywords([line.text for line in lines], numbers, words)
+    found = keywords([line.text for line in lines], numbers, words)
     central = clustering.central_rows(rows, numbers, texts)
     return [
         _Group(

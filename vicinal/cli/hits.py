@@ -20,7 +20,11 @@ _MATCHED = "bold magenta"
 # Wider lines are hard to read, and a passage gets this many of them.
 _WIDEST = 96
 _TALLEST = 3
+# Ids of documents with the same passage that are named.
+_NAMED = 3
 _BLANKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
+# What follows a title that is a line of its own: the line's end, and perhaps marks that underline it.
+_LINE_END = re.compile(r"[# \t\r]*(?:$|\n(?:([=\-~^\"'`#*+.:_])\1{2,}[ \t]*(?:\n|$))?)")
 _HEADING_MARKS = re.compile(r"[#\s]*")
 
 
@@ -54,24 +58,25 @@ def show_hits(hits: Sequence[Hit], explain: bool) -> None:
 
 
 def _score(hit: Hit, explain: bool) -> str:
-    # Fused scores are sums of 1 / (60 + rank): three decimals would not tell them apart.
+    # Fused scores are means that lie close together: three decimals would not tell them apart.
     return f"{hit.score:.4f}" if explain and hit.rerank is None else scored(hit.score)
 
 
 def _described(hit: Hit, width: int, explain: bool) -> Text:
     from rich.text import Text
 
-    title, passage = _title_and_passage(hit)
+    title, passage, begins = _title_and_passage(hit)
     shown = Text()
     shown.append(one_line(hit.id), style="cyan")
-    if title[0]:
+    text, spans = _window(*passage, _TALLEST * (width - 3 - width // 16))
+    # A passage that begins with the title shows it, unless the part with the query's words lies further on.
+    if title[0] and not (begins and text.startswith(title[0])):
         shown.append("  ")
         shown.append_text(_marked(*title, "bold"))
-    if passage[0]:
-        text, spans = _window(*passage, _TALLEST * (width - 3 - width // 16))
+    if text:
         shown.append("\n")
         shown.append_text(_marked(*_dotted(text, spans, hit), ""))
-    for line in (_metadata_line(hit), _retrievers_line(hit) if explain else ""):
+    for line in (_metadata_line(hit), _duplicates_line(hit), _retrievers_line(hit) if explain else ""):
         if line:
             shown.append("\n")
             shown.append(shortened(line, width), style="dim")
@@ -87,20 +92,28 @@ def _marked(text: str, spans: Iterable[Span], style: str) -> Text:
     return marked
 
 
-def _title_and_passage(hit: Hit) -> tuple[tuple[str, list[Span]], tuple[str, list[Span]]]:
-    """Both with the places of the query's words; a title at the start of a passage is not shown twice."""
+def _title_and_passage(hit: Hit) -> tuple[tuple[str, list[Span]], tuple[str, list[Span]], bool]:
+    """Both with the places of the query's words, and whether the passage begins with the title.
+
+    A title that is a line of its own at the start of the passage is taken out of it: it is shown above. Where it
+    only begins a sentence, as in "Tea is hot", the passage keeps it.
+    """
     first = hit.passage.start
     text = hit.passage.text
     spans = [(start - first, end - first) for start, end in hit.passage.matches]
     title = hit.metadata.get("title")
     if not isinstance(title, str) or not title.strip():
-        return ("", []), _cleaned(text, spans, 0, len(text))
+        return ("", []), _cleaned(text, spans, 0, len(text)), False
     marks = _HEADING_MARKS.match(text)
     begin = marks.end() if marks is not None else 0
     if first == 0 and text.startswith(title.strip(), begin):
         cut = begin + len(title.strip())
-        return _cleaned(text, spans, begin, cut), _cleaned(text, spans, cut, len(text))
-    return (one_line(title), []), _cleaned(text, spans, 0, len(text))
+        shown = _cleaned(text, spans, begin, cut)
+        line_end = _LINE_END.match(text, cut)
+        if line_end is not None:
+            return shown, _cleaned(text, spans, line_end.end(), len(text)), False
+        return shown, _cleaned(text, spans, begin, len(text)), True
+    return (one_line(title), []), _cleaned(text, spans, 0, len(text)), False
 
 
 def _cleaned(text: str, spans: Iterable[Span], start: int, end: int) -> tuple[str, list[Span]]:
@@ -176,6 +189,14 @@ def _metadata_line(hit: Hit) -> str:
         for name, value in hit.metadata.items()
         if value not in (None, "", [], {}) and name != "title" and value != hit.id
     )
+
+
+def _duplicates_line(hit: Hit) -> str:
+    if not hit.duplicates:
+        return ""
+    shown = ", ".join(map(one_line, hit.duplicates[:_NAMED]))
+    more = f" and {len(hit.duplicates) - _NAMED} more" if len(hit.duplicates) > _NAMED else ""
+    return f"the same in {shown}{more}"
 
 
 def _plain(value: Any) -> str:

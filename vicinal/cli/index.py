@@ -1,53 +1,32 @@
-"""``vicinal index`` and ``vicinal info``: fill an index from files, and see what it holds."""
+"""``vicinal index``: fill an index from files."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vicinal.cli.console import (
-    bytes_text,
-    counted,
-    is_terminal,
-    one_line,
-    plain_table,
-    rate_text,
-    say,
-    screen,
-    seconds_text,
-    write_json,
-    write_rows,
-)
+from vicinal.cli.console import bytes_text, counted, rate_text, say, seconds_text
 from vicinal.cli.failures import stop_if_interrupted
-from vicinal.cli.options import AsJson, IndexFile
 from vicinal.cli.texts import load_model
 from vicinal.core.files import SQLITE_START, check_target
-from vicinal.errors import InputError, StoreError
+from vicinal.errors import InputError
 
 if TYPE_CHECKING:
-    from vicinal.index import Index, IndexInfo, VerifyReport
+    from vicinal.core.progress import Meter
+    from vicinal.index import Index
     from vicinal.index.ingest import IngestReport, Progress
     from vicinal.models.sentence_transformer import SentenceTransformer
+    from vicinal.readers.sources import Survey
 
 _INTERRUPTED = 130
 # Records that could not be used, named one by one; the others are only counted.
 _NAMED_PROBLEMS = 5
-_FINGERPRINT_SHOWN = 12
-# What a batch should take, and its bounds.
-_BATCH_SECONDS = 1.0
-_SMALLEST_BATCH = 64
-_LARGEST_BATCH = 2048
-_PROBE = (
-    "The old fisherman was waiting near the harbour for the first train of a cold and bright morning. " * 4
-)
 
 
 def index(
@@ -59,7 +38,8 @@ def index(
         list[str],
         typer.Argument(
             metavar="INPUT",
-            help="jsonl, csv, tsv, txt, md and html files, folders of them, BEIR corpora.",
+            help="jsonl, csv, tsv, txt, md, html, rst and source files, man pages, each also as .gz; folders of "
+            "them, BEIR corpora; - is standard input.",
             show_default=False,
         ),
     ],
@@ -95,6 +75,37 @@ def index(
             show_default=False,
         ),
     ] = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GLOB",
+            help="Of folders, only files whose name or path fits, e.g. '*.md'. May be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    as_text: Annotated[
+        bool, typer.Option("--as-text", help="Read files of unknown kinds as plain text.")
+    ] = False,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMAT",
+            help="What standard input is: txt, jsonl, csv, tsv, md or html; if not given, jsonl or txt.",
+            show_default=False,
+        ),
+    ] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove all documents that are not in the input (any more).")
+    ] = False,
+    chunk_tokens: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=8,
+            help="For a new index, the longest chunk in tokens; if not given, as many as the model reads.",
+            show_default=False,
+        ),
+    ] = None,
     batch: Annotated[
         int | None,
         typer.Option(
@@ -107,31 +118,34 @@ def index(
 ) -> None:
     """Put texts into an index, to search them.
 
-    A txt, md or html file is one text; each line of a jsonl file and each row of a csv or tsv file is one. The
-    same command again adds what is new, replaces what has changed and passes over the rest; after an
-    interruption it goes on where it was.
+    A txt, md or html file, a source file or a man page is one text; each line of a jsonl file and each row of a csv
+    or tsv file is one. The same command again adds what is new, replaces what has changed and passes over the rest;
+    after an interruption it goes on where it was.
     """
-    from vicinal.index.ingest import index_files
-    from vicinal.readers.records import SUFFIXES, find_sources
+    from vicinal.core.progress import Meter
+    from vicinal.index.ingest import index_sources
+    from vicinal.readers.records import Fields
+    from vicinal.readers.sources import SUFFIXES
 
     if Path(db).suffix.lower() in SUFFIXES:
         raise InputError(f"{db}: the index comes first, then the texts: vicinal index texts.db {db}")
     check_target(db, "DB")
-    total = sum(source.size for source in find_sources(inputs))
-    opened, loaded = _opened_to_fill(db, model)
+    found = _survey(db, inputs, include or [], as_text, format)
+    opened, model_seen = _opened_to_fill(db, model, chunk_tokens)
     with opened:
         try:
-            size = batch or _batch_for(loaded)
             start = time.perf_counter()
-            with _progress(total) as report:
-                done = index_files(
+            with Meter("Indexing", found.size or None, unit="", lines=True) as meter:
+                bar = _Bar(meter)
+                model_seen.report = bar.encoded
+                done = index_sources(
                     opened,
-                    inputs,
-                    id_field=id_field,
-                    text_field=text_field,
-                    metadata_fields=metadata_field,
-                    batch_size=size,
-                    on_progress=report,
+                    found.sources,
+                    Fields(id_field, text_field, metadata_field),
+                    batch_size=batch,
+                    prune=prune,
+                    on_progress=bar.committed,
+                    on_read=bar.read,
                 )
         except KeyboardInterrupt:
             inside = opened.count()
@@ -140,41 +154,118 @@ def index(
                 f"interrupted: {kept if inside else 'no text is in yet'}; the same command goes on from there"
             )
             raise typer.Exit(_INTERRUPTED) from None
-    _summarise(db, done, time.perf_counter() - start)
+    took = time.perf_counter() - start
+    _name_problems(found, done)
+    _summarise(db, done, took)
+    if prune and done.removed is None:
+        say(
+            f"no document was removed: {counted(done.unreadable, 'file or row', 'files or rows')} could not be read, "
+            "and --prune cannot know which documents they are",
+            "error",
+        )
+        raise typer.Exit(1)
+
+
+def _survey(db: str, inputs: list[str], include: list[str], as_text: bool, format: str | None) -> Survey:
+    """The files to read, and standard input behind them."""
+    from vicinal.readers.sources import FORMATS, STANDARD_INPUT, Survey, standard_input, survey
+
+    files = [each for each in inputs if each != STANDARD_INPUT]
+    found = survey(files, include=include, as_text=as_text, own=db)
+    if len(files) == len(inputs):
+        if format is not None:
+            raise InputError("--format is for standard input (-); the names of files say what they are")
+        return found
+    if format is not None and format not in FORMATS:
+        raise InputError(f"--format {format}: choose one of {', '.join(FORMATS)}")
+    if sys.stdin is None:
+        raise InputError("standard input is closed: give files or folders")
+    if sys.stdin.isatty():
+        say("reading a text from the terminal; Ctrl-D ends it", "note")
+    stream = standard_input(sys.stdin.buffer, "" if format is None else FORMATS[format])
+    return Survey([*found.sources, stream], found.skipped)
+
+
+class _Bar:
+    """Moves the bar over the bytes of the input: by what is committed, and inside of a batch by what is encoded.
+
+    Args:
+        meter: the bar.
+    """
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._done = 0
+        self._read = 0
+        meter.note = "0 texts"
+
+    def read(self, bytes_read: int) -> None:
+        """Called after each record."""
+        stop_if_interrupted()
+        self._read = bytes_read
+
+    def encoded(self, share: float) -> None:
+        """Called while a batch is encoded, with the share of it that is done."""
+        stop_if_interrupted()
+        self._meter.done = max(self._meter.done, self._done + share * (self._read - self._done))
+
+    def committed(self, progress: Progress) -> None:
+        """Called after each batch."""
+        stop_if_interrupted()
+        self._done = progress.bytes_done
+        self._meter.done = self._done
+        rate = rate_text(progress.records, progress.seconds)
+        self._meter.note = f"{counted(progress.records, 'text')}, {rate}/s"
 
 
 class _QuietModel:
-    """A model as an index sees it, without progress bars of its own: there is one over all of the input."""
+    """A model as an index sees it, without progress bars of its own: there is one over all of the input.
 
-    def __init__(self, model: SentenceTransformer) -> None:
+    Args:
+        model: the model.
+        prompt_name: the prompt before queries; None for the model's own.
+
+    Attributes:
+        report: called while documents are encoded, with the share of them that is done.
+    """
+
+    def __init__(self, model: SentenceTransformer, prompt_name: str | None = None) -> None:
+        self._prompt_name = prompt_name
         self.fingerprint = model.fingerprint
         self.name_or_path = model.name_or_path
         self.prompts = model.prompts
         self.similarity_fn_name = model.similarity_fn_name
         self.max_seq_length = model.max_seq_length
+        # The model's own method: what is known of its tokenizer holds for it.
+        self.count_tokens = model.count_tokens
+        self.report: Callable[[float], None] = lambda share: None
         self._model = model
 
     def encode_document(self, sentences: list[str], /) -> Any:
         """``(n, d)`` vectors of documents."""
+        from vicinal.core.progress import listening
+
+        finished = 0
+
+        def report(count: int) -> None:
+            nonlocal finished
+            finished += count
+            self.report(finished / len(sentences))
+
         stop_if_interrupted()
-        return self._model.encode_document(sentences, show_progress_bar=False)
+        with listening(report):
+            return self._model.encode_document(sentences, show_progress_bar=False)
 
     def encode_query(self, sentences: list[str], /) -> Any:
         """``(n, d)`` vectors of queries."""
-        return self._model.encode_query(sentences, show_progress_bar=False)
+        return self._model.encode_query(sentences, self._prompt_name, show_progress_bar=False)
 
     def get_embedding_dimension(self) -> int | None:
         """``d``."""
         return self._model.get_embedding_dimension()
 
-    def count_tokens(self, texts: list[str], /) -> list[int]:
-        """Tokens of each text."""
-        counts = self._model.count_tokens(texts)
-        assert isinstance(counts, list)
-        return counts
 
-
-def _opened_to_fill(db: str, name: str | None) -> tuple[Index, SentenceTransformer]:
+def _opened_to_fill(db: str, name: str | None, chunk_tokens: int | None) -> tuple[Index, _QuietModel]:
     """The index and its model, which is loaded first: a wrong name leaves no file behind."""
     from vicinal.index import Index
     from vicinal.index.encoder import DEFAULT_MODEL
@@ -182,24 +273,22 @@ def _opened_to_fill(db: str, name: str | None) -> tuple[Index, SentenceTransform
     file = Path(db)
     if file.exists() and file.stat().st_size:
         check_is_index(db)
-        if name is None:
-            with Index(db) as held:
-                name = held.info().model
+        with Index(db) as opened:
+            held = opened.info()
+        name = held.model if name is None else name
+        if chunk_tokens is not None and held.chunk_tokens not in (None, chunk_tokens):
+            raise InputError(
+                f"--chunk-tokens {chunk_tokens}: {db} has chunks of up to {held.chunk_tokens} tokens, and "
+                "all of its documents must be cut in the same way; index them into a new file"
+            )
     model = load_model(lasting_name(name or DEFAULT_MODEL))
-    return Index(db, _QuietModel(model)), model
-
-
-def _batch_for(model: SentenceTransformer) -> int:
-    """Texts that the model gets through in about a second: then the bar moves and little is lost.
-
-    A transaction has a cost of its own, so a quick model gets more texts in each.
-    """
-    texts = [f"{number} {_PROBE}" for number in range(16)]
-    model.encode(texts, show_progress_bar=False, on_truncate="ignore")  # the first call compiles
-    start = time.perf_counter()
-    model.encode(texts, show_progress_bar=False, on_truncate="ignore")
-    rate = len(texts) / max(1e-6, time.perf_counter() - start)
-    return int(min(_LARGEST_BATCH, max(_SMALLEST_BATCH, rate * _BATCH_SECONDS)))
+    window = model.max_seq_length
+    if chunk_tokens is not None and window is not None and chunk_tokens > window:
+        raise InputError(
+            f"--chunk-tokens {chunk_tokens}: the model {model.name_or_path} reads {window} tokens at most"
+        )
+    quiet = _QuietModel(model)
+    return Index(db, quiet, chunk_tokens=chunk_tokens), quiet
 
 
 def lasting_name(model: str) -> str:
@@ -226,130 +315,68 @@ def check_is_index(db: str) -> None:
         raise InputError(f"{db} is no index, or its beginning is damaged")
 
 
-def opened_to_read(db: str, model: str | None = None) -> Index:
+def opened_to_read(db: str, model: str | None = None, prompt_name: str | None = None) -> Index:
     """An index that exists.
 
     It is opened for writing where that is possible: only then it is a single file again afterwards.
+
+    Args:
+        db: the file.
+        model: where its model is now; None for where it was.
+        prompt_name: the prompt before queries; None for the model's own.
+
+    Raises:
+        InputError: there is no such index, or the model has no such prompt.
     """
     from vicinal.index import Index
 
     check_is_index(db)
-    writable = os.access(db, os.W_OK) and os.access(Path(os.path.abspath(db)).parent, os.W_OK)
-    return Index(db, None if model is None else lasting_name(model), read_only=not writable)
+    folder = os.path.dirname(os.path.realpath(db))
+    one_name = os.stat(db).st_nlink == 1  # a file with several would get several logs
+    writable = one_name and os.access(db, os.W_OK) and os.access(folder, os.W_OK)
+    given = None if model is None else lasting_name(model)
+    if prompt_name is None:
+        return Index(db, given, read_only=not writable)
+    if given is None:
+        with Index(db, read_only=not writable) as opened:
+            given = opened.info().model
+    loaded = load_model(given)
+    if prompt_name not in loaded.prompts:
+        there = ", ".join(loaded.prompts) or "none"
+        raise InputError(
+            f"--prompt-name {prompt_name}: the model {given} has no such prompt; there are: {there}"
+        )
+    return Index(db, _QuietModel(loaded, prompt_name), read_only=not writable)
 
 
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[Progress], None]]:
-    """A bar over the bytes of the input, for a terminal; elsewhere only an eye on Ctrl-C."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield lambda progress: stop_if_interrupted()
-        return
-    from tqdm import tqdm
-
-    layout = "Indexing {percentage:3.0f}%|{bar}| {desc}{remaining} left"
-    with tqdm(total=total, bar_format=layout, leave=False, dynamic_ncols=True) as bar:
-
-        def report(progress: Progress) -> None:
-            stop_if_interrupted()
-            rate = rate_text(progress.records, progress.seconds)
-            bar.set_description_str(f"{progress.records:,} texts, {rate}/s, ", refresh=False)
-            bar.update(progress.bytes_done - bar.n)
-
-        yield report
-
-
-def _summarise(db: str, done: IngestReport, took: float) -> None:
-    end = done.progress
+def _name_problems(found: Survey, done: IngestReport) -> None:
+    """What was left out, and why."""
     for problem in done.problems[:_NAMED_PROBLEMS]:
         # The library names its own argument; here it is an option.
         if problem.endswith("with text_field"):
             problem = problem.removesuffix("text_field") + "--text-field"
         say(f"left out: {problem}", "note")
-    if end.failed > _NAMED_PROBLEMS:
-        say(f"left out: {counted(end.failed - _NAMED_PROBLEMS, 'more text')}", "note")
+    failed = done.progress.failed
+    if failed > _NAMED_PROBLEMS:
+        say(f"left out: {counted(failed - _NAMED_PROBLEMS, 'more text')}", "note")
+    if found.skipped:
+        say(f"skipped {found.skipped_text()}; --as-text reads files of unknown kinds as text", "note")
+    if done.apart:
+        say(
+            f"{counted(done.apart, 'text has an id', 'texts have ids')} of another file; kept apart as FILE:ID",
+            "note",
+        )
+
+
+def _summarise(db: str, done: IngestReport, took: float) -> None:
+    end = done.progress
     usable = end.added + end.updated + end.unchanged
     if not usable:
         raise InputError("no text was found in the input, and nothing was added")
     rate = rate_text(end.added + end.updated or usable, took)
     size = bytes_text(os.path.getsize(db))
+    removed = "" if done.removed is None else f", {done.removed:,} removed"
     say(
-        f"{end.added:,} added, {end.updated:,} replaced, {end.unchanged:,} unchanged; "
+        f"{end.added:,} added, {end.updated:,} replaced, {end.unchanged:,} unchanged{removed}; "
         f"{seconds_text(took)}, {rate} texts/s; {db} has {size}"
     )
-
-
-def info(
-    db: IndexFile,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Read everything, and list what is wrong with it.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Show what an index holds.
-
-    With --verify every page, text and vector is checked; the exit code is 1 if anything is wrong.
-    """
-    with opened_to_read(db) as opened:
-        report = opened.verify() if verify else None
-        try:
-            held: IndexInfo | None = opened.info()
-        except StoreError:
-            if report is None or report.ok:
-                raise
-            held = None  # the report says why
-    changed = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(os.path.getmtime(db)))
-    if as_json:
-        shown: dict[str, object] = {} if held is None else {**asdict(held), "changed": changed}
-        if report is not None:
-            shown["verify"] = {"ok": report.ok, **asdict(report)}
-        write_json(shown)
-    else:
-        _show_info([] if held is None else _facts(held, changed), report)
-    if report is not None and not report.ok:
-        raise typer.Exit(1)
-
-
-def _facts(held: IndexInfo, changed: str) -> list[tuple[str, str]]:
-    def or_dash(value: object) -> str:
-        return "-" if value is None else str(value)
-
-    fingerprint = None if held.fingerprint is None else held.fingerprint[:_FINGERPRINT_SHOWN]
-    facts = [
-        ("file", held.path),
-        ("documents", f"{held.documents:,}"),
-        ("chunks", f"{held.chunks:,}"),
-        ("dimension", or_dash(held.dimension)),
-        ("model", held.model),
-        ("fingerprint", or_dash(fingerprint)),
-        ("similarity", or_dash(held.similarity)),
-        ("storage", held.storage),
-        ("longest chunk", "-" if held.chunk_tokens is None else f"{held.chunk_tokens} tokens"),
-        ("metadata", ", ".join(held.fields) or "-"),
-        ("size", bytes_text(held.file_bytes)),
-        ("created", or_dash(held.created)),
-        ("changed", changed.replace("T", " ")),
-    ]
-    if held.deleted_chunks:
-        facts.insert(3, ("deleted chunks", f"{held.deleted_chunks:,}"))
-    return facts
-
-
-def _show_info(facts: list[tuple[str, str]], report: VerifyReport | None) -> None:
-    if report is not None:
-        verdict = "nothing is wrong" if report.ok else counted(len(report.problems), "problem")
-        facts = [*facts, ("verify", verdict)]
-    problems = [] if report is None else report.problems
-    if not is_terminal():
-        write_rows([*facts, *(("problem", problem) for problem in problems)])
-        return
-    from rich.text import Text
-
-    table = plain_table(headings=False)
-    table.add_column(no_wrap=True, style="dim")
-    table.add_column(overflow="fold")
-    for name, value in facts:
-        bad = name == "verify" and bool(problems)
-        table.add_row(name, Text(one_line(value), style="bold red" if bad else ""))
-    for problem in problems:
-        table.add_row("", Text(one_line(problem)))
-    screen().print(table)

@@ -54,7 +54,9 @@ def rerank(
     if not query.strip():
         raise InputError("the query is blank")
     lines = filled_lines_of(file, field, format)
-    from vicinal.models.cross_encoder import load_scorer
+    if dtype == "int8":
+        raise InputError("--dtype int8: a cross-encoder is computed in float32 or bfloat16; leave it out")
+    from vicinal.models.scorer import load_scorer
 
     scorer = load_scorer(model, dtype)
     start = time.perf_counter()

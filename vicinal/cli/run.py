@@ -10,7 +10,21 @@ from typing import Annotated
 
 import typer
 
-_USAGE = "usage: vicinal run [--keep-real] SCRIPT [ARGUMENT ...], or -m MODULE in place of SCRIPT"
+from vicinal.cli.console import one_line, tell, write
+
+_USAGE = """\
+usage: vicinal run [--keep-real]
+           SCRIPT [ARGUMENT]...
+
+Run old code on Vicinal, unchanged.
+
+SCRIPT is a Python file, or
+-m and the name of a module. All behind
+it is its own.
+
+--keep-real  leave an installed
+             sentence-transformers alone
+"""
 
 
 def run(
@@ -38,10 +52,13 @@ def run_script(arguments: list[str]) -> None:
     keep_real = "--keep-real" in arguments[:1]
     arguments = arguments[1:] if keep_real else arguments
     if not arguments or arguments[0] in ("-h", "--help") or (arguments[0] == "-m" and len(arguments) == 1):
-        print(_USAGE, file=sys.stdout if arguments[:1] in (["-h"], ["--help"]) else sys.stderr)
-        raise SystemExit(0 if arguments[:1] in (["-h"], ["--help"]) else 2)
+        if arguments[:1] in (["-h"], ["--help"]):
+            write(_USAGE)
+            raise SystemExit(0)
+        tell(_USAGE)
+        raise SystemExit(2)
     if arguments[0] != "-m" and not Path(arguments[0]).is_file():
-        print(f"vicinal run: {arguments[0]}: no such file", file=sys.stderr)
+        tell(f"vicinal run: {one_line(arguments[0])}: no such file\n")
         raise SystemExit(2)
     if install_as_sentence_transformers(replace=not keep_real):
         _tell_children()

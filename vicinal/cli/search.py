@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import sys
 import time
 import warnings
@@ -53,6 +54,8 @@ class _Search:
         reranker: orders the candidates again, None to leave it out.
         candidates: how many documents it gets.
         as_json: whether hits are printed as JSON.
+        lowest: hits with a lower score are left out, None for none.
+        too_low: how many the last answer lost by that.
     """
 
     index: Index
@@ -62,11 +65,16 @@ class _Search:
     reranker: CrossEncoder | None
     candidates: int
     as_json: bool
+    lowest: float | None = None
+    too_low: int = 0
 
     def warm_up(self) -> float:
         """Load the model and the vectors, so that searching alone is measured; gives the seconds."""
+        from vicinal.core.progress import waiting
+
         start = time.perf_counter()
-        self.index.search("warm", 1, mode=self.mode, reranker=self.reranker, candidates=1)
+        with waiting(f"loading {self.index.path} and its model"):
+            self.index.search("warm", 1, mode=self.mode, reranker=self.reranker, candidates=1)
         return time.perf_counter() - start
 
     def ask(self, query: str) -> tuple[list[Hit], float]:
@@ -80,6 +88,11 @@ class _Search:
             hits = self.index.search(
                 query, self.top, self.where, self.mode, self.reranker, max(self.candidates, self.top)
             )
+        self.too_low = 0
+        if self.lowest is not None:
+            found = len(hits)
+            hits = [hit for hit in hits if hit.score >= self.lowest]
+            self.too_low = found - len(hits)
         return hits, time.perf_counter() - start
 
     def show(self, hits: list[Hit]) -> None:
@@ -100,6 +113,8 @@ class _Search:
         time_text = f"{1000 * took:.1f} ms" if took < 1 else seconds_text(took)
         if hits:
             return f"{counted(len(hits), 'hit')} among {counted(count, 'document')} in {time_text}"
+        if self.too_low:
+            return f"nothing found with a score of {self.lowest:g} or more; {counted(self.too_low, 'hit')} below it"
         known = self.index.info().fields
         unknown = [name for name in _fields_of(self.where) if name not in known]
         if unknown:
@@ -134,6 +149,20 @@ def search(
     candidates: Annotated[
         int, typer.Option(metavar="N", min=1, help="Documents that fusion and --rerank get.")
     ] = 100,
+    min_score: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X", help="Only hits whose score, as it is printed, is X or more.", show_default=False
+        ),
+    ] = None,
+    prompt_name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Put this prompt of the model before the query; if not given, its prompt for queries.",
+            show_default=False,
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -155,14 +184,18 @@ def search(
     if words is not None and not words.strip():
         raise InputError("the query is blank")
     chosen = _mode(mode, "--mode")
-    where = None if filter is None else _read_filter(check_argument(filter, "--filter"), "--filter")
-    with opened_to_read(db, model) as opened:
+    where = None if filter is None else read_filter(check_argument(filter, "--filter"), "--filter")
+    if min_score is not None and not math.isfinite(min_score):
+        raise InputError(f"--min-score {min_score}: give a finite number")
+    with opened_to_read(db, model, prompt_name) as opened:
         reranker = None
         if rerank is not None:
-            from vicinal.models.cross_encoder import load_scorer
+            from vicinal.core.progress import waiting
+            from vicinal.models.scorer import load_scorer
 
-            reranker = load_scorer(rerank)
-        asked = _Search(opened, top, chosen, where, reranker, candidates, as_json)
+            with waiting(f"loading {rerank}"):
+                reranker = load_scorer(rerank)
+        asked = _Search(opened, top, chosen, where, reranker, candidates, as_json, min_score)
         if words is None:
             _converse(asked, db)
             return
@@ -183,7 +216,7 @@ def _mode(name: str, option: str) -> Mode:
     return cast("Mode", name)
 
 
-def _read_filter(text: str, option: str) -> dict[str, Any]:
+def read_filter(text: str, option: str) -> dict[str, Any]:
     """A filter as it is typed.
 
     Raises:
@@ -298,7 +331,7 @@ def _obey(line: str, asked: _Search, last: list[Hit]) -> bool:
         asked.mode = _mode(rest, ":mode")
         say(f"{asked.mode} search")
     elif name == "filter":
-        asked.where = _read_filter(rest, ":filter") if rest else None
+        asked.where = read_filter(rest, ":filter") if rest else None
         say("all documents" if asked.where is None else f"only {json.dumps(asked.where, ensure_ascii=False)}")
     elif name == "show":
         place = _number(rest or "1", ":show")

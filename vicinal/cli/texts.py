@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -44,7 +44,10 @@ def filled_lines_of(file: str, field: str | None, format: str | None) -> list[Li
     Raises:
         InputError: all are blank.
     """
-    every = list(lines_of(file, field, format))
+    from vicinal.core.progress import waiting
+
+    with waiting(f"reading {shown_name(file)}", 2.0):
+        every = list(lines_of(file, field, format))
     filled = [line for line in every if line.text.strip()]
     if not filled:
         raise InputError(f"{shown_name(file)} holds no text, only blank lines")
@@ -61,7 +64,10 @@ def count_lines(file: str, field: str | None, format: str | None) -> int | None:
     path = Path(file)
     if file == "-" or (path.exists() and not path.is_file() and not path.is_dir()):
         return None
-    return sum(1 for _ in lines_of(file, field, format))
+    from vicinal.core.progress import waiting
+
+    with waiting(f"reading {file}", 2.0):
+        return sum(1 for _ in lines_of(file, field, format))
 
 
 def shown_name(file: str) -> str:
@@ -87,8 +93,10 @@ def check_argument(text: str, name: str) -> str:
 def load_model(name: str, dtype: str = "auto", truncate_dim: int | None = None) -> SentenceTransformer:
     """The model of ``--model``."""
     from vicinal import SentenceTransformer
+    from vicinal.core.progress import waiting
 
-    return SentenceTransformer(name, dtype=dtype, truncate_dim=truncate_dim)
+    with waiting(f"loading {name}"):
+        return SentenceTransformer(name, dtype=dtype, truncate_dim=truncate_dim)
 
 
 @dataclass
@@ -115,16 +123,17 @@ class Encoder:
 
     def blocks(self, lines: Iterable[Line], total: int | None) -> Iterator[NDArray[np.float32]]:
         """Yield ``(n, dim)`` blocks in order, under a progress bar on stderr."""
-        from vicinal.core.progress import progress_bar
+        from vicinal.core.progress import Meter
 
         source = iter(lines)
-        with progress_bar(total, None, "Encoding") as progress:
+        with Meter("Encoding", total, lines=True) as meter:
             while block := list(islice(source, _BLOCK)):
                 stop_if_interrupted()
-                yield self._encode(block)
+                before = meter.done
+                rows = self._encode(block, meter.add)
                 self.count += len(block)
-                if progress is not None:
-                    progress(len(block))
+                meter.done = before + len(block)
+                yield rows
 
     def all(self, lines: list[Line]) -> NDArray[np.float32]:
         """``(n, dim)`` for lines that are in memory; too long ones are reported."""
@@ -134,11 +143,15 @@ class Encoder:
         self.report()
         return rows
 
-    def _encode(self, block: list[Line]) -> NDArray[np.float32]:
-        from vicinal.errors import TruncationWarning
+    def _encode(self, block: list[Line], report: Callable[[int], None]) -> NDArray[np.float32]:
+        from vicinal.core.progress import listening
+
+        def finished(count: int) -> None:
+            stop_if_interrupted()
+            report(count)
 
         texts = [line.text for line in block]
-        with warnings.catch_warnings(record=True) as caught:
+        with listening(finished), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", TruncationWarning)
             rows: NDArray[np.float32] = self.model.encode(
                 texts,

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import time
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from vicinal.cli.console import counted, say, seconds_text
 from vicinal.cli.options import Columns, split_columns
 from vicinal.errors import InputError
+
+if TYPE_CHECKING:
+    from vicinal.training.run import Trained
 
 
 class Loss(str, Enum):
@@ -79,8 +83,9 @@ def train(
             "--loss",
             "-l",
             metavar="LOSS",
-            help="cosine, cosent, angle: scored pairs. ranking, cached-ranking: pairs that belong together. triplet: "
-            "anchor, positive, negative. contrastive: pairs with 0 or 1. softmax: pairs with a class. "
+            help="cosine, cosent, angle: scored pairs. ranking, cached-ranking: pairs that belong together, with a "
+            "negative if there is one. triplet: anchor, positive, negative. contrastive: pairs with 0 or 1. "
+            "softmax: pairs with a class. "
             "binary-cross-entropy: scored pairs, for --cross-encoder.",
         ),
     ] = Loss.cosine,
@@ -122,10 +127,12 @@ def train(
     """Fine-tune a model on labelled texts.
 
     Writes the trained model, training_log.csv and training_curves.png to --output. With --eval the score
-    before and after is printed, and the best model seen is the one that is kept.
+    before and after is printed, and the best model seen is the one that is kept: where nothing was better than
+    the start, the start.
     """
     from vicinal.training.run import Plan, run_training
 
+    _check_rates(epochs, learning_rate, warmup)
     target = Path(output)
     if target.exists() and not target.is_dir():
         raise InputError(f"--output {target}: this is a file; give a folder")
@@ -137,7 +144,7 @@ def train(
             raise InputError(f"--loss {loss.value} does not go with this kind of model; use {other}")
     kind = _KINDS[loss]
     start = time.perf_counter()
-    found: Any = run_training(
+    found = run_training(
         Plan(
             model=model,
             files=tuple(data),
@@ -159,4 +166,22 @@ def train(
         say,
     )
     took = time.perf_counter() - start
-    say(f"trained on {counted(found.rows, 'row')} in {seconds_text(took)}; wrote {target}")
+    say(f"trained on {counted(found.rows, 'row')} in {seconds_text(took)}{_kept(found)}; wrote {target}")
+
+
+def _kept(found: Trained) -> str:
+    """Which model was saved, where scores decided."""
+    if found.before is None or found.after is None:
+        return ""
+    score = f"{found.score} {found.after:.4f}"
+    if not found.kept:
+        return f"; no evaluation was better than the start: the start is kept ({score})"
+    return f"; kept step {found.kept:,} of {found.steps:,} ({score}, at the start {found.before:.4f})"
+
+
+def _check_rates(epochs: float, learning_rate: float, warmup: float) -> None:
+    for option, value in (("--epochs", epochs), ("--lr", learning_rate)):
+        if not (math.isfinite(value) and value > 0):
+            raise InputError(f"{option} {value:g}: give a number above 0")
+    if not 0 <= warmup < 1:
+        raise InputError(f"--warmup {warmup:g}: give a share of the steps, from 0 to less than 1")

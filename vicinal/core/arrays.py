@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from vicinal.core.native_calls import native_call
 from vicinal.errors import InputError, InputTypeError
 
 Matrix: TypeAlias = npt.NDArray[Any]
@@ -120,7 +121,12 @@ def _stack(values: list[Any] | tuple[Any, ...], name: str) -> Matrix:
         raise InputError(
             f"{name} is a list with vectors of different lengths: all need one length"
         ) from error
-    return array.astype(np.float32) if array.dtype.kind in "fiub" else array
+    if array.dtype.kind not in "fiub":
+        return array
+    with np.errstate(over="ignore"):
+        narrow: Matrix = array.astype(np.float32)
+    # What float32 cannot hold stays as it is.
+    return narrow if np.isfinite(narrow).all() or not np.isfinite(array).all() else array
 
 
 def compute_type(*types: np.dtype[Any]) -> np.dtype[Any]:
@@ -183,6 +189,13 @@ def check_finite(rows: Matrix, name: str, first: int = 0) -> None:
             f"{name}: row {first + row} contains {what}: remove the row or encode its text again"
             + (" (the model overflowed in half precision?)" if what == "infinity" else "")
         )
+
+
+def product(a: Matrix, b: Matrix) -> Matrix:
+    """``a @ b``; no other thread forks the process meanwhile, whose child would wait for BLAS for ever."""
+    with native_call():
+        found: Matrix = a @ b
+    return found
 
 
 def like_inputs(answer: Matrix, *inputs: object) -> Any:

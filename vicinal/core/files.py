@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import secrets
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vicinal.errors import InputError
 
 # The first bytes of every SQLite file that holds something.
 SQLITE_START = b"SQLite format 3\0"
+# What SQLite puts beside a database.
+_LOGS = ("-wal", "-shm", "-journal")
+
+
+def check_path(path: str, option: str) -> None:
+    """Refuse what no file can be called.
+
+    Raises:
+        InputError: a zero character, or half of one (a lone surrogate).
+    """
+    try:
+        named = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        named = False
+    if not named:
+        raise InputError(f"{option} {path!r}: no file can have this name, which holds what is no character")
 
 
 def check_target(path: str, option: str) -> Path:
@@ -21,9 +41,16 @@ def check_target(path: str, option: str) -> Path:
         option: the argument or option, for errors.
 
     Raises:
-        InputError: its folder does not exist or is closed to us, or it is a folder or a device.
+        InputError: its folder does not exist or is closed to us, or it is a folder or a device, or its name is too
+            long.
     """
+    check_path(path, option)
     target = Path(os.path.realpath(path))
+    try:
+        target.stat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError(f"{option} {path[:40]}...: this name is too long for the file system") from None
     if target.is_dir():
         raise InputError(f"{option} {path}: this is a folder; give a file in it")
     if target.exists() and not target.is_file():
@@ -47,6 +74,7 @@ def check_folder(path: str | os.PathLike[str] | None, option: str) -> None:
     """
     if path is None:
         return
+    check_path(os.fspath(path), option)
     place = Path(path).absolute()
     found = next(each for each in (place, *place.parents) if each.exists())
     if not found.is_dir():
@@ -57,10 +85,78 @@ def check_folder(path: str | os.PathLike[str] | None, option: str) -> None:
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """A scratch file beside ``target`` that takes its place at the end; an error or Ctrl-C removes it."""
-    scratch = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
+    """A scratch file beside ``target`` that takes its place at the end; an error or Ctrl-C removes it.
+
+    It is there already, empty: write over it. What processes that were killed have left of such files in the
+    folder is removed first; a living process holds a lock on its own.
+    """
+    _remove_leftovers(target.parent)
+    scratch, held = _new_scratch(target)
     try:
         yield scratch
         os.replace(scratch, target)
     finally:
-        scratch.unlink(missing_ok=True)
+        for each in (scratch, *_beside(scratch)):
+            each.unlink(missing_ok=True)
+        os.close(held)
+
+
+_SCRATCH = re.compile(r"\.vicinal-[0-9a-f]{16}\.part.*")
+# Without locks only files of this age are taken for left behind.
+_OLD_SECONDS = 7 * 24 * 3600
+
+
+def _new_scratch(target: Path) -> tuple[Path, int]:
+    """A new file beside the target and a descriptor of it, which holds its lock."""
+    while True:
+        scratch = target.with_name(f".vicinal-{secrets.token_hex(8)}.part{target.suffix}")
+        held = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        _lock(held)
+        if os.fstat(held).st_nlink:
+            return scratch, held
+        os.close(held)  # another process took it for left behind before it was locked
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove scratch files whose writers are dead, and the logs of such that were databases."""
+    with suppress(OSError):
+        for entry in list(os.scandir(folder)):
+            if _SCRATCH.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                with suppress(OSError):
+                    _remove_if_dead(Path(entry.path))
+
+
+def _remove_if_dead(scratch: Path) -> None:
+    database = next(
+        (Path(str(scratch).removesuffix(end)) for end in _LOGS if str(scratch).endswith(end)), None
+    )
+    if database is not None:
+        if not database.exists():
+            scratch.unlink(missing_ok=True)
+        return
+    held = os.open(scratch, os.O_RDWR)
+    try:
+        if _lock(held):
+            for each in (*_beside(scratch), scratch):
+                each.unlink(missing_ok=True)
+    finally:
+        os.close(held)
+
+
+def _beside(scratch: Path) -> list[Path]:
+    return [Path(str(scratch) + end) for end in _LOGS]
+
+
+def _lock(held: int) -> bool:
+    """Lock a file until it is closed or the process ends; gives whether nobody else had done so."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return time.time() - os.fstat(held).st_mtime > _OLD_SECONDS
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return time.time() - os.fstat(held).st_mtime > _OLD_SECONDS
+    return True

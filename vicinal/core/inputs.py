@@ -7,8 +7,10 @@ import inspect
 import math
 import numbers
 import operator
+import reprlib
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, KeysView, Mapping, Sequence, ValuesView
+from enum import Enum
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -16,6 +18,7 @@ from vicinal.errors import InputError, InputTypeError
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
+Value = TypeVar("Value")
 
 # Stands for every larger count: products with it stay within 64 bits.
 _MOST = 2**40
@@ -73,22 +76,126 @@ def as_texts(sentences: object, argument: str = "sentences", first: int = 0) -> 
     """
     if isinstance(sentences, str):
         check_unicode(sentences, argument)
-        return [sentences], True
-    if isinstance(sentences, (bytes, bytearray)):
-        raise InputTypeError(
-            f"{argument} is {type(sentences).__name__}, not text: decode it first, .decode('utf-8')"
-        )
-    if sentences is None or isinstance(sentences, Mapping) or not isinstance(sentences, Iterable):
-        raise InputTypeError(f"{argument} is {_name(sentences)}, not a text or a list of texts")
-    if getattr(sentences, "shape", None) == ():
-        raise InputTypeError(f"{argument} is an array of no dimensions; give it as a text: str(array)")
-    texts = sentences if isinstance(sentences, list) else list(sentences)
+        return [plain(sentences)], True
+    texts = listed(sentences, argument, "a text or a list of texts")
+    subclasses = False
     for place, text in enumerate(texts):
         if not isinstance(text, str):
             raise InputTypeError(f"{argument}[{first + place}] is {_name(text)}, not a text{_remedy(text)}")
         if not text.isascii():
             check_unicode(text, f"{argument}[{first + place}]")
-    return texts, False
+        subclasses = subclasses or type(text) is not str
+    return [plain(text) for text in texts] if subclasses else texts, False
+
+
+def listed(values: object, argument: str, wanted: str = "a list") -> list[Any]:
+    """A list of what an iterable holds: a list, tuple, array, Series, column, generator, ...
+
+    Raises:
+        InputTypeError: it is a table, a dictionary, bytes, or cannot be gone through.
+    """
+    if isinstance(values, list):
+        return values
+    refuse_table(values, argument)
+    if isinstance(values, (bytes, bytearray)):
+        raise InputTypeError(
+            f"{argument} is {type(values).__name__}, not text: decode it first, .decode('utf-8')"
+        )
+    if getattr(values, "shape", None) == ():
+        raise InputTypeError(f"{argument} is an array of no dimensions, not {wanted}: give [array.item()]")
+    if not isinstance(values, Iterable):
+        raise InputTypeError(f"{argument} is {_name(values)}, not {wanted}")
+    # Arrow hands out scalars of its own where it is gone through.
+    return list(values.to_pylist() if hasattr(values, "to_pylist") else values)
+
+
+def array_items(values: object) -> list[Any] | None:
+    """The items of what stands for a list: a list, tuple, set, range, view of a dictionary, array, Series, column.
+
+    Returns:
+        None for everything else: a scalar, a text, a dictionary, a table.
+    """
+    if isinstance(values, (list, tuple, set, frozenset, range, KeysView, ValuesView)):
+        return list(values)
+    if isinstance(values, (str, bytes, bytearray, Mapping)) or _columns(values) is not None:
+        return None
+    for name in ("tolist", "to_pylist", "to_list"):
+        if hasattr(type(values), name):
+            items = getattr(values, name)()
+            return items if isinstance(items, list) else None
+    return None
+
+
+def plain(value: Value) -> Value:
+    """A text or number as what it equals: enums and other subclasses of ``str``, ``int`` and ``float`` lose their type.
+
+    Their own ``str()`` may be something else: that of an enum is its name. Everything else is returned as it is.
+    """
+    if isinstance(value, bool):
+        return value
+    for kind in (str, int, float):
+        if isinstance(value, kind) and type(value) is not kind:
+            return _CONVERSIONS[kind](value)  # type: ignore[no-any-return]
+    return value
+
+
+# Those of the built-in types themselves, which a subclass cannot change.
+_CONVERSIONS: dict[type, Callable[[Any], Any]] = {
+    str: str.__str__,
+    int: int.__int__,
+    float: float.__float__,
+}
+
+
+def refuse_table(values: object, argument: str, columns: int = 1) -> None:
+    """Refuse a table, of which a loop gives the names of its columns, or a dictionary.
+
+    Args:
+        values: anything.
+        argument: its name in errors.
+        columns: how many of the columns are wanted.
+
+    Raises:
+        InputTypeError: tells how to choose the columns.
+    """
+    names = list(values) if isinstance(values, Mapping) else _columns(values)
+    if names is None:
+        return
+    what = "dictionary with the keys" if isinstance(values, Mapping) else "table with the columns"
+    held = ", ".join(map(repr, names[:8])) + (", ..." if len(names) > 8 else "") if names else "none"
+    # Texts have usual names; where none of them is there, one stands for the others.
+    names.sort(key=lambda name: _TEXTS.index(name) if name in _TEXTS else len(_TEXTS))
+    chosen = [f"{argument}[{name!r}]" for name in [*names, "text", "other"][:columns]]
+    remedy = chosen[0] if columns == 1 else f"list(zip({', '.join(chosen)}))"
+    raise InputTypeError(
+        f"{argument} is {type(values).__name__}, a {what} {held}: choose "
+        f"{'one' if columns == 1 else columns}, e.g. {remedy}"
+    )
+
+
+_TEXTS = ("text", "texts", "sentence", "sentences", "content", "document", "body")
+
+
+def _columns(values: object) -> list[Any] | None:
+    """The names of a table's columns (pandas, polars, pyarrow, datasets); None if it is none."""
+    names = getattr(
+        values, "column_names", None
+    )  # of pyarrow and datasets, which give a dictionary for splits
+    if names is None and (hasattr(values, "dtypes") or hasattr(values, "collect_schema")):
+        names = getattr(values, "columns", None)
+    if names is None or isinstance(names, str) or not isinstance(names, Iterable):
+        return None
+    return list(names)
+
+
+def shown(value: object, longest: int = 40) -> str:
+    """``repr()`` for messages: short, and something whatever the value is, also nested without end."""
+    try:
+        text = reprlib.repr(value) if isinstance(value, (list, tuple, set, dict)) else repr(value)
+        text = " ".join(text.split())
+    except Exception as error:  # somebody else's code
+        return f"<{type(value).__name__}, whose repr() fails with {type(error).__name__}>"
+    return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
 def check_unicode(text: str, name: str) -> None:
@@ -113,12 +220,14 @@ def caller_level() -> int:
 def _name(value: object) -> str:
     if value is None:
         return "None"
-    return f"{type(value).__name__} ({shown(value, 40)})"
+    return f"{type(value).__name__} ({shown(value)})"
 
 
 def _remedy(value: object) -> str:
     if isinstance(value, (bytes, bytearray)):
         return ": decode it first, .decode('utf-8')"
+    if isinstance(value, Enum):
+        return ": give its .value or .name"
     if value is None or isinstance(value, (int, float)):
         return ": drop it, or replace it by a text, e.g. ''"
     if isinstance(value, (list, tuple)):
@@ -139,7 +248,7 @@ def as_prompts(prompts: object) -> dict[str, str]:
     for name, text in prompts.items():
         if not isinstance(name, str) or not isinstance(text, str):
             raise InputTypeError(f"prompts[{name!r}] is {_name(text)}; names and prompts are texts")
-    return dict(prompts)
+    return {plain(name): plain(text) for name, text in prompts.items()}
 
 
 def check_choice(value: Any, choices: Sequence[Any], argument: str) -> None:
@@ -206,7 +315,7 @@ def as_count(value: object, argument: str, smallest: int = 1) -> int:
     """
     count = as_integer(value, argument)
     if count < smallest:
-        raise InputError(f"{argument} is {shown(value)}: it must be {smallest} or more")
+        raise InputError(f"{argument} is {shown(count)}: it must be {smallest} or more")
     return min(count, _MOST)
 
 
@@ -233,12 +342,3 @@ def as_number(value: object, argument: str, low: float, high: float, what: str) 
     if not low <= number <= high:
         raise InputError(f"{argument} is {shown(value)}: give {what}")
     return number
-
-
-def shown(value: object, longest: int = 200) -> str:
-    """A value for the message of an error: one line, never long, and never an error of its own."""
-    try:
-        text = " ".join(repr(value).split())
-    except Exception:  # nested too deeply, an integer of too many digits, or a class that cannot show itself
-        text = f"<{type(value).__name__}>"
-    return text if len(text) <= longest else text[: longest - 3] + "..."

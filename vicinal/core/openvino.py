@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from vicinal.core.native_calls import native_call
+from vicinal.core.native_calls import before_forks, native_call
 from vicinal.errors import MissingExtraError
 
 _TELEMETRY = "openvino_telemetry"
@@ -50,16 +50,24 @@ def load_openvino() -> ModuleType:
         ) from error
     if not _loaded_by:
         _loaded_by.append(os.getpid())
+        before_forks(_free_executors)
     module: ModuleType = openvino
     return module
 
 
-def loaded_before_fork() -> bool:
-    """Whether a process that this one was forked from had loaded OpenVINO.
+def _free_executors() -> None:
+    """Have OpenVINO end the threads that freed graphs left, which it keeps for the next graph of their kind.
 
-    Its threads were not copied. What compiles anew may be given executors whose threads are gone, if the
-    parent had freed a graph before, and then waits for ever.
+    The child of a fork would be given these executors without their threads, and wait for ever. Unloading the
+    plugin of any core does it, for all of them.
     """
+    core = sys.modules["openvino"].Core()
+    core.get_property("CPU", "FULL_DEVICE_NAME")  # loads the plugin: 1 ms
+    core.unload_plugin("CPU")
+
+
+def loaded_before_fork() -> bool:
+    """Whether a process that this one was forked from had loaded OpenVINO. Its threads were not copied."""
     return bool(_loaded_by) and _loaded_by[0] != os.getpid()
 
 

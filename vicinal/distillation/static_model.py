@@ -12,6 +12,7 @@ The steps, with numpy and the teacher's own engine only:
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -135,7 +136,9 @@ def distill(
     if dim > width:
         raise InputError(f"dim={dim}: the teacher {name} gives vectors of {width}; take that or less")
     say = report or _nothing
-    student = StaticTokenizer(model.tokenizer)
+    from tokenizers import Tokenizer
+
+    student = StaticTokenizer(Tokenizer.from_str(json.dumps(_tokenizer(model))))
     real = [] if texts is None else list(dict.fromkeys(as_texts(texts, "texts")[0]))
     counted = real if frequencies is None else as_texts(frequencies, "frequencies")[0]
     tokens = token_vectors(model)
@@ -177,6 +180,7 @@ def _encode(model: SentenceTransformer, texts: list[str], say: Report) -> Floats
 def token_vectors(model: SentenceTransformer) -> Floats:
     """``(vocabulary, dim)``: the teacher's vector of each token, alone between the special tokens."""
     count = max(model.tokenizer.get_vocab().values()) + 1
+    count = min(count, model._texts.vocabulary or count)
     prefix, suffix = model._texts._single.parts
     around = len(prefix) + 1 + len(suffix)
     ids = np.empty((count, around), dtype=np.int32)
@@ -228,7 +232,9 @@ def weighted_rows(tokens: Floats, basis: Floats, shares: NDArray[np.float64], si
 
 
 def _tokenizer(model: SentenceTransformer) -> dict[str, Any]:
-    import json
-
+    """The teacher's ``tokenizer.json``, without added tokens that the teacher has no vector for."""
     content: dict[str, Any] = json.loads(model.tokenizer.to_str())
+    if model._texts.vocabulary is not None:
+        added = content.get("added_tokens") or []
+        content["added_tokens"] = [token for token in added if token["id"] < model._texts.vocabulary]
     return content

@@ -6,6 +6,7 @@ hundredths of a second, and only the rows that the texts use are touched.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vicinal.engine.ragged_sums import ragged_sums
+from vicinal.errors import InputError
 from vicinal.tokens.text import Ragged
 
 Floats = NDArray[np.float32]
@@ -79,6 +81,9 @@ def train(
         held_out: what to be judged by (:func:`agreement`).
         settings: how.
         report: called with a line an epoch.
+
+    Raises:
+        InputError: the loss is no finite number any longer.
     """
     random = np.random.default_rng(settings.seed)
     begun = rows
@@ -95,7 +100,13 @@ def train(
         for step in range(steps):
             progress = (epoch * steps + step) / (settings.epochs * steps)
             batch = order[step * settings.batch_size : (step + 1) * settings.batch_size]
-            loss += _step(rows, begun, lesson, batch, adam, 0.5 + 0.5 * np.cos(np.pi * progress), settings)
+            found = _step(rows, begun, lesson, batch, adam, 0.5 + 0.5 * np.cos(np.pi * progress), settings)
+            if not math.isfinite(found):
+                raise InputError(
+                    f"distillation: the loss is {found} at step {epoch * steps + step + 1} of "
+                    f"{settings.epochs * steps} (learning rate {settings.learning_rate:.2g}): take a lower one"
+                )
+            loss += found
         score = agreement(rows, held_out)
         if report is not None:
             report(f"epoch {epoch + 1}: loss {loss / steps:.4f}, agreement {score:.4f}")

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from vicinal.core.inputs import check_choice
+from vicinal.core.torch import torch_installed
 from vicinal.engine.base import Engine
-from vicinal.engine.graphs import FAMILIES
+from vicinal.engine.graphs import FAMILIES, has_graph, uncovered
 from vicinal.engine.graphs.heads import LAYERS
-from vicinal.engine.graphs.source import DTYPES, SentenceGraph, choose_graph, has_graph_file
+from vicinal.engine.graphs.ready import graph_files, has_weights, is_quantised
+from vicinal.engine.graphs.source import DTYPES, SentenceGraph, choose_graph
+from vicinal.engine.module_shapes import check_modules
 from vicinal.engine.static import StaticEngine, StaticTable
 from vicinal.engine.static_heads import HEADS
 from vicinal.errors import InputError, InputTypeError, ModelFormatError
+from vicinal.folder.config_values import completed
 from vicinal.folder.read import read_model_spec
-from vicinal.folder.specs import CustomSpec, ModelSpec, PoolingSpec, StaticEmbeddingSpec, TransformerSpec
+from vicinal.folder.specs import (
+    CustomSpec,
+    ModelSpec,
+    PoolingSpec,
+    StaticEmbeddingSpec,
+    TransformerSpec,
+    hidden_size,
+)
 from vicinal.hub.resolve import resolve_model
 from vicinal.tokens.folder import load_tokenizer
 from vicinal.tokens.static import load_static_tokenizer
@@ -55,46 +66,116 @@ def read_options(*, dtype: Any, backend: str, model_kwargs: Mapping[str, Any] | 
     if unknown:
         raise InputError(f"model_kwargs: {unknown[0]!r} has no meaning here; known: {', '.join(_MODEL_KEYS)}")
     inner = model_kwargs.get("dtype", model_kwargs.get("torch_dtype"))
+    dtype, inner = _dtype_name(dtype), None if inner is None else _dtype_name(inner)
     if dtype == "auto" and inner is not None:
         dtype = inner
-    dtype = str(dtype).removeprefix("torch.")
-    dtype = {
-        "half": "float16",
-        "fp16": "float16",
-        "bf16": "bfloat16",
-        "float": "float32",
-        "fp32": "float32",
-    }.get(dtype, dtype)
+    elif inner not in (None, "auto", dtype):
+        raise InputError(
+            f"dtype={dtype!r} and {inner!r} in model_kwargs contradict each other: give one of them"
+        )
     check_choice(dtype, DTYPES, "dtype")
     check_choice(backend, _BACKENDS, "backend")
     torch_options = {key: model_kwargs[key] for key in ("attn_implementation",) if model_kwargs.get(key)}
     return Options(dtype, backend, model_kwargs.get("file_name"), torch_options)
 
 
-def needs_torch(spec: ModelSpec, options: Options, device: str) -> bool:
+def _dtype_name(dtype: Any) -> str:
+    """Its usual name: ``float16`` for ``torch.half`` and the like."""
+    name = str(dtype).removeprefix("torch.")
+    short = {"half": "float16", "fp16": "float16", "bf16": "bfloat16", "float": "float32", "fp32": "float32"}
+    return short.get(name, name)
+
+
+def needs_torch(spec: ModelSpec, options: Options, device: str, *, trust_remote_code: bool = False) -> bool:
     """Whether torch runs the model, and not OpenVINO or numpy.
+
+    Args:
+        trust_remote_code: whether code that the folder brings may run.
 
     Raises:
         InputError: ``backend`` and the model, or ``backend`` and the device, contradict each other.
     """
-    if spec.needs_torch or _lacks_a_row(spec) or options.backend == "torch":
+    if spec.needs_torch or _lacks_a_row(spec):
         if options.backend not in ("auto", "torch"):
             raise InputError(
                 f"backend={options.backend!r}: {spec.folder} has modules that only torch runs; use backend='auto'"
             )
+        _refuse_graph(options, "has modules that only torch runs", spec.folder)
         return True
     if isinstance(spec.source, StaticEmbeddingSpec):
-        return False  # numpy averages rows faster than any device fetches them
+        return options.backend == "torch"  # numpy averages rows faster than any device fetches them
+    return transformer_needs_torch(spec.transformer, options, device, trust_remote_code=trust_remote_code)
+
+
+def transformer_needs_torch(
+    spec: TransformerSpec, options: Options, device: str, *, trust_remote_code: bool, head: bool = False
+) -> bool:
+    """Whether torch runs a transformer; as :func:`needs_torch`, for its folder alone.
+
+    Args:
+        head: ask for the architecture's head of a cross-encoder too.
+    """
+    if options.backend == "torch":
+        _refuse_graph(options, "runs on torch by backend='torch'", spec.folder)
+        return True
     if device != "cpu":
         if options.backend != "auto":
             raise InputError(
-                f"backend={options.backend!r} runs on the CPU; with device={device!r} leave it out"
+                f"backend={options.backend!r} runs on the CPU; with device={str(device)!r} leave it out"
             )
+        _refuse_graph(options, f"runs on torch by device={str(device)!r}", spec.folder)
         return True
-    known = spec.source.model_type in FAMILIES if isinstance(spec.source, TransformerSpec) else False
-    if known or options.backend != "auto" or has_graph_file(spec.transformer.folder):
+    asks_for_graph = options.backend != "auto" or options.file_name is not None or options.dtype == "int8"
+    return not asks_for_graph and only_torch_runs(spec, trust_remote_code, head)
+
+
+def _refuse_graph(options: Options, reason: str, folder: Path) -> None:
+    """Refuse what asks for a graph where torch runs the model.
+
+    Raises:
+        InputError: ``options`` name a graph file, or int8.
+    """
+    if options.file_name is not None or options.dtype == "int8":
+        asked = f"file_name={options.file_name!r}" if options.file_name is not None else "dtype='int8'"
+        raise InputError(
+            f"{asked} asks for a graph file on the CPU, and {folder} {reason}; leave one of the two out"
+        )
+
+
+def only_torch_runs(spec: TransformerSpec, trust_remote_code: bool, head: bool = False) -> bool:
+    """Whether torch, and it alone, computes a folder's transformer.
+
+    Args:
+        trust_remote_code: whether code that the folder brings may run, which a graph would leave out.
+        head: ask for the architecture's head of a cross-encoder too.
+    """
+    if trust_remote_code and _brings_code(spec):
+        return True
+    files = graph_files(spec.folder)
+    ready = any(not is_quantised(file) for file in files) or (files and not has_weights(spec.folder))
+    if has_graph(spec, head) or ready:
         return False
-    return importlib.util.find_spec("torch") is not None
+    found = uncovered(spec, head) if spec.model_type in FAMILIES else None
+    return torch_installed() and (found is None or found.in_torch)
+
+
+def holds_only_graphs(spec: ModelSpec) -> bool:
+    """Whether a folder holds ready graphs, which run on the CPU alone, and no weights."""
+    source = spec.source
+    return (
+        isinstance(source, TransformerSpec)
+        and bool(graph_files(source.folder))
+        and not has_weights(source.folder)
+    )
+
+
+def _brings_code(spec: TransformerSpec) -> bool:
+    """Whether the folder computes by code of its own; Nomic's is what the graph was made after."""
+    code = spec.config.get("auto_map")
+    models = ("AutoModel", "AutoModelForSequenceClassification")
+    return (
+        isinstance(code, Mapping) and any(each in code for each in models) and spec.model_type != "nomic_bert"
+    )
 
 
 def _lacks_a_row(spec: ModelSpec) -> bool:
@@ -119,11 +200,11 @@ def check_device(device: Any) -> None:
 def read_spec(
     name_or_path: str | os.PathLike[str],
     *,
-    cache_folder: str | os.PathLike[str] | None,
-    revision: str | None,
-    local_files_only: bool,
-    token: bool | str | None,
-    config_kwargs: Mapping[str, Any] | None,
+    cache_folder: str | os.PathLike[str] | None = None,
+    revision: str | None = None,
+    local_files_only: bool = False,
+    token: bool | str | None = None,
+    config_kwargs: Mapping[str, Any] | None = None,
 ) -> ModelSpec:
     """Find the folder, downloading it if need be, and read it."""
     if not isinstance(name_or_path, (str, os.PathLike)):
@@ -181,7 +262,9 @@ def choose_source(spec: ModelSpec, options: Options) -> SentenceGraph | StaticTa
         InputError: the folder does not hold what was asked for.
     """
     if not isinstance(spec.source, StaticEmbeddingSpec):
-        return choose_graph(spec, options.dtype, options.file_name, prefer_file=options.backend == "onnx")
+        graph = choose_graph(spec, options.dtype, options.file_name, prefer_file=options.backend == "onnx")
+        check_modules(spec.modules[1:], hidden_size(spec.transformer.config, spec.transformer.folder))
+        return graph
     if options.file_name is not None or options.backend == "onnx" or options.dtype == "int8":
         asked = f"file_name={options.file_name!r}" if options.file_name else f"backend={options.backend!r}"
         asked = "dtype='int8'" if options.dtype == "int8" else asked
@@ -189,7 +272,9 @@ def choose_source(spec: ModelSpec, options: Options) -> SentenceGraph | StaticTa
             f"{spec.folder}: {asked} is for transformers; a static model is a table of numbers, averaged in "
             "float32: leave it out"
         )
-    return StaticTable(spec)
+    table = StaticTable(spec)
+    check_modules(table.modules, table.width)
+    return table
 
 
 def open_engine(source: SentenceGraph | StaticTable, dtype: str) -> Engine:
@@ -205,11 +290,16 @@ def position_limit(spec: TransformerSpec | StaticEmbeddingSpec | CustomSpec) -> 
     """Tokens that the architecture has positions for; None if it sets no limit."""
     if not isinstance(spec, TransformerSpec):
         return None
-    positions = spec.config.get("max_position_embeddings", spec.config.get("n_positions"))
+    config = completed(spec.config)
+    positions = config.get("max_position_embeddings", config.get("n_positions"))
     if not positions:
         return None
     family = FAMILIES.get(spec.model_type)
-    return int(positions) - (family.position_offset if family else 0)
+    offset = family.position_offset if family else 0
+    if offset and spec.model_type != "mpnet":  # whose table always begins behind row 1
+        padding = config.get("pad_token_id")
+        offset = 2 if padding is None else max(int(padding), 0) + 1
+    return max(int(positions) - offset, 0)
 
 
 __all__ = [

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vicinal.core.cores import available_cores
-from vicinal.core.native_calls import native_call
+from vicinal.core.native_calls import begun, ended, native_call
 from vicinal.core.openvino import load_openvino, native_bfloat16, native_float16
 from vicinal.engine.base import Batch, Output
-from vicinal.errors import OutOfMemoryError
+from vicinal.errors import ForkError, ModelFormatError, OutOfMemoryError, VicinalError
 
 Tag = TypeVar("Tag")
 
@@ -72,6 +72,8 @@ class OpenVINOEngine:
         self.threads = threads or available_cores()
         self._lock = threading.Lock()
         self._compiled: dict[tuple[str, Output], _Compiled] = {}
+        # Kept for the other form: its constants lie in the same memory, and the files may be gone by then.
+        self._models: dict[Output, Any] = {}
         self._watch_forks()
 
     def _watch_forks(self) -> None:
@@ -140,9 +142,15 @@ class OpenVINOEngine:
             # Pinned threads of two processes would share one core while another idles.
             "ENABLE_CPU_PINNING": False,
         }
-        model = self._build(output)
+        if output not in self._models:
+            try:
+                self._models[output] = self._build(output)
+            except RuntimeError as error:
+                if isinstance(error, VicinalError):
+                    raise
+                raise _unfit(self._build, error) from error
         try:
-            return _Compiled(core.compile_model(model, "CPU", options), streams)
+            return _Compiled(core.compile_model(self._models[output], "CPU", options), streams)
         except RuntimeError as error:
             raise _explained(error) from error
 
@@ -159,7 +167,7 @@ class OpenVINOEngine:
         self._compiled = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_lock": None, "_compiled": {}}
+        return {**self.__dict__, "_lock": None, "_compiled": {}, "_models": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -182,7 +190,7 @@ class _Compiled:
             with native_call():
                 self._idle.clear()
                 self.model = None
-        except (AttributeError, TypeError):  # the modules are gone, or the object was never whole
+        except (AttributeError, TypeError, ForkError):  # the modules are gone, or the object was never whole
             pass
 
     def run(self, batch: Batch) -> NDArray[np.float32]:
@@ -207,6 +215,7 @@ class _Compiled:
                 request, feed = self._take(), self._feed(batch)
                 with native_call():
                     request.start_async(feed, share_inputs=True)
+                    begun(request)
                 running.append((tag, request, feed))  # the feed stays alive while it is read
             while running:
                 yield self._finish(running)
@@ -215,6 +224,7 @@ class _Compiled:
                 with suppress(RuntimeError), native_call():  # one failure is being reported already
                     request.wait()
                     self._idle.append(request)
+                ended(request)
 
     def _finish(self, running: deque[tuple[Tag, Any, dict[str, Any]]]) -> tuple[Tag, NDArray[np.float32]]:
         tag, request, _ = running[0]
@@ -223,8 +233,10 @@ class _Compiled:
                 request.wait()
         except RuntimeError as error:
             running.popleft()
+            ended(request)
             raise _explained(error) from error
         running.popleft()
+        ended(request)
         result = self._result(request)
         self._idle.append(request)
         return tag, result
@@ -263,6 +275,15 @@ class _Compiled:
     def native_objects(self) -> list[Any]:
         """What must outlive a fork: the compiled model and its requests."""
         return [self.model, *self._idle]
+
+
+def _unfit(build: Any, error: RuntimeError) -> Exception:
+    """The error of a graph whose parts do not fit each other."""
+    folder = getattr(getattr(build, "spec", None), "folder", "the model")
+    return ModelFormatError(
+        f"{folder}: its weights and its configuration do not belong together ({str(error).strip().splitlines()[-1]}); "
+        "download the model again"
+    )
 
 
 def _explained(error: RuntimeError) -> Exception:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from vicinal.core.native_calls import native_call
 from vicinal.engine.base import Batch, Output
 from vicinal.engine.ragged_sums import BLOCK, block_sums
 from vicinal.engine.sinks import DenseRows, Sink
@@ -58,7 +59,8 @@ class StaticTable:
     @property
     def width(self) -> int:
         """Length of a token's vector."""
-        return int(_vectors(Weights.open(self.module.folder))[1].shape[1])
+        weights = Weights.open(self.module.folder)
+        return weights.shape(_table_name(weights))[1]
 
     @property
     def dimension(self) -> int:
@@ -66,7 +68,12 @@ class StaticTable:
         return width_after(self.modules, self.width)
 
     def rows(self) -> NDArray[np.float32]:
-        """``(vocabulary, width)`` float32, read from the file."""
+        """``(vocabulary, width)`` float32, read from the file.
+
+        Raises:
+            ModelFormatError: the file is not the one that the model was loaded from, or damaged.
+        """
+        self.spec.check_files()
         return read_rows(Weights.open(self.module.folder))
 
 
@@ -85,7 +92,8 @@ def read_rows(weights: Weights) -> NDArray[np.float32]:
     Raises:
         ModelFormatError: none of these, or shapes that do not fit.
     """
-    name, table = _vectors(weights)
+    name = _table_name(weights)
+    table = weights[name]
     if name == "embeddings" and "mapping" in weights:
         mapping = weights["mapping"].astype(np.int64)
         if mapping.ndim != 1 or (len(mapping) and not 0 <= mapping.min() <= mapping.max() < len(table)):
@@ -103,18 +111,18 @@ def read_rows(weights: Weights) -> NDArray[np.float32]:
     return scaled
 
 
-def _vectors(weights: Weights) -> tuple[str, NDArray[Any]]:
-    """The tensor with the vectors, and its name."""
+def _table_name(weights: Weights) -> str:
+    """The name of the tensor with the vectors."""
     name = next((name for name in _ROWS if name in weights), None)
     if name is None:
         raise ModelFormatError(
             f"{weights.folder}: model.safetensors holds none of {', '.join(_ROWS)}, so it is not a static model; "
             f"it holds {', '.join(weights.names()[:5]) or 'nothing'}"
         )
-    table = weights[name]
-    if table.ndim != 2:
-        raise ModelFormatError(f"{weights.folder}: {name!r} has the shape {table.shape} instead of two axes")
-    return name, table
+    shape = weights.shape(name)
+    if len(shape) != 2:
+        raise ModelFormatError(f"{weights.folder}: {name!r} has the shape {shape} instead of two axes")
+    return name
 
 
 class StaticEngine:
@@ -158,7 +166,7 @@ class StaticEngine:
         """Hand the vector of each text to ``sink``, some hundred at a time.
 
         Args:
-            ragged: n texts; one without tokens has the average 0.
+            ragged: n texts; one without tokens has the average 0, one of unknown tokens alone the vector 0.
             sink: what takes the vectors.
             progress: called with the number of texts that were just finished.
         """
@@ -172,12 +180,14 @@ class StaticEngine:
             vectors /= np.maximum(lengths[block], 1).astype(np.float32)[:, None]
             for apply in heads:
                 vectors = apply(vectors)
+            if ragged.unknown is not None:  # no direction, whatever the modules make of nothing
+                vectors[ragged.unknown[block]] = 0
             sink.write(block, vectors, lengths[block])
             if progress is not None:
                 progress(len(block))
 
     def _open(self, ids: NDArray[np.int32]) -> tuple[NDArray[np.float32], list[Head]]:
-        with self._lock:
+        with native_call(), self._lock:
             if self._ready is None:
                 rows = self._table.rows()
                 self._ready = rows, [head(module) for module in self._table.modules]

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from vicinal.core.arrays import product
 from vicinal.engine.weights import Weights
 from vicinal.errors import ModelFormatError, UnsupportedModelError
 from vicinal.folder.kinds import kind_of
@@ -57,7 +58,7 @@ def _dense(spec: DenseSpec) -> Head:
     activate = _ACTIVATIONS[spec.activation]
 
     def apply(x: Rows) -> Rows:
-        y = activate(x @ weight.T + bias)
+        y = activate(product(x, weight.T) + bias)
         return x + y if spec.residual else y
 
     return apply

@@ -1,8 +1,8 @@
-"""Tensors of a folder's safetensors files, mapped into memory rather than read.
+"""Tensors of a folder's weights, each read when it is asked for.
 
-The format is little: 8 bytes of header length, a JSON header, then the raw tensors. Mapping it here
-(instead of through a library that copies) lets float32 constants of a graph share the file's pages, and
-gives bfloat16, which numpy does not have.
+The format of safetensors is little: 8 bytes of header length, a JSON header, then the raw tensors. Reading it here
+takes no more memory than the tensors that are used, and gives bfloat16, which numpy does not have. Nothing is mapped:
+a file that is overwritten under a mapping changes the vectors, and one that is cut off ends the process.
 
 Format: https://huggingface.co/docs/safetensors/index#format
 """
@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -19,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vicinal.core.file_state import FileState
 from vicinal.core.torch import require_torch
 from vicinal.errors import ModelFormatError, UnsupportedModelError
 
@@ -35,10 +38,15 @@ _DTYPES: dict[str, Any] = {
     "BOOL": np.bool_,
 }
 _HEADER_LIMIT = 100_000_000
+_TORCH_INDEX = "pytorch_model.bin.index.json"
+
+# Tensors that are in use, by file and name: graphs of one folder, and models that were loaded from it twice, share
+# memory as mapped files would. A tensor goes away with the last graph that holds it.
+_shared: weakref.WeakValueDictionary[tuple[FileState, str], NDArray[Any]] = weakref.WeakValueDictionary()
 
 
 class SafetensorsFile:
-    """One memory-mapped safetensors file.
+    """The header of one safetensors file, and a way to its tensors.
 
     Raises:
         ModelFormatError: the file is shorter or longer than its header says, or the header is not valid.
@@ -47,17 +55,17 @@ class SafetensorsFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            # copy-on-write: OpenVINO shares only memory that it could write to (and never does)
-            self._bytes: NDArray[np.uint8] = np.memmap(path, dtype=np.uint8, mode="c")
-            size = int(self._bytes[:8].view("<u8")[0])
-            if size > min(_HEADER_LIMIT, len(self._bytes) - 8):
-                raise ValueError("the header is longer than the file")
-            header = json.loads(bytes(self._bytes[8 : 8 + size]))
+            with open(path, "rb", buffering=0) as file:
+                self._state = FileState.of(path, os.fstat(file.fileno()))
+                size = int.from_bytes(file.read(8), "little")
+                if size > min(_HEADER_LIMIT, self._state.size - 8):
+                    raise ValueError("the header is longer than the file")
+                header = json.loads(file.read(size))
             header.pop("__metadata__", None)
             self._start = 8 + size
             end = max((_checked(name, entry) for name, entry in header.items()), default=0)
-            if self._start + end != len(self._bytes):
-                raise ValueError(f"{len(self._bytes)} bytes instead of {self._start + end}")
+            if self._start + end != self._state.size:
+                raise ValueError(f"{self._state.size} bytes instead of {self._start + end}")
         except OSError as error:
             raise ModelFormatError(
                 f"{path}: cannot be read ({error.strerror}); check its permissions"
@@ -70,7 +78,20 @@ class SafetensorsFile:
         self.header: dict[str, Any] = header
 
     def read(self, name: str) -> NDArray[Any]:
-        """One tensor; float types become float32 (a view of the file where they are float32 there)."""
+        """One tensor, in memory of its own or that of another reader; float types become float32.
+
+        Raises:
+            ModelFormatError: the bytes do not fit the shape, are not finite numbers, or the file is no longer the one
+                whose header was read.
+            UnsupportedModelError: a type that numpy does not have.
+        """
+        key = (self._state, name)
+        tensor = _shared.get(key)
+        if tensor is None:
+            tensor = _shared[key] = self._read(name)
+        return tensor
+
+    def _read(self, name: str) -> NDArray[Any]:
         entry = self.header[name]
         dtype = _DTYPES.get(entry["dtype"])
         if dtype is None:
@@ -82,15 +103,54 @@ class SafetensorsFile:
             raise ModelFormatError(
                 f"{self.path}: tensor {name!r} has {last - first} bytes instead of {expected}"
             )
-        raw = self._bytes[self._start + first : self._start + last]
-        if raw.ctypes.data % np.dtype(dtype).itemsize:
-            raw = raw.copy()  # old writers did not align the data
-        tensor: NDArray[Any] = raw.view(dtype).reshape(shape)
+        tensor: NDArray[Any] = self._bytes(first, expected).view(dtype).reshape(shape)
         if entry["dtype"] == "BF16":  # the upper half of a float32
             tensor = (tensor.astype(np.uint32) << np.uint32(16)).view(np.float32)
         elif tensor.dtype in (np.float16, np.float64):
-            tensor = tensor.astype(np.float32)
+            with np.errstate(over="ignore"):
+                tensor = tensor.astype(np.float32)
+        if tensor.dtype == np.float32 and not is_finite(tensor):
+            raise not_finite(f"{self.path}: the tensor {name!r}")
         return tensor
+
+    def _bytes(self, first: int, count: int) -> NDArray[np.uint8]:
+        """Some bytes behind the header, of the file whose header this is."""
+        raw = np.empty(count, dtype=np.uint8)
+        view, done = raw.data, 0
+        try:
+            with open(self.path, "rb", buffering=0) as file:
+                before = FileState.of(self.path, os.fstat(file.fileno()))
+                file.seek(self._start + first)
+                while done < count:
+                    got = file.readinto(view[done:])
+                    if not got:
+                        break
+                    done += got
+                after = FileState.of(self.path, os.fstat(file.fileno()))
+        except OSError as error:
+            raise ModelFormatError(
+                f"{self.path}: cannot be read any longer ({error.strerror}); load the model again"
+            ) from error
+        if before != self._state or after != self._state or done < count:
+            raise ModelFormatError(
+                f"{self.path} was replaced or changed while it was read; load the model again"
+            )
+        return raw
+
+
+def is_finite(tensor: NDArray[np.float32]) -> bool:
+    """Whether no number is infinite or NaN."""
+    # Both survive a sum, which is faster than a look at each number; a sum may also overflow by itself.
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(np.add.reduce(tensor, axis=None)) or np.isfinite(tensor).all())
+
+
+def not_finite(what: str) -> ModelFormatError:
+    """The error for weights of which no vector could be computed."""
+    return ModelFormatError(
+        f"{what} holds NaN or infinite numbers, of which only NaN vectors could be made: its training diverged or the "
+        "file is damaged. Use an earlier checkpoint, or train again with a lower learning rate"
+    )
 
 
 def _checked(name: str, entry: Any) -> int:
@@ -110,15 +170,22 @@ class Weights:
     Args:
         readers: name -> a function that gives the array.
         folder: named in errors.
+        shapes: name -> shape, of those that are known without reading.
     """
 
-    def __init__(self, readers: Mapping[str, Callable[[], NDArray[Any]]], folder: Path) -> None:
+    def __init__(
+        self,
+        readers: Mapping[str, Callable[[], NDArray[Any]]],
+        folder: Path,
+        shapes: Mapping[str, tuple[int, ...]] | None = None,
+    ) -> None:
         self.folder = folder
         self._readers = dict(readers)
+        self._shapes = dict(shapes or {})
 
     @classmethod
     def open(cls, folder: Path, stem: str = "model") -> Weights:
-        """Find and map the weights of ``folder``: ``model.safetensors``, shards, or ``pytorch_model.bin``.
+        """Find and map the weights of ``folder``: ``model.safetensors`` or ``pytorch_model.bin``, whole or in shards.
 
         Raises:
             ModelFormatError: there are no weights, a shard is missing, or a file is damaged.
@@ -126,19 +193,36 @@ class Weights:
         """
         single, index = folder / f"{stem}.safetensors", folder / f"{stem}.safetensors.index.json"
         if single.is_file():
-            return cls(_readers([single]), folder)
+            return cls._of([single], folder)
         if index.is_file():
-            return cls(_readers(_shards(index)), folder)
+            return cls._of(_shards(index), folder)
         if (folder / "pytorch_model.bin").is_file():
             arrays = read_checkpoint(folder / "pytorch_model.bin")
             return cls({_modern(name): partial(np.asarray, array) for name, array in arrays.items()}, folder)
+        if (folder / _TORCH_INDEX).is_file():
+            arrays = {}
+            for shard in _shards(folder / _TORCH_INDEX):
+                arrays |= read_checkpoint(shard)
+            return cls({_modern(name): partial(np.asarray, array) for name, array in arrays.items()}, folder)
         raise ModelFormatError(f"{folder}: no weights ({stem}.safetensors, its shards or pytorch_model.bin)")
+
+    @classmethod
+    def _of(cls, files: Iterable[Path], folder: Path) -> Weights:
+        readers: dict[str, Callable[[], NDArray[Any]]] = {}
+        shapes: dict[str, tuple[int, ...]] = {}
+        for path in files:
+            file = SafetensorsFile(path)
+            for name, entry in file.header.items():
+                readers[_modern(name)] = partial(file.read, name)
+                shapes[_modern(name)] = tuple(entry["shape"])
+        return cls(readers, folder, shapes)
 
     @staticmethod
     def needs_torch(folder: Path, stem: str = "model") -> bool:
         """Whether the only weights of ``folder`` are in torch's own format."""
         safe = (f"{stem}.safetensors", f"{stem}.safetensors.index.json")
-        return (folder / "pytorch_model.bin").is_file() and not any(
+        pickled = ("pytorch_model.bin", _TORCH_INDEX)
+        return any((folder / name).is_file() for name in pickled) and not any(
             (folder / name).is_file() for name in safe
         )
 
@@ -154,7 +238,9 @@ class Weights:
         for prefix in ("", *prefixes):
             if prefix + probe in self._readers:
                 return Weights(
-                    {name.removeprefix(prefix): reader for name, reader in self._readers.items()}, self.folder
+                    {name.removeprefix(prefix): reader for name, reader in self._readers.items()},
+                    self.folder,
+                    {name.removeprefix(prefix): shape for name, shape in self._shapes.items()},
                 )
         raise ModelFormatError(
             f"{self.folder}: the weights hold no {probe!r}; they do not belong to this config.json's architecture"
@@ -167,21 +253,21 @@ class Weights:
         """All tensor names."""
         return list(self._readers)
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a tensor, read from the file's header where it has one.
+
+        Raises:
+            ModelFormatError: there is no such tensor.
+        """
+        found = self._shapes.get(name)
+        return tuple(self[name].shape) if found is None else found
+
     def __getitem__(self, name: str) -> NDArray[Any]:
         if name not in self._readers:
             raise ModelFormatError(
                 f"{self.folder}: the tensor {name!r} is missing; the weights do not belong to config.json"
             )
         return self._readers[name]()
-
-
-def _readers(files: Iterable[Path]) -> dict[str, Callable[[], NDArray[Any]]]:
-    readers: dict[str, Callable[[], NDArray[Any]]] = {}
-    for path in files:
-        file = SafetensorsFile(path)
-        for name in file.header:
-            readers[_modern(name)] = partial(file.read, name)
-    return readers
 
 
 def _modern(name: str) -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from vicinal.errors import ModelFormatError
+
+_LONGEST_NAME = 1000
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -56,10 +60,13 @@ def count_in(settings: Mapping[str, Any], key: str, file: Path) -> int | None:
         ModelFormatError: it is something else.
     """
     value = settings.get(key)
-    if not value:
+    if value is None or (value == 0 and not isinstance(value, bool)):
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 1 or value != int(value):
-        raise ModelFormatError(f"{file}: {key!r} must be a positive whole number, found {value!r}")
+    whole = isinstance(value, (int, float)) and not isinstance(value, bool) and 1 <= value < math.inf
+    if not whole or value != int(value):
+        raise ModelFormatError(
+            f"{file}: {key!r} must be a positive whole number, found {reprlib.repr(value)}; correct it"
+        )
     return int(value)
 
 
@@ -71,5 +78,31 @@ def needed_count(settings: Mapping[str, Any], key: str, file: Path) -> int:
     """
     value = count_in(settings, key, file)
     if value is None:
-        raise ModelFormatError(f"{file}: the key {key!r} is missing")
+        raise ModelFormatError(f"{file}: the key {key!r} is missing or 0; it must be a positive whole number")
     return value
+
+
+def flag_in(settings: Mapping[str, Any], key: str, default: bool, file: Path) -> bool:
+    """True or false; ``default`` where the key is absent, and false where it is null.
+
+    Raises:
+        ModelFormatError: it is something else.
+    """
+    value = settings.get(key, default)
+    if not isinstance(value, bool) and value not in (None, 0, 1):
+        raise ModelFormatError(
+            f"{file}: {key!r} must be true or false, found {reprlib.repr(value)}; correct it"
+        )
+    return bool(value)
+
+
+def text_in(settings: Mapping[str, Any], key: str, where: Path | str) -> str | None:
+    """A text, or None where the key is absent, null or empty.
+
+    Raises:
+        ModelFormatError: it is something else, or longer than any name.
+    """
+    value = settings.get(key)
+    if value is not None and (not isinstance(value, str) or len(value) > _LONGEST_NAME):
+        raise ModelFormatError(f"{where}: {key!r} must be a text, found {reprlib.repr(value)}; correct it")
+    return value or None

@@ -8,13 +8,16 @@ A new kind is a dataclass in :mod:`vicinal.folder.specs`, a row here, and a row 
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from vicinal.errors import ModelFormatError, UnsupportedModelError
-from vicinal.folder.json_files import count_in, needed_count, read_json, read_optional
+from vicinal.folder.config_values import check_values
+from vicinal.folder.json_files import count_in, flag_in, needed_count, read_json, read_optional, text_in
+from vicinal.folder.source_files import SourceFiles
 from vicinal.folder.specs import (
     ACTIVATIONS,
     POOLING_FLAGS,
@@ -136,11 +139,13 @@ def read_transformer(folder: Path, overrides: Overrides = None) -> TransformerSp
     config = {} if is_adapter(folder) else read_json(folder / "config.json")
     if overrides:
         config = {**config, **overrides}
+    check_values(config, folder / "config.json")
     return TransformerSpec(
         folder=folder,
         config=config,
         max_seq_length=count_in(settings, "max_seq_length", found or folder),
-        do_lower_case=bool(settings.get("do_lower_case", False)),
+        do_lower_case=flag_in(settings, "do_lower_case", False, found or folder),
+        files=SourceFiles(folder),
     )
 
 
@@ -158,8 +163,9 @@ def _transformer_files(spec: TransformerSpec, max_seq_length: int) -> Files:
 
 
 def _read_static(folder: Path, overrides: Overrides) -> StaticEmbeddingSpec:
-    settings = read_optional(folder / "config.json")
-    return StaticEmbeddingSpec(folder, drop_unknown=bool(settings.get("drop_unknown", False)))
+    path = folder / "config.json"
+    drop = flag_in(read_optional(path), "drop_unknown", False, path)
+    return StaticEmbeddingSpec(folder, drop_unknown=drop, files=SourceFiles(folder))
 
 
 def _static_files(spec: StaticEmbeddingSpec, max_seq_length: int) -> Files:
@@ -170,6 +176,8 @@ def _static_files(spec: StaticEmbeddingSpec, max_seq_length: int) -> Files:
 
 # Names that newer folders write, where ours differ.
 _POOLING_NAMES = {"mean_sqrt_len_tokens": "mean_sqrt_len"}
+# Each makes the vectors longer by the width of the transformer.
+_MOST_MODES = 2 * len(POOLING_FLAGS)
 
 
 def _read_pooling(folder: Path, overrides: Overrides) -> PoolingSpec:
@@ -179,12 +187,16 @@ def _read_pooling(folder: Path, overrides: Overrides) -> PoolingSpec:
         named = settings["pooling_mode"]
         found = [str(name) for name in (named if isinstance(named, list) else [named])]
         found = [_POOLING_NAMES.get(name, name) for name in found]
+        if len(found) > _MOST_MODES:
+            raise ModelFormatError(
+                f"{path}: 'pooling_mode' has {len(found)} entries, and there are {len(POOLING_FLAGS)} modes; correct it"
+            )
     else:
-        found = [mode for mode, flag in POOLING_FLAGS.items() if settings.get(flag)]
+        found = [mode for mode, flag in POOLING_FLAGS.items() if flag_in(settings, flag, False, path)]
     unknown = [mode for mode in found if mode not in POOLING_FLAGS]
     if unknown:
         raise ModelFormatError(
-            f"{path}: unknown pooling mode {unknown[0]!r}; known: {', '.join(POOLING_FLAGS)}"
+            f"{path}: unknown pooling mode {reprlib.repr(unknown[0])}; known: {', '.join(POOLING_FLAGS)}"
         )
     if not found:
         raise ModelFormatError(
@@ -194,7 +206,7 @@ def _read_pooling(folder: Path, overrides: Overrides) -> PoolingSpec:
     return PoolingSpec(
         modes=tuple(found),
         dimension=count_in(settings, key, path),
-        include_prompt=bool(settings.get("include_prompt", True)),
+        include_prompt=flag_in(settings, "include_prompt", True, path),
     )
 
 
@@ -218,8 +230,10 @@ def _pooling_files(spec: PoolingSpec, max_seq_length: int) -> Files:
 _ON_TOKENS = {"module_input_name": "token_embeddings", "module_output_name": "token_embeddings"}
 
 
-def _is_plain(settings: Mapping[str, Any]) -> bool:
+def _is_plain(settings: Mapping[str, Any], path: Path) -> bool:
     """Whether a module replaces sentence or token vectors in place, as the graphs do."""
+    for key in ("module_input_name", "module_output_name"):
+        text_in(settings, key, path)
     source = settings.get("module_input_name") or "sentence_embedding"
     target = settings.get("module_output_name") or source
     return source == target and source in ("sentence_embedding", "token_embeddings")
@@ -231,12 +245,13 @@ def _on_tokens(settings: Mapping[str, Any]) -> bool:
 
 def _read_dense(folder: Path, overrides: Overrides) -> DenseSpec | None:
     path = folder / "config.json"
-    if not _is_plain(read_optional(path)):
+    if not _is_plain(read_optional(path), path):
         return None
     settings = read_json(path)
+    text_in(settings, "activation_function", path)
     # Without the key, the layer's own default; null has always meant none.
-    activation = str(settings.get("activation_function", "Tanh") or "Identity").rpartition(".")[2]
-    if activation not in ACTIVATIONS:
+    package, _, activation = str(settings.get("activation_function", "Tanh") or "Identity").rpartition(".")
+    if activation not in ACTIVATIONS or package.split(".")[0] not in ("", "torch"):
         raise UnsupportedModelError(
             f"{path}: unknown activation_function {settings.get('activation_function')!r}; "
             f"known: {', '.join(ACTIVATIONS)}"
@@ -245,10 +260,11 @@ def _read_dense(folder: Path, overrides: Overrides) -> DenseSpec | None:
         folder=folder,
         in_features=needed_count(settings, "in_features", path),
         out_features=needed_count(settings, "out_features", path),
-        bias=bool(settings.get("bias", True)),
+        bias=flag_in(settings, "bias", True, path),
         activation=activation,
-        residual=bool(settings.get("use_residual", False)),
+        residual=flag_in(settings, "use_residual", False, path),
         on_tokens=_on_tokens(settings),
+        files=SourceFiles(folder),
     )
 
 
@@ -267,8 +283,9 @@ def _dense_files(spec: DenseSpec, max_seq_length: int) -> Files:
 
 
 def _read_normalize(folder: Path, overrides: Overrides) -> NormalizeSpec | None:
-    settings = read_optional(folder / "config.json")
-    return NormalizeSpec(on_tokens=_on_tokens(settings)) if _is_plain(settings) else None
+    path = folder / "config.json"
+    settings = read_optional(path)
+    return NormalizeSpec(on_tokens=_on_tokens(settings)) if _is_plain(settings, path) else None
 
 
 def _normalize_files(spec: NormalizeSpec, max_seq_length: int) -> Files:
@@ -277,7 +294,8 @@ def _normalize_files(spec: NormalizeSpec, max_seq_length: int) -> Files:
 
 def _read_layer_norm(folder: Path, overrides: Overrides) -> LayerNormSpec:
     path = folder / "config.json"
-    return LayerNormSpec(folder=folder, dimension=needed_count(read_json(path), "dimension", path))
+    dimension = needed_count(read_json(path), "dimension", path)
+    return LayerNormSpec(folder=folder, dimension=dimension, files=SourceFiles(folder))
 
 
 def _layer_norm_files(spec: LayerNormSpec, max_seq_length: int) -> Files:
@@ -287,8 +305,10 @@ def _layer_norm_files(spec: LayerNormSpec, max_seq_length: int) -> Files:
 def _read_dropout(folder: Path, overrides: Overrides) -> DropoutSpec:
     path = folder / "config.json"
     rate = read_optional(path).get("dropout", 0.2)
-    if not isinstance(rate, (int, float)):
-        raise ModelFormatError(f"{path}: 'dropout' must be a number, found {rate!r}")
+    if not isinstance(rate, (int, float)) or isinstance(rate, bool) or not 0 <= rate <= 1:
+        raise ModelFormatError(
+            f"{path}: 'dropout' must be a number from 0 to 1, found {reprlib.repr(rate)}; correct it"
+        )
     return DropoutSpec(rate=float(rate))
 
 

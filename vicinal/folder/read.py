@@ -6,13 +6,16 @@ the dataclasses of :mod:`vicinal.folder.specs`.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from vicinal.errors import ModelFormatError, ModelNotFoundError
-from vicinal.folder.json_files import count_in, read_json, read_optional, read_value
+from vicinal.folder.json_files import count_in, flag_in, read_json, read_optional, read_value, text_in
 from vicinal.folder.kinds import read_module, read_transformer
+from vicinal.folder.paths import inside
+from vicinal.folder.source_files import SourceFiles
 from vicinal.folder.specs import ModelSpec, ModuleSpec, NormalizeSpec, PoolingSpec, StaticEmbeddingSpec
 
 
@@ -42,6 +45,8 @@ def read_model_spec(folder: Path, config_overrides: Mapping[str, Any] | None = N
 
 def _read_folder(folder: Path, config_overrides: Mapping[str, Any] | None) -> ModelSpec:
     extra = read_optional(folder / "config_sentence_transformers.json")
+    for key in ("similarity_fn_name", "model_type", "activation_fn"):
+        text_in(extra, key, folder / "config_sentence_transformers.json")
     modules: tuple[ModuleSpec, ...]
     if (folder / "modules.json").is_file():
         modules = _read_modules(folder, config_overrides)
@@ -75,7 +80,8 @@ def _prompts(extra: Mapping[str, Any], folder: Path) -> dict[str, str]:
     prompts = extra.get("prompts") or {}
     if not isinstance(prompts, dict) or not all(isinstance(text, str) for text in prompts.values()):
         raise ModelFormatError(
-            f"{folder}/config_sentence_transformers.json: 'prompts' must map names to texts, found {prompts!r}"
+            f"{folder}/config_sentence_transformers.json: 'prompts' must map names to texts, "
+            f"found {reprlib.repr(prompts)}"
         )
     return dict(prompts)
 
@@ -86,7 +92,8 @@ def _default_prompt(extra: Mapping[str, Any], folder: Path) -> str | None:
         return None
     if not isinstance(name, str) or name not in (extra.get("prompts") or {}):
         raise ModelFormatError(
-            f"{folder}/config_sentence_transformers.json: default_prompt_name {name!r} is none of its prompts"
+            f"{folder}/config_sentence_transformers.json: default_prompt_name {reprlib.repr(name)} "
+            "is none of its prompts"
         )
     return name
 
@@ -95,28 +102,17 @@ def _read_modules(folder: Path, config_overrides: Mapping[str, Any] | None) -> t
     entries = read_value(folder / "modules.json")
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise ModelFormatError(f"{folder}/modules.json: expected a list of modules")
-    if all(isinstance(entry.get("idx"), int) for entry in entries):
+    for place, entry in enumerate(entries):
+        for key in ("type", "path"):
+            text_in(entry, key, f"{folder}/modules.json: module {place}")
+    if all(type(entry.get("idx")) is int for entry in entries):
         entries = sorted(entries, key=lambda entry: int(entry["idx"]))
     modules: list[ModuleSpec] = []
     for entry in entries:
         type_name = str(entry.get("type", ""))
-        path = _inside(folder, str(entry.get("path") or ""))
+        path = inside(folder, entry.get("path") or "", "modules.json")
         modules.append(read_module(type_name, path, config_overrides))
     return tuple(modules)
-
-
-def _inside(folder: Path, relative: str) -> Path:
-    """The module's folder, which must not lie outside the model's own.
-
-    Only the path itself is judged: files of a hub cache are links to a blob store outside the folder.
-    """
-    if (
-        relative.startswith(("/", "\\"))
-        or ".." in Path(relative.replace("\\", "/")).parts
-        or set(":\0") & set(relative)
-    ):
-        raise ModelFormatError(f"{folder}/modules.json: the path {relative!r} leaves the model folder")
-    return folder / relative if relative else folder
 
 
 def _is_model2vec(folder: Path) -> bool:
@@ -127,6 +123,12 @@ def _is_model2vec(folder: Path) -> bool:
 def _read_model2vec(folder: Path) -> tuple[ModuleSpec, ...]:
     """A folder of model2vec without ``modules.json`` (with one, the folder says itself what to do)."""
     config = read_json(folder / "config.json")
-    length = config.get("max_length")
-    static = StaticEmbeddingSpec(folder, drop_unknown=True, max_seq_length=int(length) if length else None)
-    return (static, NormalizeSpec()) if config.get("normalize") else (static,)
+    length = count_in(config, "max_length", folder / "config.json")
+    static = StaticEmbeddingSpec(
+        folder,
+        drop_unknown=True,
+        max_seq_length=length,
+        files=SourceFiles(folder),
+    )
+    normalize = flag_in(config, "normalize", False, folder / "config.json")
+    return (static, NormalizeSpec()) if normalize else (static,)

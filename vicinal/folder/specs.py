@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from vicinal.errors import ModelFormatError
+from vicinal.folder.config_values import completed
+from vicinal.folder.source_files import SourceFiles
 
 #: ``max_seq_length`` of a model that has no limit.
 UNLIMITED = 10_000_000
@@ -27,12 +29,17 @@ ACTIVATIONS = ("Identity", "Tanh", "ReLU", "GELU", "Sigmoid", "SiLU", "Softmax")
 
 @dataclass(frozen=True)
 class TransformerSpec:
-    """A transformer in ``folder``: its ``config.json`` and how texts are prepared for it."""
+    """A transformer in ``folder``: its ``config.json`` and how texts are prepared for it.
+
+    Attributes:
+        files: those of the folder, as they were when it was read; None where nobody looked. So for other modules.
+    """
 
     folder: Path
     config: Mapping[str, Any] = field(repr=False)
     max_seq_length: int | None = None
     do_lower_case: bool = False
+    files: SourceFiles | None = field(default=None, repr=False, compare=False, kw_only=True)
 
     @property
     def model_type(self) -> str:
@@ -53,6 +60,7 @@ class StaticEmbeddingSpec:
     folder: Path
     drop_unknown: bool = False
     max_seq_length: int | None = None
+    files: SourceFiles | None = field(default=None, repr=False, compare=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,7 @@ class DenseSpec:
     activation: str = "Tanh"
     residual: bool = False
     on_tokens: bool = False
+    files: SourceFiles | None = field(default=None, repr=False, compare=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,7 @@ class LayerNormSpec:
 
     folder: Path
     dimension: int
+    files: SourceFiles | None = field(default=None, repr=False, compare=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -137,6 +147,24 @@ class ModelSpec:
     model_type: str | None = None
     activation_fn: str | None = None
 
+    def check_files(self, graph: Path | None = None, *, whole: bool = False) -> None:
+        """Refuse to go on with files that are not those the model was loaded from; see :class:`SourceFiles`.
+
+        Raises:
+            ModelFormatError: one was replaced, changed or removed.
+        """
+        for module in self.modules:
+            files: SourceFiles | None = getattr(module, "files", None)
+            if files is not None:
+                files.check(graph if module is self.modules[0] else None, whole=whole)
+
+    def renew_files(self, folder: Path) -> None:
+        """Take the files as they are now, if the model itself wrote them to the ``folder`` that it came from."""
+        for module in self.modules:
+            files: SourceFiles | None = getattr(module, "files", None)
+            if files is not None and files.folder.resolve().is_relative_to(folder.resolve()):
+                files.renew()
+
     @property
     def source(self) -> TransformerSpec | StaticEmbeddingSpec | CustomSpec:
         """The first module, which reads the text."""
@@ -168,7 +196,12 @@ def is_adapter(folder: Path) -> bool:
     """Whether a folder holds an adapter of peft in the place of weights."""
     return (folder / "adapter_config.json").is_file() and not any(
         (folder / name).is_file()
-        for name in ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+        for name in (
+            "model.safetensors",
+            "model.safetensors.index.json",
+            "pytorch_model.bin",
+            "pytorch_model.bin.index.json",
+        )
     )
 
 
@@ -187,7 +220,8 @@ def hidden_size(config: Mapping[str, Any], folder: Path) -> int:
     Raises:
         ModelFormatError: config.json does not say.
     """
+    known = completed(config)
     for key in ("hidden_size", "dim", "n_embd", "d_model"):
-        if isinstance(config.get(key), int):
-            return int(config[key])
+        if isinstance(known.get(key), (int, float)):
+            return int(known[key])
     raise ModelFormatError(f"{folder}/config.json: the key 'hidden_size' is missing")

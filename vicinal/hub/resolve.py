@@ -10,6 +10,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 from vicinal.errors import (
@@ -27,6 +28,7 @@ from vicinal.hub.cache import (
     hub_names,
     is_surely_plain,
     list_cached,
+    size_of,
 )
 from vicinal.hub.fetch import Retries, fetch
 from vicinal.hub.files import Problem, files_needed, find_problems, is_inside
@@ -56,6 +58,21 @@ _TRUE = {"1", "ON", "YES", "TRUE"}
 
 #: Models that lie in the package itself.
 _BUNDLED = {"vicinal-mini": Path(__file__).parents[1] / "data" / "vicinal-mini"}
+
+
+def bundled_models() -> list[CachedModel]:
+    """The models that lie in the package itself: no cache and no network is needed for them."""
+    return [
+        CachedModel(
+            name,
+            folder,
+            size_of(folder),
+            (),
+            True,
+            datetime.fromtimestamp(folder.stat().st_mtime, timezone.utc),
+        )
+        for name, folder in sorted(_BUNDLED.items())
+    ]
 
 
 def resolve_model(

@@ -4,7 +4,20 @@
 """
 
 from vicinal.index.index import Index
+from vicinal.index.rescue import SalvageReport, salvage, verify
 from vicinal.index.results import Document, Hit, IndexInfo, Passage, Ranked, VerifyReport
 from vicinal.index.retrievers import Mode
 
-__all__ = ["Document", "Hit", "Index", "IndexInfo", "Mode", "Passage", "Ranked", "VerifyReport"]
+__all__ = [
+    "Document",
+    "Hit",
+    "Index",
+    "IndexInfo",
+    "Mode",
+    "Passage",
+    "Ranked",
+    "SalvageReport",
+    "VerifyReport",
+    "salvage",
+    "verify",
+]

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from vicinal.core.native_calls import native_call
 from vicinal.core.openvino import load_openvino, loaded_before_fork
 from vicinal.errors import MissingExtraError
 from vicinal.index.segments import Floats
@@ -31,8 +32,6 @@ LARGE, SMALL = 1e15, 1e-15
 PATIENCE = 16
 
 _live: weakref.WeakSet[Bounds] = weakref.WeakSet()
-# Held while OpenVINO is loaded or compiles: a fork meanwhile would leave the child with half a library.
-_delicate = threading.RLock()
 _hooked = threading.Event()
 
 
@@ -191,7 +190,7 @@ class Bounds:
     def _work(self, blocks: tuple[Floats, ...], n: int) -> None:
         try:
             if self._core is None:
-                with _delicate:
+                with native_call():
                     self._core = load_openvino().Core()
                 if "INT8" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
                     self.distrust()
@@ -216,9 +215,7 @@ class Bounds:
         first = self.sketched
         while kept and kept[-1].n < self._most and kept[-1].n <= 2 * (n - first):
             first = kept.pop().first
-        piece = make_piece(
-            self._core, blocks, first, min(n - first, self._most), self._query, self._check, _delicate
-        )
+        piece = make_piece(self._core, blocks, first, min(n - first, self._most), self._query, self._check)
         if not piece.longest < LARGE:
             self.distrust()
             return
@@ -248,12 +245,9 @@ def _watch_forks(bounds: Bounds) -> None:
     _live.add(bounds)
     if not _hooked.is_set() and hasattr(os, "register_at_fork"):
         _hooked.set()
-        os.register_at_fork(
-            before=_delicate.acquire, after_in_parent=_delicate.release, after_in_child=_after_fork_in_child
-        )
+        os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _after_fork_in_child() -> None:
-    _delicate.release()
     for bounds in list(_live):
         bounds._abandon()

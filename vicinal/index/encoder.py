@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,7 +13,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from vicinal.errors import InputError, InputTypeError, ModelNotFoundError
-from vicinal.index.chunking import chunk_spans
+from vicinal.index.chunking import chunk_spans, counts_add_up
 from vicinal.index.results import Span
 from vicinal.index.segments import Floats
 from vicinal.index.stores.base import ModelFacts
@@ -81,9 +82,10 @@ class Encoder:
         self._named_by = named_by
         self._chunk_tokens = chunk_tokens
         self._chunk_overlap = chunk_overlap
-        self._lock = threading.Lock()
+        self._process, self._lock = os.getpid(), threading.Lock()
         self._model: EmbeddingModel | None = None if isinstance(model, str) else model
         self._facts: ModelFacts | None = None
+        self._adds_up: bool | None = None
         self._bars: dict[str, bool] = {}
 
     @property
@@ -92,6 +94,8 @@ class Encoder:
         return self._model is not None
 
     def _load(self) -> EmbeddingModel:
+        if self._process != os.getpid():  # another thread may have held the lock when this process was forked
+            self._process, self._lock = os.getpid(), threading.Lock()
         with self._lock:
             if self._model is None:
                 if str(self._given).startswith("<"):
@@ -133,7 +137,10 @@ class Encoder:
     def chunks(self, texts: Sequence[str], facts: ModelFacts) -> list[list[Span]]:
         """Where each text is cut so that the model reads all of it."""
         overlap = min(self._chunk_overlap, facts.chunk_tokens // 2)
-        return chunk_spans(texts, self._load().count_tokens, facts.chunk_tokens, overlap)
+        count = self._load().count_tokens
+        if self._adds_up is None:
+            self._adds_up = counts_add_up(count)
+        return chunk_spans(texts, count, facts.chunk_tokens, overlap, self._adds_up)
 
     def documents(self, texts: Sequence[str], facts: ModelFacts) -> Floats:
         """``(n, d)`` vectors of chunks, of length 1 if the similarity is the cosine."""

@@ -1,15 +1,18 @@
-"""Writes documents as JSON lines: whole, and never over something that is not such a file."""
+"""Writes documents as JSON lines, whole, and refuses places where an export or backup would destroy something."""
 
 from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 
 from vicinal.core.files import SQLITE_START, check_target, replacing
 from vicinal.errors import InputError, InputTypeError, StoreError
 from vicinal.index.results import Document
+from vicinal.index.stores.lineage import file_uri
 
 
 def export_target(path: str | os.PathLike[str], own: Sequence[str]) -> Path:
@@ -21,21 +24,65 @@ def export_target(path: str | os.PathLike[str], own: Sequence[str]) -> Path:
 
     Raises:
         InputTypeError: it is not a path.
-        InputError: it is a folder or a device, its folder does not exist or is closed to us, or a database is
-            there: this index, or another one.
+        InputError: it is a folder or a device, its folder does not exist or is closed to us, a database is there
+            (this index, or another one), or the file that is there has a second name.
     """
-    if not isinstance(path, (str, os.PathLike)):
-        raise InputTypeError(f"path must be a path, got {type(path).__name__}")
-    shown = os.fspath(path)
-    if not shown or "\0" in shown:
-        raise InputError(f"path {shown!r} names no file: give for example 'texts.jsonl'")
-    target = check_target(shown, "path")
+    shown, target = _checked(path, "texts.jsonl")
     if str(target) in own or _is_database(target):
         raise InputError(
             f"path {shown!r} is a database, and exporting would put JSON lines in its place: "
             "give another path, such as 'texts.jsonl'"
         )
+    _refuse_second_name(shown, target)
     return target
+
+
+def backup_target(path: str | os.PathLike[str], own: Sequence[str], overwrite: bool) -> Path:
+    """The file to write a backup to, links followed.
+
+    Args:
+        path: what the caller gave.
+        own: the files of the index, links followed.
+        overwrite: whether another database, or an empty file, may be there.
+
+    Raises:
+        InputTypeError: it is not a path.
+        InputError: a file is there that must not be overwritten, or none can be made.
+    """
+    shown, target = _checked(path, "backup.db")
+    if str(target) in own or any(os.path.exists(file) and _same(target, file) for file in own):
+        raise InputError(f"path {shown!r} is the index itself: give another path, such as 'backup.db'")
+    if target.exists():
+        if not overwrite:
+            raise InputError(f"path {shown!r} exists: give another path, or overwrite=True to replace it")
+        if target.stat().st_size and not _is_database(target):
+            raise InputError(f"path {shown!r} is no database, and stays as it is: give another path")
+        _refuse_second_name(shown, target)
+    return target
+
+
+def _checked(path: str | os.PathLike[str], example: str) -> tuple[str, Path]:
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputTypeError(f"path must be a path, got {type(path).__name__}")
+    shown = os.fspath(path)
+    if not isinstance(shown, str):
+        raise InputTypeError(f"path must be a path of str, got {type(shown).__name__}")
+    if not shown or "\0" in shown:
+        raise InputError(f"path {shown!r} names no file: give for example {example!r}")
+    return shown, check_target(shown, "path")
+
+
+def _same(target: Path, file: str) -> bool:
+    return target.exists() and os.path.samefile(target, file)
+
+
+def _refuse_second_name(shown: str, target: Path) -> None:
+    names = target.stat().st_nlink if target.exists() else 1
+    if names > 1:
+        raise InputError(
+            f"path {shown!r} has {names} names (hard links), and the others would keep the old content: "
+            "give another path, or delete it first"
+        )
 
 
 def write_lines(target: Path, documents: Iterable[Document]) -> int:
@@ -67,8 +114,20 @@ def write_lines(target: Path, documents: Iterable[Document]) -> int:
 
 
 def _is_database(file: Path) -> bool:
+    """Whether SQLite calls it a database, damaged or not.
+
+    SQLite looks first: if this process has the file open as an index, closing another descriptor of it would give
+    up the locks of that index.
+    """
     try:
-        with file.open("rb") as head:
+        if not file.stat().st_size:
+            return False
+        with closing(sqlite3.connect(file_uri(str(file), "ro", immutable=True), uri=True)) as db:
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        return True
+    except sqlite3.DatabaseError:  # something else, or damaged; nobody can have it open
+        with suppress(OSError), file.open("rb") as head:
             return head.read(len(SQLITE_START)) == SQLITE_START
-    except OSError:  # not there, or not readable
+        return False
+    except OSError:  # not there
         return False

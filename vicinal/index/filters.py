@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from vicinal.core.inputs import check_unicode
+from vicinal.core.inputs import array_items, check_unicode, plain, shown
 from vicinal.errors import InputError, InputTypeError
 from vicinal.index.values import check_depth, check_number
 
@@ -108,8 +108,9 @@ def _parsed(spec: Any) -> Node:
     parts: list[Node] = []
     for key, value in spec.items():
         if not isinstance(key, str):
-            raise InputTypeError(f"filter: field names are strings, got {key!r} ({type(key).__name__})")
+            raise InputTypeError(f"filter: field names are strings, got {shown(key)} ({type(key).__name__})")
         check_unicode(key, "filter: a field name")
+        key = plain(key)
         parts.append(_logical(key, value) if key.startswith("$") else _field(key, value))
     return parts[0] if len(parts) == 1 else And(tuple(parts))
 
@@ -121,9 +122,10 @@ def _logical(op: str, value: Any) -> Node:
         )
     if op == "$not":
         return Not(_parsed(value))
-    if not isinstance(value, (list, tuple)) or not value:
-        raise InputError(f"filter: {op} takes a non-empty list of filters, got {value!r}")
-    parts = tuple(_parsed(part) for part in value)
+    filters = array_items(value)
+    if not filters:
+        raise InputError(f"filter: {op} takes a non-empty list of filters, got {shown(value)}")
+    parts = tuple(_parsed(part) for part in filters)
     return And(parts) if op == "$and" else Or(parts)
 
 
@@ -139,41 +141,51 @@ def _field(name: str, value: Any) -> Node:
 
 
 def _comparison(name: str, op: Any, operand: Any) -> Node:
-    if op not in COMPARISONS:
-        raise InputError(f"filter: unknown operator {op!r} for {name!r}: use one of {', '.join(COMPARISONS)}")
+    if not isinstance(op, str) or op not in COMPARISONS:
+        raise InputError(
+            f"filter: unknown operator {shown(op)} for {name!r}: use one of {', '.join(COMPARISONS)}"
+        )
     if op == "$not":
         return Not(_field(name, operand))
     if op == "$exists":
+        operand = _item(operand)
         if not isinstance(operand, bool):
-            raise InputError(f"filter: $exists for {name!r} takes True or False, got {operand!r}")
+            raise InputError(f"filter: $exists for {name!r} takes True or False, got {shown(operand)}")
         found = Condition(name, "$exists")
         return found if operand else Not(found)
     if op in ("$in", "$nin"):
-        if not isinstance(operand, (list, tuple, set, frozenset)):
-            raise InputError(f"filter: {op} for {name!r} takes a list of values, got {operand!r}")
-        found = Condition(name, "$in", tuple(_scalar(name, op, item) for item in operand))
+        items = array_items(operand)
+        if items is None:
+            raise InputError(f"filter: {op} for {name!r} takes a list of values, got {shown(operand)}")
+        found = Condition(name, "$in", tuple(_scalar(name, op, item) for item in items))
         return found if op == "$in" else Not(found)
     value = _scalar(name, op, operand)
     if op in ("$eq", "$ne"):
         found = Condition(name, "$in", (value,))
         return found if op == "$eq" else Not(found)
     if value is None or isinstance(value, bool):
-        raise InputError(f"filter: {op} for {name!r} compares numbers or strings, got {operand!r}")
+        raise InputError(f"filter: {op} for {name!r} compares numbers or strings, got {shown(operand)}")
     return Condition(name, op, (value,))
 
 
 def _scalar(name: str, op: str, value: Any) -> Scalar:
-    if hasattr(value, "item") and not isinstance(value, (str, int, float)) and getattr(value, "ndim", 1) == 0:
-        value = value.item()  # a numpy scalar
+    value = _item(value)
     if value is None or isinstance(value, bool):
         return value
     where = f"filter: {op} for {name!r}"
     if isinstance(value, str):
         check_unicode(value, where)
-        return value
+        return plain(value)
     if isinstance(value, (int, float)):
-        return check_number(value, where)
+        return check_number(plain(value), where)
     raise InputTypeError(f"{where} takes a string, number, bool or None, got {type(value).__name__}")
+
+
+def _item(value: Any) -> Any:
+    """What an array or scalar of no dimensions holds; everything else as it is."""
+    if hasattr(value, "item") and not isinstance(value, (str, int, float)) and getattr(value, "ndim", 1) == 0:
+        return value.item()
+    return value
 
 
 def flatten(metadata: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, int, Scalar]]:

@@ -1,33 +1,80 @@
-"""Several rankings become one."""
+"""Several rankings become one, by their scores."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import TypeVar
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 
-RRF_K = 60
+# The score at this rank counts as nothing found. Fixed, so that asking for more documents moves none.
+SPREAD_RANKS = 50
+# Scores that lie closer together than this share of the best one are not pulled apart to 0 and 1.
+LEAST_SPREAD = 0.3
+# What ranks count beside the scores, for each retriever: they order what no retriever likes much, where the best
+# of one and of the other should alternate. 60 / (60 + rank) is reciprocal rank fusion (Cormack et al. 2009).
+RANK_PART, RANK_OFFSET = 0.25, 60
+# Only ranks up to this one count, whether a retriever was asked for more or not.
+RANKS = 100
 
 
-def reciprocal_rank_fusion(rankings: Sequence[Sequence[Key]], k: int = RRF_K) -> list[tuple[Key, float]]:
-    """Fuse rankings by the sum of ``1 / (k + rank)``, ranks from 1.
+@dataclass(frozen=True, slots=True)
+class Ranking(Generic[Key]):
+    """What one retriever found.
 
-    Scores of different retrievers (a cosine, a BM25 sum) have no common scale; their ranks do.
+    Attributes:
+        keys: best first, no key twice.
+        scores: on any scale, in the same order.
+        weight: how much they count, against those of the others.
+    """
+
+    keys: Sequence[Key]
+    scores: Sequence[float]
+    weight: float = 1.0
+
+
+def shares(scores: Sequence[float]) -> list[float]:
+    """Scores on a common scale: 1 for the best, 0 for that at rank 50 or at the end.
 
     Args:
-        rankings: one sequence of keys for each retriever (any number), best first, no key twice in one.
-        k: how quickly a rank loses weight; 60 is the paper's value.
+        scores: best first.
+    """
+    if not scores:
+        return []
+    best = scores[0]
+    spread = max(best - scores[:SPREAD_RANKS][-1], LEAST_SPREAD * abs(best))
+    return [max(0.0, 1 - (best - score) / spread) if spread else 1.0 for score in scores]
+
+
+def fuse(rankings: Sequence[Ranking[Key]], first: Mapping[Key, float]) -> list[tuple[Key, float]]:
+    """Fuse rankings by the weighted mean of their scores on a common scale, and a little by their ranks.
+
+    Ranks alone would not do: of two retrievers, what only one of them finds (an error code) always loses to
+    what both find somewhere.
+
+    Args:
+        rankings: one for each retriever, any number.
+        first: what is added for some keys; 1 puts a key before all without.
 
     Returns:
-        ``(key, fused score)``, best first; ties keep the order of first appearance.
+        ``(key, fused score)``, best first, the score between 0 and 1 before what is added; of equal ones the one
+        with the better rank is first. Rankings of 100 keys or more give the same order however many more they hold.
 
     Source:
-        Cormack, Clarke, Buettcher: Reciprocal Rank Fusion outperforms Condorcet and individual Rank
-        Learning Methods, SIGIR 2009.
+        Bruch, Gai, Ingber: An Analysis of Fusion Functions for Hybrid Retrieval, TOIS 2023 (convex combination
+        of normalised scores).
     """
+    total = sum(ranking.weight for ranking in rankings if ranking.keys)
+    most = 1 + RANK_PART * len(rankings)
     fused: dict[Key, float] = {}
+    best: dict[Key, int] = {}
     for ranking in rankings:
-        for rank, key in enumerate(ranking, start=1):
-            fused[key] = fused.get(key, 0.0) + 1.0 / (k + rank)
-    return sorted(fused.items(), key=lambda pair: -pair[1])
+        for rank, (key, share) in enumerate(zip(ranking.keys, shares(ranking.scores), strict=True), start=1):
+            part = RANK_PART * RANK_OFFSET / (RANK_OFFSET + rank)
+            if rank > RANKS:
+                part = share = 0.0
+            fused[key] = fused.get(key, 0.0) + (ranking.weight * share / total + part) / most
+            best[key] = min(rank, best.get(key, rank))
+    scored = [(key, score + first.get(key, 0.0)) for key, score in fused.items()]
+    return sorted(scored, key=lambda pair: (-pair[1], best[pair[0]]))

@@ -7,20 +7,20 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
-from vicinal.core.inputs import check_unicode
+from vicinal.core.inputs import check_unicode, plain, shown
 from vicinal.errors import InputError, InputTypeError
 from vicinal.index import records
 from vicinal.index.encoder import DEFAULT_MODEL, EmbeddingModel, Encoder, name_of
-from vicinal.index.export import export_target, write_lines
+from vicinal.index.export import backup_target, export_target, write_lines
 from vicinal.index.filters import parse_filter
 from vicinal.index.reranking import Reranker, check_reranker
 from vicinal.index.results import Document, Hit, IndexInfo, VerifyReport
 from vicinal.index.retrievers import MODES, RETRIEVERS, Mode
 from vicinal.index.searching import Request, search
-from vicinal.index.segments import STORAGES
+from vicinal.index.settings import check_settings
 from vicinal.index.stores.base import ModelFacts, Store, compare_models
 from vicinal.index.stores.sqlite import SqliteStore
-from vicinal.index.values import integer_from, seconds
+from vicinal.index.values import integer_from
 
 
 class Index:
@@ -71,23 +71,12 @@ class Index:
         chunk_tokens: int | None = None,
         chunk_overlap: int = 32,
     ) -> None:
-        if not isinstance(path, (str, os.PathLike)):
-            raise InputTypeError(f"path must be a path, got {type(path).__name__}")
-        path = os.fspath(path)
-        if not path or path == ":memory:":
-            raise InputError(
-                f"path {path!r} names no file: an index lives in one, give for example 'texts.db'"
-            )
-        if storage not in STORAGES:
-            raise InputError(f"storage must be one of {', '.join(map(repr, STORAGES))}, got {storage!r}")
-        timeout = seconds(timeout, "timeout")
-        if chunk_tokens is not None:
-            chunk_tokens = integer_from(8, chunk_tokens, "chunk_tokens")
-        chunk_overlap = integer_from(0, chunk_overlap, "chunk_overlap")
+        path, timeout, chunk_tokens, chunk_overlap = check_settings(
+            path, read_only, timeout, storage, tokenizer, chunk_tokens, chunk_overlap
+        )
         self.path = path
-        # Checked before anything is made, so that a wrong type leaves no empty file behind.
         given = DEFAULT_MODEL if model is None else model
-        Encoder(given, chunk_tokens, chunk_overlap)
+        Encoder(given, chunk_tokens, chunk_overlap)  # checks the model's type
         store: Store = SqliteStore(
             path,
             timeout=timeout,
@@ -169,7 +158,7 @@ class Index:
             return []
         if ids is not None and not replace:
             with self._store.reader() as reader:  # before the work of encoding; again below, for good
-                self._refuse_taken(list(reader.digests(new)))
+                records.refuse_taken(self.path, list(reader.digests(new)))
         facts = self._checked_facts()
         spans = self._encoder.chunks(texts, facts)
         pieces = [text[a:b] for text, cuts in zip(texts, spans, strict=True) for a, b in cuts]
@@ -180,16 +169,9 @@ class Index:
             if replace:
                 writer.delete(new)
             else:
-                self._refuse_taken(writer.existing(new))
+                records.refuse_taken(self.path, writer.existing(new))
             writer.insert(documents, vectors)
         return new
-
-    def _refuse_taken(self, taken: list[str]) -> None:
-        if taken:
-            more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
-            raise InputError(
-                f"index {self.path!r} already holds id {min(taken)!r}{more}: upsert() replaces documents"
-            )
 
     def delete(
         self, ids: str | Iterable[str] | None = None, *, filter: Mapping[str, Any] | None = None
@@ -240,10 +222,19 @@ class Index:
             found = reader.by_id(list(dict.fromkeys(listed)))
         return [found.get(id) for id in listed]
 
+    def ids(self, prefix: str = "") -> list[str]:
+        """The ids of all documents, in the order of adding.
+
+        Args:
+            prefix: only those that begin with it.
+        """
+        with self._store.reader() as reader:
+            return reader.ids(prefix)
+
     def digests(self, ids: Iterable[str]) -> dict[str, bytes]:
         """The content hashes of those ids that exist, to see what has changed without reading it.
 
-        See :func:`vicinal.index.stores.verification.content_digest` for what is hashed.
+        See :func:`vicinal.index.stores.texts.content_digest` for what is hashed.
         """
         with self._store.reader() as reader:
             return reader.digests(records.canonical_ids(ids))
@@ -256,11 +247,13 @@ class Index:
         mode: Mode = "dense",
         reranker: Reranker | None = None,
         candidates: int = 100,
+        merge_duplicates: bool = True,
     ) -> list[Hit]:
         """Find the documents that answer a query best.
 
         Dense search compares the query with every chunk, exactly; lexical search is BM25 over whole
-        documents; hybrid fuses the two by reciprocal rank. A document comes once, with its best chunk.
+        documents; hybrid fuses the two by their scores, and puts documents that hold a rare code of the query
+        (``E0499``) first. A document comes once, with its best chunk, and a passage comes once.
 
         Args:
             query: the query.
@@ -269,7 +262,9 @@ class Index:
             mode: ``"dense"``, ``"lexical"`` or ``"hybrid"``.
             reranker: something with ``rank(query, documents, top_k=...)`` or ``predict(pairs)``, such as
                 :class:`vicinal.CrossEncoder`; orders the best candidates again by their best passages.
-            candidates: how many documents each retriever hands to fusion and reranker (at least ``top_k``).
+            candidates: how many documents the reranker orders again (at least ``top_k``).
+            merge_duplicates: of documents with the same passage give the best only, with the ids of the others in
+                ``hit.duplicates``; False gives each one as a hit of its own.
 
         Returns:
             Hits, best first.
@@ -280,12 +275,13 @@ class Index:
         """
         if not isinstance(query, str):
             raise InputTypeError(f"query must be a string, got {type(query).__name__}")
+        query = plain(query)
         check_unicode(query, "query")
         top_k, candidates = integer_from(1, top_k, "top_k"), integer_from(1, candidates, "candidates")
-        if mode not in list(MODES):  # of any type, also one without a hash
-            raise InputError(f"mode must be one of {', '.join(map(repr, MODES))}, got {mode!r}")
+        if not isinstance(mode, str) or mode not in MODES:
+            raise InputError(f"mode must be one of {', '.join(map(repr, MODES))}, got {shown(mode)}")
         retrievers = MODES[mode]
-        where = None if filter is None or filter == {} else parse_filter(filter)
+        where = None if filter is None or (isinstance(filter, dict) and not filter) else parse_filter(filter)
         depth = top_k if len(retrievers) == 1 and reranker is None else max(top_k, candidates)
         if reranker is not None:
             check_reranker(reranker)
@@ -298,7 +294,7 @@ class Index:
                 return []  # nothing was ever added: no need of a model to know that
             else:
                 asked[name] = encode(self._encoder, self._checked_facts(), query)
-        request = Request(query, asked, where, top_k, depth, reranker)
+        request = Request(query, asked, where, top_k, depth, reranker, bool(merge_duplicates))
         with self._store.reader(ranking=True) as reader:
             return search(reader, request)
 
@@ -369,6 +365,22 @@ class Index:
         target = export_target(path, self._store.files)
         with self._store.reader() as reader:
             return write_lines(target, reader.every())
+
+    def backup(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Copy the index into another file while it is in use: one consistent state, whole or not at all.
+
+        Others may read and write meanwhile. Putting a backup in the place of an index is the same call the other
+        way round: ``Index("backup.db").backup("live.db", overwrite=True)``.
+
+        Args:
+            path: the file to write; it appears under its name when it is complete and on the disk.
+            overwrite: replace a database that is there. Whoever has that one open is told so by an error.
+
+        Raises:
+            InputError: a file is there, or none can be made.
+            StoreError: the copy cannot be written, or the index not be read; a file that was there is as it was.
+        """
+        self._store.backup(backup_target(path, self._store.files, overwrite))
 
     def close(self) -> None:
         """Let go of the file; afterwards it is one file again if nobody else has it open."""

@@ -8,15 +8,19 @@ tenth of that.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import sqlite3
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
+from vicinal.errors import OldIndexWarning
+from vicinal.index.folding import ANALYSIS, Folded, query_words
 from vicinal.index.results import Span
 from vicinal.index.segments import Floats, Ints
 
@@ -53,11 +57,13 @@ class QueryWords:
         terms: the distinct index terms, in order of appearance.
         words: for each term one word of the query that gives just this term, or None.
         stop: for each term whether it comes from stop words only.
+        code: for each term whether it comes from a code, see :func:`is_code`.
     """
 
     terms: tuple[str, ...]
     words: tuple[str | None, ...]
     stop: tuple[bool, ...]
+    code: tuple[bool, ...]
 
     @property
     def telling(self) -> tuple[int, ...]:
@@ -67,16 +73,24 @@ class QueryWords:
 
 
 class Analyzer:
-    """Runs FTS5's own tokenizer over queries and passages, so that they are cut and stemmed as the texts were.
+    """Folds texts and runs FTS5's own tokenizer over them, so that queries and passages are cut as texts were.
 
     Args:
         tokenizer: an FTS5 tokenizer description, e.g. ``"porter unicode61 remove_diacritics 2"``.
+        analysis: how the texts of the index were folded, see :data:`vicinal.index.folding.ANALYSIS`.
+        path: the index, to name it where its analysis is an old one.
 
     Raises:
         sqlite3.Error: FTS5 does not know the tokenizer.
     """
 
-    def __init__(self, tokenizer: str) -> None:
+    def __init__(self, tokenizer: str, analysis: int = ANALYSIS, path: str = "") -> None:
+        self.analysis = analysis
+        self._folds = analysis >= 2
+        self._pairs = cuts_pairs(tokenizer)
+        self._old = path if analysis < ANALYSIS else None
+        if self._folds:
+            tokenizer = with_marks(tokenizer)
         self._lock = threading.Lock()
         self._known: dict[str, tuple[str, ...]] = {}
         self._db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
@@ -86,19 +100,43 @@ class Analyzer:
         self._stop = frozenset(term for terms in self._cut(STOP_WORDS.split()) for term in terms)
 
     def close(self) -> None:
-        """Free the private in-memory tables."""
-        self._db.close()
+        """Free the private in-memory tables, after the calls under way."""
+        with self._lock:
+            self._db.close()
 
     def query(self, text: str) -> QueryWords:
         """Cut a query into words and terms."""
-        words = list(dict.fromkeys(_WORD.findall(text)))
+        found = query_words(text, self._pairs) if self._folds else _WORD.findall(text)
+        words = list(dict.fromkeys(found))
         known: dict[str, str | None] = {}
+        codes: set[str] = set()
+        shouted = text.isupper()
         for word, terms in zip(words, self._terms(words), strict=True):
+            if is_code(word.lower() if shouted else word):
+                codes.update(terms)
             for term in terms:
                 if known.get(term) is None:
                     known[term] = word if len(terms) == 1 else None
         names = tuple(known)
-        return QueryWords(names, tuple(known.values()), tuple(term in self._stop for term in names))
+        return QueryWords(
+            names,
+            tuple(known.values()),
+            tuple(term in self._stop for term in names),
+            tuple(term in codes for term in names),
+        )
+
+    def warn_if_old(self) -> None:
+        """Say once if the words of the index were cut as an older version did."""
+        path, self._old = self._old, None
+        if path is None:
+            return
+        warnings.warn(
+            f"index {path!r} was made by an older version, whose lexical search finds no words of Chinese, "
+            "Japanese or Thai and misses accents in decomposed form: its next change (add, upsert, delete, "
+            "compact) brings it up to date",
+            OldIndexWarning,
+            stacklevel=3,
+        )
 
     def _terms(self, words: Sequence[str]) -> list[tuple[str, ...]]:
         """The terms of each word, from memory where it was cut before."""
@@ -125,16 +163,23 @@ class Analyzer:
         wanted = match_any(words)
         spans: list[list[Span]] = [[] for _ in texts]
         for group in _groups(texts):
-            before, after = _unused("".join(texts[i] for i in group))
+            folded = {i: self._folded(texts[i]) for i in group}
+            before, after = _unused("".join([one.text for one in folded.values()]))
             with self._table() as db:
-                db.executemany("INSERT INTO page(rowid, text) VALUES (?, ?)", ((i, texts[i]) for i in group))
+                db.executemany(
+                    "INSERT INTO page(rowid, text) VALUES (?, ?)",
+                    ((i, one.text) for i, one in folded.items()),
+                )
                 marked = db.execute(
                     "SELECT rowid, highlight(page, 0, ?, ?) FROM page WHERE page MATCH ?",
                     (before, after, wanted),
                 ).fetchall()
             for i, text in marked:
-                spans[i] = marked_spans(text, texts[i], before, after)
+                spans[i] = folded[i].original(marked_spans(text, folded[i].text, before, after))
         return spans
+
+    def _folded(self, text: str) -> Folded:
+        return Folded.of(text, self._pairs) if self._folds else Folded(text, None, ())
 
     def _cut(self, words: Sequence[str]) -> list[list[str]]:
         terms: list[list[str]] = [[] for _ in words]
@@ -174,6 +219,29 @@ def _unused(text: str) -> tuple[str, str]:
     return next(free), next(free)
 
 
+def cuts_pairs(tokenizer: str) -> bool:
+    """Whether texts in scripts without spaces are cut into pairs for a tokenizer; trigrams cut them already."""
+    return tokenizer.split()[:1] != ["trigram"]
+
+
+def with_marks(tokenizer: str) -> str:
+    """A tokenizer description that takes marks (the vowels of Hindi, say) for parts of words.
+
+    FTS5's ``unicode61`` cuts words at them, unless it is told what characters to keep; whoever tells it
+    otherwise is left alone.
+    """
+    names = tokenizer.split()
+    if names == ["porter"]:
+        return f"porter unicode61 {_CATEGORIES}"
+    if "unicode61" in names[:2] and not {"categories", "'categories'"} & set(names):
+        return f"{tokenizer} {_CATEGORIES}"
+    return tokenizer
+
+
+# Letters, numbers and private use as by default, and marks.
+_CATEGORIES = "categories 'L* N* Co Mn Mc'"
+
+
 def quote(text: str) -> str:
     """A text as an SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
@@ -206,6 +274,23 @@ def affordable(frequencies: Sequence[int]) -> list[int]:
     return chosen
 
 
+def is_code(word: str) -> bool:
+    """Whether a word looks like a name that is meant to the letter: ``E0499``, ``404``, ``ENOENT``, ``getItem``."""
+    if any(map(str.isdigit, word)):
+        return len(word) >= 3 or not word.isdigit()
+    return any(map(str.isupper, word[1:]))
+
+
+def rare(frequency: int, documents: int) -> bool:
+    """Whether a term is in so few documents that it tells them apart from all others."""
+    return 0 < frequency <= max(3, documents // 1000)
+
+
+def idf(frequency: int, documents: int) -> float:
+    """The inverse document frequency of BM25, positive for every term."""
+    return math.log1p((documents - frequency + 0.5) / (frequency + 0.5))
+
+
 def counts(places: Ints) -> tuple[Ints, Floats]:
     """Document numbers that repeat once an occurrence, ascending, as distinct numbers and counts."""
     edges = np.flatnonzero(np.diff(places, prepend=-1))
@@ -229,10 +314,9 @@ def bm25(times: Floats, lengths: Floats, mean: float, documents: int) -> Floats:
         Robertson, Zaragoza: The Probabilistic Relevance Framework: BM25 and Beyond, 2009, with the idf
         ``ln(1 + (N - df + 0.5) / (df + 0.5))`` that is positive for every term.
     """
-    df = len(times)
-    idf = np.float32(np.log1p((documents - df + 0.5) / (df + 0.5)))
+    weight = np.float32(idf(len(times), documents))
     norm = np.float32(K1 * (1 - B)) + lengths * np.float32(K1 * B / mean)
-    scores: Floats = idf * (times * np.float32(K1 + 1) / (times + norm))
+    scores: Floats = weight * (times * np.float32(K1 + 1) / (times + norm))
     return scores
 
 

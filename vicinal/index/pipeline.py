@@ -58,7 +58,7 @@ class SearchPipeline:
 
             bi_encoder = SentenceTransformer(bi_encoder)
         if isinstance(cross_encoder, (str, os.PathLike)):
-            from vicinal.models.cross_encoder import load_scorer
+            from vicinal.models.scorer import load_scorer
 
             cross_encoder = load_scorer(cross_encoder)
         if cross_encoder is not None:

@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from vicinal.core.inputs import check_unicode
+from vicinal.core.inputs import check_unicode, listed, plain, shown
 from vicinal.errors import InputError, InputTypeError
 from vicinal.index.results import Span
 from vicinal.index.stores.base import NewDocument
-from vicinal.index.stores.verification import content_digest
+from vicinal.index.stores.texts import content_digest
 from vicinal.index.values import check_depth, check_number
 
 
@@ -24,24 +24,24 @@ def canonical_texts(texts: str | Iterable[str]) -> list[str]:
         InputTypeError: something is no string.
         InputError: a text holds half a surrogate pair, which no encoding can write.
     """
-    listed = [texts] if isinstance(texts, str) else _listed("texts", texts)
-    for i, text in enumerate(listed):
+    given = [texts] if isinstance(texts, str) else listed(texts, "texts")
+    for i, text in enumerate(given):
         if not isinstance(text, str):
             raise InputTypeError(f"texts[{i}] must be a string, got {type(text).__name__}")
         check_unicode(text, f"texts[{i}]")
-    return listed
+    return [plain(text) for text in given]
 
 
 def canonical_ids(ids: str | Iterable[str], name: str = "ids") -> list[str]:
     """One id or several as a list of non-empty strings."""
-    listed = [ids] if isinstance(ids, str) else _listed(name, ids)
-    for i, id in enumerate(listed):
+    given = [ids] if isinstance(ids, str) else listed(ids, name)
+    for i, id in enumerate(given):
         if not isinstance(id, str):
-            raise InputTypeError(f"{name}[{i}] must be a string, got {id!r} ({type(id).__name__})")
+            raise InputTypeError(f"{name}[{i}] must be a string, got {shown(id)} ({type(id).__name__})")
         if not id:
             raise InputError(f"{name}[{i}] is empty: give every document an id, or no ids at all")
         check_unicode(id, f"{name}[{i}]")
-    return listed
+    return [plain(id) for id in given]
 
 
 def new_ids(ids: Iterable[str] | str | None, n: int) -> list[str]:
@@ -52,13 +52,13 @@ def new_ids(ids: Iterable[str] | str | None, n: int) -> list[str]:
     """
     if ids is None:
         return [secrets.token_hex(10) for _ in range(n)]
-    listed = canonical_ids(ids)
-    if len(listed) != n:
-        raise InputError(f"ids has {len(listed)} entries for {n} texts: give one for each")
-    if len(set(listed)) != n:
-        twice = next(id for id, count in Counter(listed).items() if count > 1)
+    given = canonical_ids(ids)
+    if len(given) != n:
+        raise InputError(f"ids has {len(given)} entries for {n} texts: give one for each")
+    if len(set(given)) != n:
+        twice = next(id for id, count in Counter(given).items() if count > 1)
         raise InputError(f"ids holds {twice!r} twice: every document needs an id of its own")
-    return listed
+    return given
 
 
 def canonical_metadatas(metadatas: Any, n: int) -> list[dict[str, Any]]:
@@ -74,10 +74,10 @@ def canonical_metadatas(metadatas: Any, n: int) -> list[dict[str, Any]]:
         if n != 1:
             raise InputError(f"metadatas is one mapping for {n} texts: give a list with one for each")
         metadatas = [metadatas]
-    listed = _listed("metadatas", metadatas)
-    if len(listed) != n:
-        raise InputError(f"metadatas has {len(listed)} entries for {n} texts: give one (or None) for each")
-    return [{} if m is None else canonical_metadata(m, f"metadatas[{i}]") for i, m in enumerate(listed)]
+    given = _rows(metadatas)
+    if len(given) != n:
+        raise InputError(f"metadatas has {len(given)} entries for {n} texts: give one (or None) for each")
+    return [{} if m is None else canonical_metadata(m, f"metadatas[{i}]") for i, m in enumerate(given)]
 
 
 def canonical_metadata(metadata: Any, where: str) -> dict[str, Any]:
@@ -92,11 +92,11 @@ def _json_object(metadata: Any, where: str) -> dict[str, Any]:
     result = {}
     for key, value in metadata.items():
         if not isinstance(key, str):
-            raise InputTypeError(f"{where}: keys are strings, got {key!r} ({type(key).__name__})")
+            raise InputTypeError(f"{where}: keys are strings, got {shown(key)} ({type(key).__name__})")
         if not key or key.startswith("$"):
             raise InputError(f"{where}: key {key!r} is empty or begins with '$', as operators do: rename it")
         check_unicode(key, f"{where}: a key")
-        result[key] = _json_value(value, f"{where}[{key!r}]")
+        result[plain(key)] = _json_value(value, f"{where}[{key!r}]")
     return result
 
 
@@ -105,9 +105,9 @@ def _json_value(value: Any, where: str) -> Any:
         return value
     if isinstance(value, str):
         check_unicode(value, where)
-        return str(value)
+        return plain(value)
     if isinstance(value, (int, float)):
-        return check_number(value, where)
+        return check_number(plain(value), where)
     if isinstance(value, Mapping):
         return _json_object(value, where)
     if isinstance(value, (list, tuple)):
@@ -144,7 +144,23 @@ def new_documents(
     return documents
 
 
-def _listed(name: str, values: Any) -> list[Any]:
-    if isinstance(values, (bytes, Mapping)) or not isinstance(values, Iterable):
-        raise InputTypeError(f"{name} must be a list, got {type(values).__name__}")
-    return list(values)
+def refuse_taken(path: str, taken: Sequence[str]) -> None:
+    """Raise if ids of new documents are taken.
+
+    Raises:
+        InputError: names the first of them.
+    """
+    if taken:
+        more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
+        raise InputError(f"index {path!r} already holds id {min(taken)!r}{more}: upsert() replaces documents")
+
+
+def _rows(metadatas: Any) -> list[Any]:
+    if hasattr(metadatas, "columns") and hasattr(metadatas, "dtypes"):
+        raise InputTypeError(
+            f"metadatas is a {type(metadatas).__name__}: give its rows as dictionaries, "
+            "metadatas.to_dict('records') of pandas or metadatas.to_dicts() of polars"
+        )
+    if isinstance(getattr(metadatas, "column_names", None), list):  # rows are dictionaries already
+        return list(metadatas.to_pylist() if hasattr(metadatas, "to_pylist") else metadatas)
+    return listed(metadatas, "metadatas")

@@ -78,13 +78,15 @@ class Hit:
     Attributes:
         id: the document's id.
         score: what the list is ordered by: the reranker's score if there is one, else the fused score
-            (hybrid), else the score of the one retriever.
+            (hybrid: 0 to 1, and up to 1 more for rare codes of the query), else the score of the one retriever.
         text: the whole original text.
         metadata: the document's metadata.
         passage: its best passage.
         retrievers: score and rank by each retriever, ``"dense"`` and ``"lexical"``; None where it did not run
             or did not find the document.
         rerank: the reranker's score, None without one.
+        duplicates: ids of further documents with the same passage, ranked behind this one, as far as the search
+            looked; they are no hits of their own.
     """
 
     id: str
@@ -94,6 +96,7 @@ class Hit:
     passage: Passage
     retrievers: Mapping[str, Ranked | None] = field(default_factory=dict)
     rerank: float | None = None
+    duplicates: tuple[str, ...] = ()
 
     @property
     def dense(self) -> float | None:
@@ -125,6 +128,7 @@ class Hit:
             "ranks": {name: _rank(ranked) for name, ranked in self.retrievers.items()},
             "text": self.text,
             "metadata": self.metadata,
+            "duplicates": list(self.duplicates),
             "passage": {
                 "text": self.passage.text,
                 "start": self.passage.start,

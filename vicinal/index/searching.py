@@ -1,4 +1,4 @@
-"""From the retrievers of a search to its hits: fusion, best passages, reranking."""
+"""From the retrievers of a search to its hits: fusion, best passages, merging, reranking."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from vicinal.index.filters import Node
-from vicinal.index.fusion import reciprocal_rank_fusion
+from vicinal.index.fusion import RANKS, Ranking, fuse
 from vicinal.index.reranking import Reranker, rerank_scores
 from vicinal.index.results import Document, Hit, Passage, Ranked, Span
 from vicinal.index.retrievers import RETRIEVERS
 from vicinal.index.stores.base import Found, Reader
+
+# How many documents more than hits a retriever is asked for, to meet others with the same passage.
+SPARE = 20
+# Where passages repeat, retrievers are asked for four times as many documents, up to this many.
+DEEPEST = 20_000
+# Documents that are read, of those behind the last hit, to see whether they repeat a passage.
+MOST_OTHERS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +31,9 @@ class Request:
             of it. Where two rank a document equally, the earlier one's passage is shown.
         where: the filter, None for none.
         top_k: the maximum number of hits.
-        depth: how many documents each retriever gives.
+        depth: how many documents a retriever gives, or several give to a reranker.
         reranker: orders the candidates again, None to leave it out.
+        merge: whether documents with the same passage become one hit.
     """
 
     query: str
@@ -34,6 +42,7 @@ class Request:
     top_k: int
     depth: int
     reranker: Reranker | None
+    merge: bool = True
 
 
 class _Placed(NamedTuple):
@@ -49,6 +58,22 @@ class _Candidate:
     score: float
     placed: dict[str, _Placed] = field(default_factory=dict)
     rerank: float | None = None
+    document: Document | None = None
+    span: Span = (0, 0)
+    duplicates: list[str] = field(default_factory=list)
+
+    def rounded(self) -> list[tuple[str, str]]:
+        """Its score by each retriever that found it, to 5 digits: equal vectors may differ in the last."""
+        return [(name, f"{placed.found.score:.5g}") for name, placed in self.placed.items()]
+
+    @property
+    def hit(self) -> Document:
+        assert self.document is not None
+        return self.document
+
+    @property
+    def piece(self) -> str:
+        return self.hit.text[self.span[0] : self.span[1]]
 
 
 def search(reader: Reader, request: Request) -> list[Hit]:
@@ -61,47 +86,87 @@ def search(reader: Reader, request: Request) -> list[Hit]:
     Returns:
         Hits, best first.
     """
-    found = _candidates(reader, request)
-    documents = reader.documents([candidate.doc for candidate in found])
-    spans = _passages(reader, request.query, found, documents)
-    order = list(range(len(found)))
+    found = _distinct(reader, request)
     if request.reranker is not None:
-        pieces = [document.text[a:b] for document, (a, b) in zip(documents, spans, strict=True)]
-        for candidate, score in zip(
-            found, rerank_scores(request.reranker, request.query, pieces), strict=True
-        ):
+        scores = rerank_scores(request.reranker, request.query, [candidate.piece for candidate in found])
+        for candidate, score in zip(found, scores, strict=True):
             candidate.rerank = candidate.score = score
-        order = sorted(order, key=lambda i: -found[i].score)[: request.top_k]
-    found = [found[i] for i in order]
-    documents = [documents[i] for i in order]
-    spans = [spans[i] for i in order]
-    pieces = [document.text[a:b] for document, (a, b) in zip(documents, spans, strict=True)]
-    matches = reader.matches(request.query, pieces)
-    return [
-        _hit(candidate, document, start, piece, places)
-        for candidate, document, (start, _), piece, places in zip(
-            found, documents, spans, pieces, matches, strict=True
-        )
-    ]
+        found = sorted(found, key=lambda candidate: -candidate.score)[: request.top_k]
+    matches = reader.matches(request.query, [candidate.piece for candidate in found])
+    return [_hit(candidate, places) for candidate, places in zip(found, matches, strict=True)]
 
 
-def _candidates(reader: Reader, request: Request) -> list[_Candidate]:
+def _distinct(reader: Reader, request: Request) -> list[_Candidate]:
+    """The best candidates with their passages: as many as are wanted, no passage twice."""
+    wanted = request.top_k if request.reranker is None else request.depth
+    several = len(request.asked) > 1
+    depth = max(request.depth, RANKS) if several else request.depth
+    if not request.merge:
+        candidates, _ = _candidates(reader, request, depth)
+        return _read(reader, request.query, candidates[:wanted])
+    depth += 0 if several else SPARE  # several retrievers find more than they are asked for
+    while True:
+        candidates, all_found = _candidates(reader, request, depth)
+        kept = _merged(reader, request.query, candidates, wanted)
+        if len(kept) == wanted or all_found or depth >= DEEPEST:
+            return kept
+        depth *= 4
+
+
+def _merged(reader: Reader, query: str, candidates: Sequence[_Candidate], wanted: int) -> list[_Candidate]:
+    """The first candidates with different passages."""
+    kept: dict[str, _Candidate] = {}
+    at = 0
+    while at < len(candidates) and len(kept) < wanted:
+        some = candidates[at : at + wanted - len(kept)]
+        at += len(some)
+        for candidate in _read(reader, query, some):
+            first = kept.setdefault(candidate.piece, candidate)
+            if first is not candidate:
+                first.duplicates.append(candidate.hit.id)
+    # Behind the last one, copies of those that are kept: a retriever gives them the same score.
+    scores = {score for candidate in kept.values() for score in candidate.rounded()}
+    others = [one for one in candidates[at:] if not scores.isdisjoint(one.rounded())]
+    for candidate in _read(reader, query, others[:MOST_OTHERS]):
+        if candidate.piece in kept:
+            kept[candidate.piece].duplicates.append(candidate.hit.id)
+    return list(kept.values())
+
+
+def _read(reader: Reader, query: str, candidates: Sequence[_Candidate]) -> list[_Candidate]:
+    """The candidates with their documents and passages."""
+    documents = reader.documents([candidate.doc for candidate in candidates])
+    spans = _passages(reader, query, candidates, documents)
+    for candidate, document, span in zip(candidates, documents, spans, strict=True):
+        candidate.document, candidate.span = document, span
+    return list(candidates)
+
+
+def _candidates(reader: Reader, request: Request, depth: int) -> tuple[list[_Candidate], bool]:
+    """What the retrievers find, fused, best first; and whether that is all there is."""
     found = {
-        name: RETRIEVERS[name].find(reader, asked, request.depth, request.where)
+        name: RETRIEVERS[name].find(reader, asked, depth, request.where)
         for name, asked in request.asked.items()
     }
     if len(found) == 1:
         ranking = [(one.doc, one.score) for ones in found.values() for one in ones]
     else:
-        ranking = reciprocal_rank_fusion([[one.doc for one in ones] for ones in found.values()])
-    kept = request.top_k if request.reranker is None else request.depth
-    candidates = {doc: _Candidate(doc, score) for doc, score in ranking[:kept]}
+        ranking = _fused(reader, request, found)
+    candidates = {doc: _Candidate(doc, score) for doc, score in ranking}
     for name, ones in found.items():
         for rank, one in enumerate(ones, start=1):
-            candidate = candidates.get(one.doc)
-            if candidate is not None:
-                candidate.placed[name] = _Placed(rank, one)
-    return list(candidates.values())
+            candidates[one.doc].placed[name] = _Placed(rank, one)
+    return list(candidates.values()), all(len(ones) < depth for ones in found.values())
+
+
+def _fused(reader: Reader, request: Request, found: Mapping[str, Sequence[Found]]) -> list[tuple[int, float]]:
+    rankings: list[Ranking[int]] = []
+    first: dict[int, float] = {}
+    for name, ones in found.items():
+        weighed = RETRIEVERS[name].weigh(reader, request.asked[name], ones)
+        rankings.append(Ranking([one.doc for one in ones], [one.score for one in ones], weighed.weight))
+        first.update(weighed.first)
+    return fuse(rankings, first)
 
 
 def _passages(
@@ -141,7 +206,8 @@ def _richness(text: str, chunk: Span, places: Sequence[Span]) -> tuple[int, int]
     return len(set(inside)), len(inside)
 
 
-def _hit(candidate: _Candidate, document: Document, start: int, piece: str, places: Sequence[Span]) -> Hit:
+def _hit(candidate: _Candidate, places: Sequence[Span]) -> Hit:
+    document, piece, (start, _) = candidate.hit, candidate.piece, candidate.span
     return Hit(
         id=document.id,
         score=candidate.score,
@@ -155,6 +221,7 @@ def _hit(candidate: _Candidate, document: Document, start: int, piece: str, plac
         ),
         retrievers={name: _ranked(candidate.placed.get(name)) for name in RETRIEVERS},
         rerank=candidate.rerank,
+        duplicates=tuple(candidate.duplicates),
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal.errors import StoreError
+from vicinal.index.stores.damage import Damage
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -114,13 +114,13 @@ def decode_segment(first: int, n: int, head: Any, vectors: Any, check: Any, widt
         The rows.
 
     Raises:
-        StoreError: the segment is damaged.
+        Damage: the segment is damaged.
     """
     where = f"segment of chunks {first}..{first + n - 1}"
     if not (isinstance(head, bytes) and isinstance(vectors, bytes)) or check != checksum(head, vectors):
-        raise StoreError(f"{where}: the checksum does not match: the file is damaged, restore a copy of it")
+        raise Damage(f"{where}: the checksum does not match")
     if len(vectors) != width * n:
-        raise StoreError(f"{where}: its size is wrong: the file is damaged, restore a copy of it")
+        raise Damage(f"{where}: its size is wrong")
     return Rows(*decode_heads(head, n), vectors)
 
 
@@ -128,16 +128,14 @@ def decode_heads(head: bytes, n: int) -> tuple[Ints, Small, Small]:
     """Document numbers, starts and ends of a segment's ``n`` chunks.
 
     Raises:
-        StoreError: the head is damaged.
+        Damage: the head is damaged.
     """
     try:
         raw = zlib.decompress(head)
     except (zlib.error, TypeError) as error:
-        raise StoreError(
-            f"the head of a segment cannot be read ({error}): restore a copy of the file"
-        ) from None
+        raise Damage(f"the head of a segment cannot be read ({error})") from None
     if n < 1 or len(raw) != 16 * n:
-        raise StoreError("the head of a segment has a wrong size: the file is damaged, restore a copy of it")
+        raise Damage("the head of a segment has a wrong size")
     docs = np.cumsum(np.frombuffer(raw, "<i8", n)).astype(np.int64)
     starts = np.frombuffer(raw, "<i4", n, 8 * n).astype(np.int32)
     return docs, starts, starts + np.frombuffer(raw, "<i4", n, 12 * n).astype(np.int32)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,7 +162,6 @@ def make_piece(
     n: int,
     query: Floats,
     check: Callable[[], None],
-    compiling: AbstractContextManager[Any],
 ) -> Piece:
     """Sketch ``n`` rows from ``first`` on.
 
@@ -174,7 +172,6 @@ def make_piece(
         n: how many.
         query: ``(1, p)``, the array that the request reads the turned query from each time.
         check: called between steps of some milliseconds; what it raises ends the work.
-        compiling: entered while OpenVINO compiles.
     """
     openvino = load_openvino()
     op = openvino.opset15
@@ -201,7 +198,7 @@ def make_piece(
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": math.gcd(width, _GROUP),
         "ENABLE_CPU_PINNING": False,
     }
-    with compiling:
+    with native_call():
         request = core.compile_model(openvino.Model([bound], [given]), "CPU", options).create_infer_request()
     request.set_input_tensor(0, openvino.Tensor(query, shared_memory=True))
     return Piece(first, n, longest, request)

@@ -7,7 +7,7 @@ import numbers
 from collections.abc import Mapping
 from typing import Any
 
-from vicinal.core.inputs import as_integer
+from vicinal.core.inputs import as_integer, shown
 from vicinal.errors import InputError, InputTypeError
 
 INT64 = 2**63
@@ -86,8 +86,14 @@ def seconds(value: Any, name: str) -> float:
         InputError: it is negative or NaN.
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise InputTypeError(f"{name} must be a number of seconds, got {value!r} ({type(value).__name__})")
-    given = float(value)
+        raise InputTypeError(
+            f"{name} must be a number of seconds, got {shown(value)} ({type(value).__name__})"
+        )
+    try:
+        given = float(value)
+    except OverflowError:  # an integer beyond the type
+        number: Any = value
+        given = math.copysign(math.inf, (number > 0) - 0.5)
     if not given >= 0:
-        raise InputError(f"{name} must be at least 0, got {value!r}")
+        raise InputError(f"{name} must be at least 0, got {shown(value)}")
     return min(given, LONGEST_SECONDS)

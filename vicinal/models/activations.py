@@ -60,8 +60,12 @@ def named_activation(name: str, source: str) -> Activation:
     Raises:
         UnsupportedModelError: the name is not known; ``source`` says where it stands.
     """
-    found = _BY_NAME.get(name.rpartition(".")[2])
-    if found is None:
+    package, _, short = name.rpartition(".")
+    found = _BY_NAME.get(short)
+    if found is None or package.split(".")[0] not in (
+        "",
+        "torch",
+    ):  # another package's Sigmoid is another one
         raise UnsupportedModelError(
             f"{source}: the activation {name!r} is not known; known: {', '.join(_BY_NAME)}. "
             "Give activation_fn= a function of an array instead"
@@ -121,14 +125,23 @@ def given_activation(value: Any) -> Activation:
     if module.startswith("torch.nn") and kind.__name__ in _BY_NAME:
         return _BY_NAME[kind.__name__]
     if isinstance(value, type):
-        value = value()
+        try:
+            value = value()
+        except TypeError as error:
+            raise InputTypeError(f"activation_fn={shown(value)} cannot be made without arguments") from error
 
     def apply(scores: Scores) -> Scores:
         torch = loaded_torch()
         of_torch = torch is not None and str(getattr(value, "__module__", module)).startswith("torch")
         if not of_torch and torch is not None:
             of_torch = isinstance(value, torch.nn.Module)
-        result = value(torch.from_numpy(scores)) if of_torch and torch is not None else value(scores)
+        given = torch.from_numpy(scores) if of_torch and torch is not None else scores
+        try:
+            result = value(given)
+        except TypeError as error:
+            raise InputTypeError(
+                f"activation_fn={shown(value)} cannot be called with the scores ({error})"
+            ) from error
         array = result.detach().numpy() if is_tensor(result) else np.asarray(result)
         if array.shape != scores.shape:
             raise InputError(

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from vicinal.core.inputs import as_texts, check_positive
-from vicinal.engine.opening import Options, position_limit, read_spec
+from vicinal.engine.opening import Options, holds_only_graphs, position_limit, read_spec
 from vicinal.errors import InputError, InputTypeError
 from vicinal.models.adapters import Adapters
 from vicinal.models.device import read_device
 from vicinal.models.features import tokenize
+from vicinal.models.keywords import check_keywords
 from vicinal.models.prompts import Prompted
 from vicinal.models.renewal import Renewal
 
@@ -74,6 +75,9 @@ class Model(Renewal, Prompted, Adapters):
                 token=token,
                 config_kwargs=config_kwargs,
             )
+            if device is None and holds_only_graphs(self._spec):
+                self._device = read_device("cpu")
+            check_keywords(self._spec, config_kwargs, self._tokenizer_settings)
 
     @classmethod
     def load(cls: type[Self], input_path: str | os.PathLike[str]) -> Self:
@@ -117,8 +121,30 @@ class Model(Renewal, Prompted, Adapters):
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The ``tokenizers.Tokenizer``; truncation and padding are done elsewhere."""
-        return self._texts.backend
+        """A copy of the ``tokenizers.Tokenizer``, the same one each time; truncation and padding are done elsewhere.
+
+        Whatever is done to it, vectors stay what they are. To change how texts are split, assign a tokenizer, or set
+        :attr:`max_seq_length`; ``processor_kwargs`` changes the folder's options when the model is loaded.
+        """
+        found: Tokenizer = self._texts.given
+        return found
+
+    @tokenizer.setter
+    def tokenizer(self, value: Any) -> None:
+        """Give the torch module another tokenizer, which encode, training and saving use from then on.
+
+        Raises:
+            MissingExtraError: torch is not installed.
+            InputTypeError: not a tokenizer of the kind that the module has.
+        """
+        first: Any = self.module[0]
+        known = getattr(first, "tokenizer", None)
+        if known is None or not all(hasattr(value, name) for name in _tokenizer_methods(known)):
+            raise InputTypeError(
+                f"tokenizer is {type(value).__name__}; {type(first).__name__} has a {type(known).__name__}. Of a "
+                "tokenizers.Tokenizer, transformers makes one: PreTrainedTokenizerFast(tokenizer_object=...)"
+            )
+        first.tokenizer = value
 
     def tokenize(self, texts: str | Iterable[Any], task: str | None = None) -> dict[str, Any]:
         """What the model's first module reads, cut to ``max_seq_length`` and padded to the longest text.
@@ -170,6 +196,7 @@ class Model(Renewal, Prompted, Adapters):
         create_model_card: bool = True,
         *,
         safe_serialization: bool = True,
+        allow_non_finite: bool = False,
     ) -> None:
         """Write a model folder that Vicinal and sentence-transformers load.
 
@@ -178,17 +205,30 @@ class Model(Renewal, Prompted, Adapters):
             model_name: the title of the model card, default the folder's name.
             create_model_card: write README.md.
             safe_serialization: True; weights are written as safetensors only.
+            allow_non_finite: write weights that hold NaN or infinite numbers, too; only torch reads them.
 
         Raises:
-            InputError: ``path`` is a file.
+            InputError: ``path`` is a file, or the weights are not finite: the training diverged.
         """
         _check_safe(safe_serialization)
         from vicinal.folder.card import write_card
+
+        if self._module is not None and not allow_non_finite:
+            from vicinal.nn.modules.memory import not_finite
+
+            broken = not_finite(self._module)
+            if broken is not None:
+                raise InputError(
+                    f"{os.fspath(path)} is not written: the weight {broken!r} holds NaN or infinite numbers, as the "
+                    "training diverged. Train again with a lower learning rate, or pass allow_non_finite=True"
+                )
 
         folder = Path(path)
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder} is a file; save takes a folder")
         self._write(folder)
+        if self._spec is not None:
+            self._spec.renew_files(folder)
         if create_model_card:
             original = self._spec.folder if self._module is None else None
             write_card(
@@ -267,6 +307,12 @@ class Model(Renewal, Prompted, Adapters):
     def stop_multi_process_pool(pool: WorkerPool) -> None:
         """End the workers of a pool."""
         pool.close()
+
+
+def _tokenizer_methods(known: Any) -> tuple[str, ...]:
+    """What tells a tokenizer of transformers from one of the tokenizers library."""
+    ours = hasattr(known, "encode_batch")
+    return ("encode_batch", "to_str") if ours else ("model_max_length", "save_pretrained")
 
 
 def _check_safe(safe_serialization: bool) -> None:

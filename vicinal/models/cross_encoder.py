@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from vicinal.core.inputs import caller_level, check_choice, check_flag, check_positive, explains_keywords
 from vicinal.core.progress import progress_bar
 from vicinal.engine import batching
-from vicinal.engine.graphs.classifier_source import ClassifierGraph
-from vicinal.engine.graphs.classifiers import HEADS
-from vicinal.engine.opening import read_options, read_tokenizer
+from vicinal.engine.graphs import check_variant
+from vicinal.engine.graphs.classifier_source import ClassifierGraph, choose_scorer_file
+from vicinal.engine.opening import read_options, read_tokenizer, transformer_needs_torch
 from vicinal.engine.sinks import DenseRows
-from vicinal.errors import InputError, ModelFormatError, NewHeadWarning
+from vicinal.errors import NewHeadWarning
 from vicinal.folder.card_records import ModelFacts, facts_of
 from vicinal.models.activations import folder_activation, given_activation, softmax, written_name
 from vicinal.models.device import one_or_several
@@ -109,17 +109,12 @@ class CrossEncoder(PairModel, PairFit):
         model_options = {**(automodel_args or {}), **(model_kwargs or {})}
         may_differ = bool(model_options.pop("ignore_mismatched_sizes", False))
         options = read_options(dtype=dtype, backend=backend, model_kwargs=model_options)
-        if options.dtype == "int8" or options.file_name is not None:
-            raise InputError(
-                f"dtype={options.dtype!r}, file_name={options.file_name!r}: a CrossEncoder is built from float "
-                "weights; use dtype='auto', 'float32' or 'bfloat16'"
-            )
         super().__init__(
             model_name_or_path,
             device=device,
             options=options,
             tokenizer_settings=(tokenizer_args, tokenizer_kwargs, processor_kwargs),
-            trust_remote_code=trust_remote_code,
+            trust_remote_code=trust_remote_code or bool(model_options.get("trust_remote_code")),
             cache_folder=cache_folder,
             revision=revision,
             local_files_only=local_files_only,
@@ -129,7 +124,12 @@ class CrossEncoder(PairModel, PairFit):
         self._config_kwargs = dict(config_kwargs or {})
         self._set_prompts(self._spec, prompts, default_prompt_name)
         spec = self._spec
-        self._dimension, self.head_is_new = read_head(spec, num_labels, may_differ)
+        file = None
+        if not self._on_torch:
+            file = choose_scorer_file(
+                spec.transformer, options.dtype, options.file_name, options.backend == "onnx"
+            )
+        self._dimension, self.head_is_new = read_head(spec, num_labels, may_differ, file)
         if self.head_is_new:
             # The limit of a model of vectors is one for single texts, by the habit of its training.
             transformer = replace(spec.transformer, max_seq_length=None)
@@ -142,7 +142,9 @@ class CrossEncoder(PairModel, PairFit):
         else:
             from vicinal.engine.openvino import OpenVINOEngine
 
-            self._graph = ClassifierGraph(spec.transformer)
+            if file is None:
+                check_variant(spec.transformer, head=True)
+            self._graph = ClassifierGraph(spec.transformer, file)
             self._engine = OpenVINOEngine(self._graph, self._dimension, options.dtype)
         if activation_fn is None:
             activation_fn = default_activation_function
@@ -159,14 +161,13 @@ class CrossEncoder(PairModel, PairFit):
     @property
     def _on_torch(self) -> bool:
         """Whether torch computes the scores, and not OpenVINO."""
-        if self._options.backend == "torch" or self._device != "cpu":
-            if self._options.backend not in ("auto", "torch"):
-                raise InputError(
-                    f"backend={self._options.backend!r} runs on the CPU; with device={str(self._device)!r} "
-                    "leave it out"
-                )
-            return True
-        return self._spec.transformer.model_type not in HEADS
+        return transformer_needs_torch(
+            self._spec.transformer,
+            self._options,
+            self._device,
+            trust_remote_code=self.trust_remote_code,
+            head=True,
+        )
 
     def _open(self) -> None:
         """Make the module at once, and say so where its head is new."""
@@ -199,9 +200,7 @@ class CrossEncoder(PairModel, PairFit):
     def _renewed(self) -> Renewed:
         from vicinal.nn.engine.pairs import renewed
 
-        return renewed(
-            self._module, self._options.dtype, self._device, self._on_torch, self._tokenizer_settings
-        )
+        return renewed(self._module, self._options.dtype, self._device, self._on_torch)
 
     @property
     def model(self) -> Any:
@@ -348,10 +347,13 @@ class CrossEncoder(PairModel, PairFit):
             saved_activation,
             write_activation,
             write_prompts,
+            write_tokenizer_settings,
         )
 
         if self._module is None:
-            save_cross_encoder(self._spec, folder, max_length=self.max_length)
+            graphs = isinstance(self._graph, ClassifierGraph) and self._graph.file is not None
+            save_cross_encoder(self._spec, folder, max_length=self.max_length, graphs=graphs)
+            write_tokenizer_settings(folder, self._tokenizer_settings)
             if self.activation_fn is not saved_activation(folder, self.num_labels):
                 write_activation(folder, written_name(self.activation_fn, folder))
         else:
@@ -377,20 +379,3 @@ class CrossEncoder(PairModel, PairFit):
         return (
             f"CrossEncoder({self.name_or_path!r}, num_labels={self.num_labels}, max_length={self.max_length})"
         )
-
-
-def load_scorer(name_or_path: str | os.PathLike[str], dtype: str = "auto") -> CrossEncoder:
-    """A cross-encoder that is to score at once, and so must have been trained.
-
-    Raises:
-        ModelFormatError: the folder holds no classification head, as a model for vectors does not.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NewHeadWarning)
-        scorer = CrossEncoder(name_or_path, dtype=dtype)
-    if scorer.head_is_new:
-        raise ModelFormatError(
-            f"{os.fspath(name_or_path)} has no classification head, so it scores nothing: give a cross-encoder such "
-            "as cross-encoder/ms-marco-MiniLM-L6-v2, or train one with CrossEncoder(...).fit(...)"
-        )
-    return scorer

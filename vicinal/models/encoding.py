@@ -323,6 +323,7 @@ class VectorModel(Model):
                 if options.normalize_embeddings:
                     normalize(window)
         forward.cut.report()
+        self.hints.only_unknown(forward.unknown)
         return rows
 
     def _tokens(self, forward: Forward, texts: list[str], options: EncodeOptions) -> list[Any]:
@@ -334,6 +335,7 @@ class VectorModel(Model):
             if options.normalize_embeddings:
                 normalize(facts["sentence_embedding"][None, :])
         forward.cut.report()
+        self.hints.only_unknown(forward.unknown)
         return found
 
     def _kept(self, options: EncodeOptions) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal.core.inputs import as_texts
+from vicinal.core.inputs import as_texts, listed
 from vicinal.engine import batching
 from vicinal.errors import InputTypeError
 from vicinal.folder.specs import StaticEmbeddingSpec, TransformerSpec
@@ -17,15 +17,17 @@ from vicinal.folder.specs import StaticEmbeddingSpec, TransformerSpec
 
 def tokenize(model: Any, texts: str | Iterable[Any], task: str | None = None) -> dict[str, Any]:
     """See ``SentenceTransformer.tokenize``."""
-    given = [texts] if isinstance(texts, str) else list(texts)
+    given = [texts] if isinstance(texts, str) else listed(texts, "texts")
     source = model._spec.source
     if task is None and model._module is None and isinstance(source, StaticEmbeddingSpec):
-        found = model._texts(as_texts(given, "texts")[0])  # all texts in one row, and where each begins
+        found = model._texts(
+            as_texts(given, "texts")[0]
+        ).without_unknown()  # all texts in one row, and where each begins
         return _given({"input_ids": found.ids, "offsets": found.starts[:-1]})
     own = task is not None or model._module is not None or not isinstance(source, TransformerSpec)
     if own and ("torch" in sys.modules or not hasattr(model._texts, "pairs")):
         return _by_module(model.module[0], given, task)
-    given = [next(iter(each.values())) if isinstance(each, Mapping) else each for each in given]
+    given = [_text_of(each, place) if isinstance(each, Mapping) else each for place, each in enumerate(given)]
     if given and all(isinstance(each, (list, tuple)) and len(each) == 2 for each in given):
         firsts, _ = as_texts([pair[0] for pair in given], "texts")
         seconds, _ = as_texts([pair[1] for pair in given], "texts")
@@ -41,6 +43,13 @@ def tokenize(model: Any, texts: str | Iterable[Any], task: str | None = None) ->
         places = (np.arange(width)[None, :] - (width - batch.lengths)[:, None]) % width
         features = {name: np.take_along_axis(each, places, 1) for name, each in features.items()}
     return _given(features)
+
+
+def _text_of(named: Mapping[Any, Any], place: int) -> Any:
+    """The text of a dictionary of one text."""
+    if len(named) != 1:
+        raise InputTypeError(f"texts[{place}] is a dictionary of {len(named)} values; give one of one text")
+    return next(iter(named.values()))
 
 
 def _given(features: dict[str, NDArray[Any]]) -> dict[str, Any]:

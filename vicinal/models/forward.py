@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vicinal.engine import batching
 from vicinal.engine.base import Engine, Output, TextEngine, TextOutput, is_text_engine
 from vicinal.engine.sinks import DenseRows, FeatureRows, Sink, TokenRows
+from vicinal.models.hints import UnknownTexts
 from vicinal.models.truncation import Truncations
 from vicinal.tokens.text import Ragged, TextTokenizer
 
@@ -31,6 +32,7 @@ class Forward:
         engine: what computes.
         texts: the tokenizer.
         cut: counts what truncation takes.
+        unknown: counts texts that the tokenizer knows no token of.
         prompt: put before each text.
         prompt_length: tokens of it that pooling leaves out.
         batch_size: texts per batch; None leaves it to the number of tokens. Becomes what fitted into memory.
@@ -42,6 +44,7 @@ class Forward:
     prompt: str = ""
     prompt_length: int = 0
     batch_size: int | None = None
+    unknown: UnknownTexts = field(default_factory=UnknownTexts)
 
     def fill(
         self,
@@ -125,6 +128,7 @@ class Forward:
     def _ragged(self, texts: list[str], first: int) -> Ragged:
         ragged = self.texts(self._prompted(texts))
         self.cut.add(ragged, first)
+        self.unknown.add(texts, self.texts.only_unknown(ragged, self.prompt))
         return ragged
 
     def _counted(self, engine: TextEngine, prompted: list[str], first: int) -> NDArray[np.int32]:

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-import importlib.util
+from pathlib import Path
 
-from vicinal.engine.graphs.classifier_source import ClassifierGraph
+from vicinal.core.torch import torch_installed
+from vicinal.engine.graphs.classifier_source import ClassifierGraph, written_labels
 from vicinal.engine.graphs.classifiers import HEADS, has_head
+from vicinal.engine.graphs.ready import has_weights
 from vicinal.errors import InputError, ModelFormatError
 from vicinal.folder.specs import ModelSpec
 
+_NEW_HEAD = ", or pass model_kwargs={'ignore_mismatched_sizes': True} for a new head, to be trained"
 
-def read_head(spec: ModelSpec, asked: int | None, may_differ: bool) -> tuple[int, bool]:
+
+def read_head(
+    spec: ModelSpec, asked: int | None, may_differ: bool, file: Path | None = None
+) -> tuple[int, bool]:
     """How many labels there are, and whether their head is still to be made.
 
     Args:
         spec: the folder.
         asked: labels that the caller wants; None leaves it to the folder.
         may_differ: make a new head where the folder's has another number of labels.
+        file: a ready graph that scores the pairs, whatever weights there are.
 
     Raises:
         InputError: the folder's head has another number of labels than was asked for.
         ModelFormatError, UnsupportedModelError: there is no head, and no torch to make one.
     """
     transformer = spec.transformer
-    graph = ClassifierGraph(transformer)
-    if has_head(transformer):
+    graph = ClassifierGraph(transformer, file)
+    if file is not None:
+        may_differ = may_differ and has_weights(transformer.folder)
         labels = graph.labels
-    elif not _has_torch():
+    elif has_head(transformer):
+        labels = graph.labels
+    elif not torch_installed():
         try:
             labels = graph.labels
         except ModelFormatError as error:
@@ -34,22 +44,15 @@ def read_head(spec: ModelSpec, asked: int | None, may_differ: bool) -> tuple[int
     elif transformer.model_type in HEADS or not _says_head(spec):
         return asked or 1, True
     else:  # only torch knows the architecture
-        labels = int(transformer.config.get("num_labels", len(transformer.config.get("id2label") or "ab")))
+        labels = written_labels(transformer) or 2  # transformers' own default
     if asked in (None, labels):
         return labels, False
     if not may_differ:
+        new = "" if file is not None and not has_weights(transformer.folder) else _NEW_HEAD
         raise InputError(
-            f"num_labels={asked}: {spec.folder} scores {labels} labels; leave num_labels out, or pass "
-            "model_kwargs={'ignore_mismatched_sizes': True} for a new head, to be trained"
+            f"num_labels={asked}: {spec.folder} scores {labels} labels; leave num_labels out{new}"
         )
     return int(asked or 1), True
-
-
-def _has_torch() -> bool:
-    try:
-        return importlib.util.find_spec("torch") is not None
-    except ImportError:
-        return False
 
 
 def _says_head(spec: ModelSpec) -> bool:

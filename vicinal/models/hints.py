@@ -6,6 +6,10 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vicinal.core.inputs import caller_level
 from vicinal.errors import UnknownScriptWarning
@@ -24,15 +28,54 @@ _LARGE = 100_000
 _NOT_LATIN = re.compile("[\u0370-\u1dff\u1f00-\u1fff\u2c00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]")
 
 
+@dataclass
+class UnknownTexts:
+    """Counts, during one call, the texts that are made of unknown tokens alone.
+
+    Attributes:
+        texts: texts in all.
+        count: those made of unknown tokens alone.
+        example: the first of them.
+    """
+
+    texts: int = 0
+    count: int = 0
+    example: str = ""
+
+    def add(self, texts: Sequence[str], unknown: NDArray[np.bool_] | None) -> None:
+        """Count some texts, of which ``unknown`` are; None for none of them."""
+        self.texts += len(texts)
+        if unknown is None or not unknown.any():
+            return
+        if not self.count:
+            self.example = texts[int(unknown.argmax())]
+        self.count += int(unknown.sum())
+
+
 class Hints:
     """Remembers what was said.
 
     Attributes:
         script_looks: calls in which the texts' script is still looked at.
+        said_unknown: whether it was said that texts are unknown.
     """
 
     def __init__(self) -> None:
         self.script_looks = _CALLS
+        self.said_unknown = False
+
+    def only_unknown(self, found: UnknownTexts) -> None:
+        """Warn, once, of texts that are made of unknown tokens alone."""
+        if not found.count or self.said_unknown:
+            return
+        self.said_unknown = True
+        warnings.warn(
+            f"{found.count} of {found.texts} texts, such as {found.example[:30]!r}, are made of unknown tokens alone: "
+            "the model's vocabulary holds nothing of them, and their vectors say nothing about them. Use a model that "
+            "was made for such texts, or leave them out",
+            UnknownScriptWarning,
+            stacklevel=caller_level(),
+        )
 
     def script(self, texts: Sequence[str], tokenizer: TextTokenizer) -> None:
         """Warn, once, if most of the texts are in a script that the tokenizer has no words for."""
@@ -51,6 +94,7 @@ class Hints:
         if share < _LOST:
             return
         self.script_looks = 0
+        self.said_unknown = True
         warnings.warn(
             f"{share:.0%} of texts such as {foreign[0][:30]!r} are unknown tokens or spelt letter by letter: the "
             "model seems not to have learnt this script, and its vectors say little about it. Use a multilingual "
@@ -70,7 +114,7 @@ def lost_share(texts: Sequence[str], tokenizer: TextTokenizer) -> float:
     words = [word for text in texts for word in "".join(map(_letter_or_space, text)).split()]
     if not words:
         return 0.0
-    unknown, small = tokenizer.unknown_token_id, tokenizer.backend.get_vocab_size() < _LARGE
+    unknown, small = tokenizer.unknown_token_id, tokenizer.vocabulary_size < _LARGE
     lost = 0
     for word, ids in zip(words, tokenizer.split(words), strict=True):
         signs = 2 * sum(map(_is_sign, word)) > len(word)

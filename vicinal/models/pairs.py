@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from vicinal.core.inputs import plain, refuse_table
 from vicinal.errors import InputTypeError
 
 
@@ -15,15 +16,18 @@ def as_pairs(sentences: object) -> tuple[list[str], list[str], bool]:
     Raises:
         InputTypeError: an item is not a pair of texts; its position is named.
     """
+    refuse_table(sentences, "sentences", columns=2)
     if isinstance(sentences, (str, bytes)) or sentences is None or not isinstance(sentences, Iterable):
         raise InputTypeError(
             f"sentences is {type(sentences).__name__}; predict takes pairs of texts: [(query, document), ...]"
         )
     if getattr(sentences, "shape", None) == ():
-        raise InputTypeError("sentences is an array of no dimensions, not pairs of texts")
+        raise InputTypeError(
+            "sentences is an array of no dimensions; predict takes pairs: [(query, document), ...]"
+        )
     items = sentences if isinstance(sentences, (list, tuple)) else list(sentences)
     if len(items) == 2 and all(isinstance(item, str) for item in items):
-        return [items[0]], [items[1]], True
+        return [plain(items[0])], [plain(items[1])], True
     for place, item in enumerate(items):
         if isinstance(item, str):
             raise InputTypeError(
@@ -37,4 +41,4 @@ def as_pairs(sentences: object) -> tuple[list[str], list[str], bool]:
         if len(item) != 2 or not all(isinstance(text, str) for text in item):
             shown = ", ".join(type(text).__name__ for text in item)
             raise InputTypeError(f"sentences[{place}] holds ({shown}), not two texts")
-    return [item[0] for item in items], [item[1] for item in items], False
+    return [plain(item[0]) for item in items], [plain(item[1]) for item in items], False

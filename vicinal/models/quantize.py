@@ -14,7 +14,8 @@ import numpy as np
 from vicinal.core.inputs import as_texts
 from vicinal.core.openvino import load_openvino, without_telemetry
 from vicinal.engine import batching
-from vicinal.engine.graphs.source import INT8_FILE, SentenceGraph
+from vicinal.engine.graphs.ready import INT8_FILE
+from vicinal.engine.graphs.source import SentenceGraph
 from vicinal.errors import InputError, missing_extra
 from vicinal.models.base import Model
 from vicinal.tokens.text import TextTokenizer
@@ -99,7 +100,7 @@ def replace_weights(folder: Path, quantized: Any) -> None:
 
     Pooling and what follows is attached in float when the folder is loaded, as with any ready graph.
     """
-    for pattern in ("*.safetensors", "*.safetensors.index.json", "pytorch_model.bin"):
+    for pattern in ("*.safetensors", "*.safetensors.index.json", "pytorch_model*"):
         for file in folder.glob(pattern):
             file.unlink()
     target = folder / INT8_FILE

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from vicinal.core.native_calls import native_call
 from vicinal.engine.base import Engine
 from vicinal.engine.graphs.source import SentenceGraph
 from vicinal.engine.opening import Options
@@ -71,7 +73,7 @@ class Renewal(TorchSide):
             return
         from vicinal.nn.engine.live import marks
 
-        with self._renewal:
+        with native_call(), self._renewal:
             if self._mark is None or self._mark != marks(self._module, self._engine):
                 self._renew()
             length = getattr(self._module[0], "max_seq_length", None)
@@ -79,7 +81,14 @@ class Renewal(TorchSide):
                 self._texts.max_length = int(length)
 
     def _renew(self) -> None:
-        """Rebuild everything from what the module holds now."""
+        """Rebuild everything from what the module holds now.
+
+        Raises:
+            ModelFormatError: its weights hold NaN or infinite numbers.
+        """
+        from vicinal.nn.modules.memory import check_finite
+
+        check_finite(self._module, type(self).__name__)
         found = self._renewed()
         spec, before = found.spec, self._spec
         if before is not None:  # what the folder says beyond its modules stays true
@@ -122,12 +131,14 @@ class Renewal(TorchSide):
 
             return content_digest(self.module)
         if self._fingerprint is None:
-            self._fingerprint = fingerprint(self._spec, self._graph.file)
+            self._fingerprint = fingerprint(self._spec, self._graph.file, self._tokenizer_settings)
         return self._fingerprint
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
         state.pop("_renewal", None)
+        if "_texts" in state:
+            state["_texts"] = copy.copy(state["_texts"])  # a copy's max_seq_length is its own
         if self._module is not None:  # the engine may read a folder that goes away with the original
             state["_mark"] = state["_engine"] = None
         return state

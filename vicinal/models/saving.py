@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from vicinal.folder.write import module_folders, write_configs, write_json, writ
 from vicinal.models.activations import Activation, folder_activation
 
 _SETTINGS = "config_sentence_transformers.json"
-_WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model.bin")
+_WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin", "pytorch_model.bin.index.json")
 _TOKENIZER = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -44,7 +44,7 @@ _CROSS_ENCODER = (
     "sentence_bert_config.json",
     "modules.json",
 )
-_GRAPHS = ("openvino/*", "onnx/*", "openvino_model*", "model*.onnx")
+_GRAPHS = ("openvino/*", "onnx/*", "openvino_model*", "model*.onnx*")
 
 
 def folder_settings(
@@ -71,9 +71,14 @@ def save_folder(
     settings: Mapping[str, Any],
     *,
     max_seq_length: int,
-    tokenizer_settings: Mapping[str, str],
+    tokenizer_settings: Mapping[str, Any],
 ) -> None:
-    """Write ``spec`` and the settings to ``target``, a folder that other libraries load too."""
+    """Write ``spec`` and the settings to ``target``, a folder that other libraries load too.
+
+    Raises:
+        ModelFormatError: the files of ``spec`` are no longer those that the model was loaded from.
+    """
+    spec.check_files(whole=True)
     target.mkdir(parents=True, exist_ok=True)
     source = spec.source.folder
     if isinstance(spec.source, StaticEmbeddingSpec):
@@ -81,7 +86,7 @@ def save_folder(
         write_static(target, rows, tokenizer, max_seq_length=max_seq_length)
     elif source.resolve() != target.resolve():
         _copy(source, target, (*_WEIGHTS, *_TOKENIZER, *_GRAPHS))
-    _write_tokenizer_settings(target, tokenizer_settings)
+    write_tokenizer_settings(target, tokenizer_settings)
     for module, path in module_folders(spec):
         home = weights_folder(module)
         if home is not None and home.resolve() != (target / path).resolve():
@@ -97,7 +102,7 @@ def save_modules(
 
     write_modules(module, target)
     if tokenizer_settings:
-        _write_tokenizer_settings(target, tokenizer_settings)
+        write_tokenizer_settings(target, tokenizer_settings)
     write_json(target / _SETTINGS, settings)
 
 
@@ -117,11 +122,16 @@ def module_facts(module: Any, name: str, *, max_length: int, **facts: Any) -> Mo
     )
 
 
-def save_cross_encoder(spec: ModelSpec, target: Path, *, max_length: int) -> None:
-    """Write a cross-encoder's folder: weights, tokenizer and configuration as they were loaded."""
+def save_cross_encoder(spec: ModelSpec, target: Path, *, max_length: int, graphs: bool = False) -> None:
+    """Write a cross-encoder's folder: weights, tokenizer and configuration as they were loaded.
+
+    Raises:
+        ModelFormatError: the files of ``spec`` are no longer those that the model was loaded from.
+    """
+    spec.check_files(whole=True)
     source = spec.transformer.folder
     if source.resolve() != target.resolve():
-        _copy(source, target, (*_WEIGHTS, *_TOKENIZER, *_CROSS_ENCODER))
+        _copy(source, target, (*_WEIGHTS, *_TOKENIZER, *_CROSS_ENCODER, *(_GRAPHS if graphs else ())))
     path = target / "tokenizer_config.json"
     before = read_json(path) if path.is_file() else {}
     if before.get("model_max_length") != max_length:
@@ -167,13 +177,35 @@ def _with_pooling_width(spec: ModelSpec) -> ModelSpec:
     return replace(spec, modules=modules)
 
 
-def _write_tokenizer_settings(folder: Path, settings: Mapping[str, str]) -> None:
-    """Set what was changed since loading; a folder that says the same, by default or not, stays as it is."""
+def write_tokenizer_settings(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Set what was changed at loading or since; a folder that says the same, by default or not, stays as it is.
+
+    Args:
+        folder: the saved model.
+        settings: keys of ``tokenizer_config.json``; the limit, which has other places, aside.
+    """
     path = folder / "tokenizer_config.json"
     before = read_json(path) if path.is_file() else {}
-    changed = {key: value for key, value in settings.items() if before.get(key, "right") != value}
+    defaults = {"truncation_side": "right", "padding_side": "right"}
+    changed = {
+        key: _as_json(value)
+        for key, value in settings.items()
+        if key != "model_max_length" and before.get(key, defaults.get(key)) != value
+    }
     if changed:
         write_json(path, {**before, **changed})
+
+
+def _as_json(value: Any) -> Any:
+    """Tokens as the file spells them."""
+    if isinstance(value, Mapping):
+        return {str(key): _as_json(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_json(each) for each in value]
+    if hasattr(value, "content") and hasattr(value, "lstrip"):
+        names = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
+        return {"__type": "AddedToken", **{name: getattr(value, name) for name in names}}
+    return value
 
 
 def _copy(source: Path, target: Path, patterns: tuple[str, ...]) -> None:
@@ -199,23 +231,43 @@ def _copy(source: Path, target: Path, patterns: tuple[str, ...]) -> None:
             scratch.replace(to)
 
 
-def fingerprint(spec: ModelSpec, graph_file: Path | None) -> str:
+def _files_of_graph(graph: Path) -> list[Path]:
+    """A ready graph, and the files of its tensors, which ONNX names after it."""
+    beside = sorted(each for each in graph.parent.iterdir() if each.name.startswith(graph.name))
+    return [*beside, graph.with_suffix(".bin")]
+
+
+def fingerprint(
+    spec: ModelSpec, graph_file: Path | None, tokenizer_settings: Mapping[str, Any] | None = None
+) -> str:
     """SHA-256 over everything that decides a vector: weights, tokenizer, modules, prompts and lengths.
 
     Args:
         graph_file: the ready graph that runs; None where the weights of the folder do.
+        tokenizer_settings: what replaces keys of ``tokenizer_config.json``; the limit aside.
 
     Two folders with the same bytes have the same fingerprint wherever they lie.
+
+    Raises:
+        ModelFormatError: the files of ``spec`` are no longer those that the model was loaded from.
     """
+    spec.check_files(whole=True)
     digest = hashlib.sha256()
     described: list[Any] = []
     for module in spec.modules:
-        facts = {key: value for key, value in asdict(module).items() if key != "folder"}
+        facts = {
+            each.name: getattr(module, each.name)
+            for each in fields(module)
+            if each.name not in ("folder", "files")
+        }
         described.append([type(module).__name__, facts])
     described.append([dict(spec.prompts), spec.default_prompt_name, spec.truncate_dim])
+    changes = {key: value for key, value in (tokenizer_settings or {}).items() if key != "model_max_length"}
+    if changes:
+        described.append(_as_json(changes))
     digest.update(json.dumps(described, sort_keys=True, default=str).encode())
     folder = spec.source.folder
-    files = [graph_file, graph_file.with_suffix(".bin")] if graph_file is not None else []
+    files = [] if graph_file is None else _files_of_graph(graph_file)
     if not files:
         files = [file for pattern in _WEIGHTS for file in sorted(folder.glob(pattern))]
     files += [folder / name for name in ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt")]

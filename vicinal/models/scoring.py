@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vicinal.core.inputs import as_texts, check_flag, check_positive, explains_keywords
+from vicinal.core.inputs import as_texts, check_flag, check_positive, explains_keywords, plain
 from vicinal.errors import InputError, InputTypeError
 from vicinal.models.activations import Activation, given_activation
 from vicinal.models.base import Model
@@ -67,6 +67,7 @@ class PairModel(Model):
             raise InputTypeError(f"query is {type(query).__name__}, not a text")
         if isinstance(documents, str):
             raise InputTypeError("documents is a single text; rank() takes a list of texts")
+        query = plain(query)
         check_positive(top_k, "top_k")
         check_flag(return_documents, "return_documents")
         texts, _ = as_texts(documents, "documents")

@@ -25,6 +25,7 @@ from vicinal.folder.card_records import ModelFacts, facts_of
 from vicinal.folder.specs import TransformerSpec, with_pooling_prompt
 from vicinal.models.encoding import EncodeOptions, Output, VectorModel
 from vicinal.models.fitting import SentenceFit
+from vicinal.models.keywords import refuse_with_modules
 from vicinal.models.outputs import Precision
 from vicinal.models.quantize import Quantizable
 from vicinal.models.similarity import Similarity
@@ -70,10 +71,12 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
             the folder holds; ``"torch"`` runs the torch modules anywhere.
         model_kwargs: ``dtype`` or ``torch_dtype`` (as the argument ``dtype``), ``file_name`` (a graph file
             of the folder), ``attn_implementation`` (no effect, as results do not depend on it).
-        processor_kwargs: replace keys of ``tokenizer_config.json``, such as ``model_max_length`` or
-            ``truncation_side``. ``tokenizer_kwargs`` is its old name.
-        config_kwargs: replace keys of ``config.json``.
-        module_classes: custom classes that the folder's ``modules.json`` names.
+        processor_kwargs: replace keys of ``tokenizer_config.json``, such as ``model_max_length`` (which wins over the
+            folder's ``max_seq_length``), ``truncation_side`` or ``do_lower_case``; one that the folder's tokenizer
+            does not obey is refused. ``tokenizer_kwargs`` is its old name.
+        config_kwargs: replace keys of ``config.json``; a key that nothing reads is refused.
+        module_classes: custom classes, derived from ``torch.nn.Module``, that the folder's ``modules.json`` names.
+            Without ``trust_remote_code`` no others are used, the running script's own aside.
 
     Raises:
         ModelNotFoundError, HubError: the name leads nowhere.
@@ -115,12 +118,20 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
                 "model_name_or_path and modules: give a model folder or a hub name, or the modules, one of the two"
             )
         check_positive(truncate_dim, "truncate_dim")
+        if modules is not None:
+            refuse_with_modules(
+                {
+                    "processor_kwargs": processor_kwargs,
+                    "tokenizer_kwargs": tokenizer_kwargs,
+                    "config_kwargs": config_kwargs,
+                }
+            )
         super().__init__(
             model_name_or_path,
             device=device,
             options=read_options(dtype=dtype, backend=backend, model_kwargs=model_kwargs),
             tokenizer_settings=(tokenizer_kwargs, processor_kwargs),
-            trust_remote_code=trust_remote_code,
+            trust_remote_code=trust_remote_code or bool((model_kwargs or {}).get("trust_remote_code")),
             cache_folder=cache_folder,
             revision=revision,
             local_files_only=local_files_only,
@@ -128,6 +139,11 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
             config_kwargs=config_kwargs,
         )
         self._module_classes = tuple(module_classes)
+        for place, each in enumerate(self._module_classes):
+            if not isinstance(each, type):
+                raise InputTypeError(
+                    f"module_classes[{place}] is {type(each).__name__}; give classes, not names or objects"
+                )
         if modules is not None:
             self._take_modules(modules)
         else:
@@ -141,7 +157,8 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
     def _open(self) -> None:
         spec, options = self._spec, self._options
         refuse_cross_encoder(spec)
-        if needs_torch(spec, options, self._device) or spec.has_adapter:
+        trust = self.trust_remote_code
+        if needs_torch(spec, options, self._device, trust_remote_code=trust) or spec.has_adapter:
             _ = self.module
             self._renew()
             return
@@ -169,6 +186,7 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
             trust_remote_code=self.trust_remote_code,
             module_classes=self._module_classes,
             model_kwargs=self._options.torch_options,
+            processor_kwargs=self._tokenizer_settings,
         )
         if self._engine is not None and isinstance(self._spec.source, TransformerSpec):
             module[0].max_seq_length = self._texts.max_length
@@ -177,7 +195,7 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
     def _renewed(self) -> Renewed:
         from vicinal.nn.engine.live import renewed
 
-        return renewed(self._module, self._options, self._device, self._tokenizer_settings)
+        return renewed(self._module, self._options, self._device)
 
     # encode
 
@@ -320,7 +338,7 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
                 folder,
                 settings,
                 max_seq_length=self.max_seq_length,
-                tokenizer_settings=sides,
+                tokenizer_settings={**self._tokenizer_settings, **sides},
             )
 
     def _facts(self, name: str) -> ModelFacts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ def build_module(
     trust_remote_code: bool = False,
     module_classes: Iterable[type[nn.Module]] = (),
     model_kwargs: Mapping[str, Any] | None = None,
+    processor_kwargs: Mapping[str, Any] | None = None,
 ) -> nn.Sequential:
     """The modules of a folder, in evaluation mode.
 
@@ -47,12 +48,17 @@ def build_module(
         trust_remote_code: whether classes may come from a file of the folder or from anywhere on the path.
         module_classes: custom classes that the folder names.
         model_kwargs: for ``AutoModel.from_pretrained``.
+        processor_kwargs: for ``AutoTokenizer.from_pretrained``.
 
     Raises:
         MissingExtraError: torch or transformers is not installed.
         UnsupportedModelError: a class cannot be found, or may not be imported.
+        ModelFormatError: the files of the folder are no longer those that ``spec`` was read from.
     """
-    options = _Options(spec, trust_remote_code, tuple(module_classes), dict(model_kwargs or {}))
+    spec.check_files(whole=True)
+    options = _Options(
+        spec, trust_remote_code, tuple(module_classes), dict(model_kwargs or {}), dict(processor_kwargs or {})
+    )
     return nn.Sequential(*[BUILDERS[type(module)](module, options) for module in spec.modules]).eval()
 
 
@@ -64,10 +70,16 @@ class _Options:
     trust_remote_code: bool
     module_classes: tuple[type[nn.Module], ...]
     model_kwargs: Mapping[str, Any]
+    processor_kwargs: Mapping[str, Any]
 
 
 def _transformer(spec: TransformerSpec, options: _Options) -> nn.Module:
-    return Transformer.from_spec(spec, trust_remote_code=options.trust_remote_code, **options.model_kwargs)
+    return Transformer.from_spec(
+        spec,
+        trust_remote_code=options.trust_remote_code,
+        processor_kwargs=options.processor_kwargs,
+        **options.model_kwargs,
+    )
 
 
 def _custom(spec: CustomSpec, options: _Options) -> nn.Module:
@@ -75,7 +87,8 @@ def _custom(spec: CustomSpec, options: _Options) -> nn.Module:
 
 
 def _static(spec: StaticEmbeddingSpec, options: _Options) -> nn.Module:
-    return StaticEmbedding.from_spec(spec)
+    length = options.processor_kwargs.get("model_max_length")
+    return StaticEmbedding.from_spec(spec if length is None else replace(spec, max_seq_length=int(length)))
 
 
 def _pooling(spec: PoolingSpec, options: _Options) -> nn.Module:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from vicinal.errors import InputError
 from vicinal.readers.lines import Line, opened
-from vicinal.readers.records import Fields, Source, read_source
+from vicinal.readers.records import Fields, read_source
+from vicinal.readers.sources import Source
 from vicinal.readers.tables import strict
 
 _SPLITS = ("test", "dev", "validation", "val", "train")

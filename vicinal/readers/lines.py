@@ -39,6 +39,11 @@ def kind_of(path: str | os.PathLike[str]) -> str:
     return Path(name.stem if name.suffix.lower() == ".gz" else name.name).suffix.lower()
 
 
+def shown_path(path: str | os.PathLike[str]) -> str:
+    """A path as text: bytes that are not UTF-8 become escapes, ``caf\\xe9.txt``, which can be stored and printed."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 class Lines:
     """The lines of one file, with their ends, one at a time.
 
@@ -48,13 +53,17 @@ class Lines:
         stream: bytes.
         name: the file in messages.
         behind: the compressed file that ``stream`` decompresses, if there is one.
+        fallback: the encoding of lines that are not UTF-8; None refuses them.
 
     Attributes:
         name: see above.
     """
 
-    def __init__(self, stream: BinaryIO, name: str, behind: BinaryIO | None = None) -> None:
+    def __init__(
+        self, stream: BinaryIO, name: str, behind: BinaryIO | None = None, fallback: str | None = None
+    ) -> None:
         self.name = name
+        self._fallback = fallback
         self._stream, self._behind = stream, behind
         self._offset = 0
         self._lines: Iterator[Line] = self._decoded()
@@ -79,7 +88,12 @@ class Lines:
         number = 0
         while raw := self._read():
             number += 1
-            text = decoded(raw, self.name, number, self._offset)
+            try:
+                text = decoded(raw, self.name, number, self._offset)
+            except InputError:
+                if self._fallback is None:
+                    raise
+                text = raw.decode(self._fallback)
             self._offset += len(raw)
             yield Line(number, text)
 
@@ -117,27 +131,33 @@ def decoded(raw: bytes, name: str, number: int = 1, offset: int = 0) -> str:
 
 
 @contextmanager
-def opened(source: str | os.PathLike[str] | BinaryIO) -> Iterator[Lines]:
+def opened(source: str | os.PathLike[str] | BinaryIO, fallback: str | None = None) -> Iterator[Lines]:
     """The lines of a file, or of a stream of bytes, which stays open.
+
+    Args:
+        source: a path or a stream.
+        fallback: the encoding of lines that are not UTF-8; None refuses them.
 
     Raises:
         InputError: the file is missing, is a folder, or cannot be opened.
     """
     if not isinstance(source, (str, os.PathLike)):
-        yield Lines(source, "standard input")
+        yield Lines(source, "standard input", fallback=fallback)
         return
-    path = Path(source)
+    if source == "":  # which pathlib takes for the folder that is worked in
+        raise InputError("the name of the file is empty")
+    path, name = Path(source), shown_path(source)
     try:
         file = path.open("rb")
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
+        raise InputError(f"{name}: no such file") from error
     except IsADirectoryError as error:
-        raise InputError(f"{path} is a folder: give one file") from error
+        raise InputError(f"{name} is a folder: give one file") from error
     except OSError as error:
-        raise InputError(f"{path} cannot be opened: {error.strerror}") from error
+        raise InputError(f"{name} cannot be opened: {error.strerror}") from error
     with file:
         if path.suffix.lower() != ".gz":
-            yield Lines(file, str(path))
+            yield Lines(file, name, fallback=fallback)
             return
         with gzip.GzipFile(fileobj=file) as stream:
-            yield Lines(cast(BinaryIO, stream), str(path), file)
+            yield Lines(cast(BinaryIO, stream), name, file, fallback)

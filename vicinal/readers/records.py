@@ -1,30 +1,23 @@
-"""Files become records: jsonl, csv, tsv, txt, md, html (each may be gzipped), folders of them, and BEIR corpora."""
+"""Files become records: rows of jsonl, csv and tsv, and whole texts of every other kind that is known."""
 
 from __future__ import annotations
 
-import html.parser
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from vicinal.errors import InputError
 from vicinal.readers.lines import Lines, kind_of, opened
+from vicinal.readers.manual import manual_text
+from vicinal.readers.pages import markdown_title, page_of, underlined_title
+from vicinal.readers.sources import HTML, LINES, MANUAL, MARKDOWN, STANDARD_INPUT, TABLES, Source
 from vicinal.readers.tables import Table, as_text, json_objects
 
 TEXT_FIELDS = ("text", "contents", "content", "body", "document", "sentence")
 ID_FIELDS = ("_id", "id", "doc_id", "docid")
-TABLES = (".csv", ".tsv")
-LINES = (".jsonl", ".ndjson")
-PAGES = (".txt", ".md", ".markdown", ".html", ".htm")
-SUFFIXES = (*LINES, *TABLES, *PAGES)
-
-_BLOCKS = """
-address article aside blockquote br dd div dl dt figcaption footer form h1 h2 h3 h4 h5 h6 header hr
-li main nav ol p pre section table td th tr ul
-"""
+# What `vicinal export` and Index.export write: these fields, and metadata in one of them.
+_EXPORTED = {"id", "text", "metadata"}
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
 _DECIMAL = re.compile(r"-?(0|[1-9]\d{0,17})\.\d{1,18}([eE][+-]?\d{1,2})?")
 
@@ -64,67 +57,6 @@ class Fields:
     metadata: Sequence[str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One file to read.
-
-    Attributes:
-        path: the file.
-        name: its name in ids: relative to the folder that was given, or the file's own name.
-        size: in bytes.
-    """
-
-    path: Path
-    name: str
-    size: int
-
-
-def find_sources(inputs: Sequence[str | os.PathLike[str]]) -> list[Source]:
-    """The files of some inputs, in a fixed order.
-
-    A folder with a ``corpus.jsonl`` is a BEIR corpus: only that file is read. Of another folder, every file
-    of a known kind is taken, at any depth, hidden ones aside.
-
-    Args:
-        inputs: files and folders.
-
-    Returns:
-        The files.
-
-    Raises:
-        InputError: an input does not exist, is of an unknown kind, or is a folder without any known file.
-    """
-    sources: list[Source] = []
-    for given in inputs:
-        path = Path(given)
-        if path.is_dir():
-            found = _in_folder(path)
-            if not found:
-                raise InputError(f"input {str(path)!r} holds no file with one of {', '.join(SUFFIXES)}")
-            sources += found
-        elif not path.exists():
-            raise InputError(f"input {str(path)!r} does not exist: give files or folders")
-        elif kind_of(path) not in SUFFIXES:
-            raise InputError(f"input {str(path)!r} is of an unknown kind: use one of {', '.join(SUFFIXES)}")
-        else:
-            sources.append(Source(path, path.name, path.stat().st_size))
-    return sources
-
-
-def _in_folder(folder: Path) -> list[Source]:
-    corpus = folder / "corpus.jsonl"
-    if corpus.is_file():
-        return [Source(corpus, corpus.name, corpus.stat().st_size)]
-    sources = []
-    for root, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            path = Path(root, name)
-            if kind_of(path) in SUFFIXES and not name.startswith(".") and path.is_file():
-                sources.append(Source(path, path.relative_to(folder).as_posix(), path.stat().st_size))
-    return sources
-
-
 def read_source(source: Source, fields: Fields) -> Iterator[Record | InputError]:
     """The records of one file, one at a time.
 
@@ -137,9 +69,11 @@ def read_source(source: Source, fields: Fields) -> Iterator[Record | InputError]
     Returns:
         An iterator of records and errors.
     """
-    kind = kind_of(source.path)
+    kind = source.kind or kind_of(source.path)
     try:
-        with opened(source.path) as lines:
+        with opened(source.stream or source.path, fallback="latin-1" if kind == MANUAL else None) as lines:
+            if kind == STANDARD_INPUT:
+                kind = ".jsonl" if lines.peek().lstrip().startswith("{") else ".txt"
             if kind in LINES:
                 yield from _objects(lines, source, fields)
             elif kind in TABLES:
@@ -155,7 +89,7 @@ def _objects(lines: Lines, source: Source, fields: Fields) -> Iterator[Record | 
         if isinstance(item, InputError):
             yield item
         else:
-            where = f"{source.path}, line {item.number}"
+            where = f"{lines.name}, line {item.number}"
             yield _record(item.value, fields, f"{source.name}:{item.number}", where, lines.position)
 
 
@@ -171,7 +105,7 @@ def _rows(table: Table, lines: Lines, source: Source, fields: Fields) -> Iterato
         if isinstance(row, InputError):
             yield row
             continue
-        where = f"{source.path}, line {row.number}"
+        where = f"{lines.name}, line {row.number}"
         values = {key: cell for key, cell in zip(header, row.cells, strict=True) if cell != ""}
         yield _record(values, fields, f"{source.name}:{row.before}", where, lines.position, typed=True)
 
@@ -179,6 +113,13 @@ def _rows(table: Table, lines: Lines, source: Source, fields: Fields) -> Iterato
 def _record(
     row: Mapping[str, Any], fields: Fields, name: str, where: str, position: int, typed: bool = False
 ) -> Record | InputError:
+    if fields == Fields() and row.keys() == _EXPORTED and isinstance(row["metadata"], Mapping):
+        try:
+            text = as_text(row["text"], where, "the field 'text'")
+        except InputError as error:
+            return error
+        if row["id"] not in (None, ""):
+            return Record(str(row["id"]), text if text.strip() else "", row["metadata"], where, position)
     id_field = fields.id or next((field for field in ID_FIELDS if field in row), None)
     if fields.id is not None and row.get(fields.id) in (None, ""):
         return InputError(f"{where}: no id field {fields.id!r}; there are {', '.join(map(repr, row))}")
@@ -226,56 +167,23 @@ def _typed(cell: Any) -> Any:
     return cell
 
 
-def _page(lines: Lines, source: Source, kind: str) -> Record:
+def _page(lines: Lines, source: Source, kind: str) -> Record | InputError:
     text = "".join(line.text for line in lines)
+    where = lines.name
+    if "\0" in text:
+        return InputError(f"{where} holds NUL characters: it is not a text")
+    title = ""
+    if kind in HTML:
+        text, title = page_of(text)
+    elif kind == MANUAL:
+        text, title = manual_text(text)
+        if not text:
+            return InputError(f"{where} has no text of its own: it stands for another man page, or is empty")
+    elif kind in MARKDOWN:
+        title = markdown_title(text)
+    elif kind == ".rst":
+        title = underlined_title(text)
     metadata: dict[str, Any] = {"path": source.name}
-    if kind in (".html", ".htm"):
-        page = _Page()
-        page.feed(text)
-        page.close()
-        text = page.text()
-        title = " ".join(page.title.split())
-    else:
-        heading = re.search(r"^#{1,6}[ \t]+(.+?)[ \t#]*$", text, re.MULTILINE) if kind != ".txt" else None
-        title = heading.group(1) if heading else ""
     if title:
         metadata["title"] = title
-    return Record(source.name, text.strip(), metadata, str(source.path), source.size)
-
-
-class _Page(html.parser.HTMLParser):
-    """The visible text of a page: block elements end lines, scripts and styles are left out."""
-
-    SILENT = frozenset(("script", "style", "noscript", "template", "head", "svg"))
-    BLOCKS = frozenset(_BLOCKS.split())
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self._parts: list[str] = []
-        self._silent = 0
-        self._in_title = False
-        self.title = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._silent += tag in self.SILENT
-        self._in_title = tag == "title"
-        if tag in self.BLOCKS:
-            self._parts.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._silent = max(0, self._silent - (tag in self.SILENT))
-        self._in_title = False
-        if tag in self.BLOCKS:
-            self._parts.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        if self._in_title:
-            self.title += data
-        elif not self._silent:
-            self._parts.append(re.sub(r"\s+", " ", data))
-
-    def text(self) -> str:
-        """What was gathered, without runs of blanks and empty lines."""
-        lines = ("".join(self._parts)).split("\n")
-        joined = "\n".join(re.sub(r"[ \t]+", " ", line).strip() for line in lines)
-        return re.sub(r"\n{3,}", "\n\n", joined).strip()
+    return Record(source.name, text.strip(), metadata, where, source.size)

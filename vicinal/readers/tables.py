@@ -47,7 +47,7 @@ def json_lines(lines: Lines) -> Iterator[Object | InputError]:
     """The values of a jsonl file; empty lines are passed over.
 
     Raises:
-        InputError: the file is one JSON document over several lines.
+        InputError: the file is one JSON document, on one line or several.
     """
     first = True
     for line in lines:
@@ -58,7 +58,7 @@ def json_lines(lines: Lines) -> Iterator[Object | InputError]:
             value = json.loads(line.bare)
         except (ValueError, RecursionError) as error:
             if first and stripped in ("[", "{"):
-                raise _one_document(lines.name) from error
+                raise _one_document(lines.name, "a list" if stripped == "[" else "an object") from error
             reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
             column = f", column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
             yield InputError(
@@ -66,7 +66,7 @@ def json_lines(lines: Lines) -> Iterator[Object | InputError]:
             )
         else:
             if first and isinstance(value, list):
-                raise _one_document(lines.name)
+                raise _one_document(lines.name, "a list")
             yield Object(number, value)
         first = False
 
@@ -82,10 +82,10 @@ def json_objects(lines: Lines) -> Iterator[Object | InputError]:
             )
 
 
-def _one_document(name: str) -> InputError:
+def _one_document(name: str, kind: str) -> InputError:
     return InputError(
-        f"{name}: one JSON document over several lines; it must be one object per line, "
-        "e.g. by: jq -c '.[]' FILE"
+        f"{name} is one JSON document, {kind}; it must be one object per line, "
+        f"e.g. by: jq -c '{'.[]' if kind == 'a list' else '.'}' FILE > FILE.jsonl"
     )
 
 

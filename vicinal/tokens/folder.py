@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
-from vicinal.errors import ModelFormatError
-from vicinal.folder.json_files import read_json
+from vicinal.errors import InputError, ModelFormatError
+from vicinal.folder.json_files import read_optional
 from vicinal.folder.specs import UNLIMITED, TransformerSpec
+from vicinal.tokens.build import build_tokenizer, check_keywords
+from vicinal.tokens.classes import GENERIC, class_of
+from vicinal.tokens.recipes import RECIPES
+from vicinal.tokens.settings import Built
+from vicinal.tokens.slow import SlowTokenizer
 from vicinal.tokens.text import TextTokenizer
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
 
 def load_tokenizer(
@@ -22,89 +24,94 @@ def load_tokenizer(
     Args:
         spec: where it lies, and the folder's own ``max_seq_length``.
         position_limit: positions that the architecture has; never exceeded.
-        settings: keys that replace those of ``tokenizer_config.json``.
+        settings: keys that replace those of ``tokenizer_config.json``; ``model_max_length`` wins over the folder's
+            own limits too.
 
     Raises:
+        InputError: a key of ``settings`` that this tokenizer does not obey, or an invalid value.
+        UnsupportedModelError: a tokenizer class that only transformers knows, which is not installed.
         ModelFormatError: no tokenizer that can be read without PyTorch, or a damaged one.
     """
-    folder = spec.folder
-    path = folder / "tokenizer_config.json"
-    options = {**(read_json(path) if path.is_file() else {}), **(settings or {})}
-    backend = _backend(folder, options)
-    limits = [position_limit]
-    declared = options.get("model_max_length")
-    if declared is not None and (isinstance(declared, bool) or not isinstance(declared, (int, float))):
-        raise ModelFormatError(f"{path}: 'model_max_length' must be a number, found {declared!r}")
+    folder, changes = spec.folder, dict(settings or {})
+    _check(changes, "processor_kwargs", InputError)
+    _check(
+        read_optional(folder / "tokenizer_config.json"),
+        f"{folder / 'tokenizer_config.json'}",
+        ModelFormatError,
+    )
+    built = build_tokenizer(folder, spec.config, changes)
+    return texts_of(built, spec, position_limit=position_limit, max_length=changes.get("model_max_length"))
+
+
+def check_settings(spec: TransformerSpec, settings: Mapping[str, Any]) -> None:
+    """Refuse what a folder's tokenizer would not obey; of a class that only transformers knows, nothing.
+
+    Raises:
+        InputError: a key without effect, or an invalid value.
+    """
+    _check(settings, "processor_kwargs", InputError)
+    options = read_optional(spec.folder / "tokenizer_config.json")
+    name = class_of(options, spec.config, None)
+    if name is not None and (name in RECIPES or name == GENERIC):
+        check_keywords(settings, name, spec.folder)
+
+
+def texts_of(
+    built: Built, spec: TransformerSpec, *, position_limit: int | None, max_length: int | None = None
+) -> TextTokenizer:
+    """A tokenizer with the limits of its folder.
+
+    Args:
+        built: the tokenizer.
+        spec: the folder.
+        position_limit: positions that the architecture has; never exceeded.
+        max_length: tokens of a text that count, instead of what the folder says.
+    """
+    declared = built.options.get("model_max_length")
     # transformers writes int(1e30) where a tokenizer has no limit
-    limits.append(spec.max_seq_length or (int(declared) if declared and declared < UNLIMITED else None))
+    own = int(declared) if declared and declared < UNLIMITED else None
+    if max_length is not None:
+        own = int(max_length) if max_length < UNLIMITED else None
+    elif spec.max_seq_length:
+        own = spec.max_seq_length
+    known = [limit for limit in (own, position_limit) if limit]
+    vocabulary = spec.config.get("vocab_size")
+    facts: dict[str, Any] = {
+        "max_length": min(known) if known else 512,
+        "pad_id": _pad_id(built, spec),
+        "truncation_side": str(built.options.get("truncation_side") or "right"),
+        "padding_side": str(built.options.get("padding_side") or "right"),
+        "vocabulary": vocabulary if isinstance(vocabulary, int) and vocabulary > 0 else None,
+        "token_types": built.token_types,
+        "lower": spec.do_lower_case,
+        "name": str(spec.folder),
+    }
+    if built.backend is None:
+        return SlowTokenizer(built.slow, **facts)
+    return TextTokenizer(built.backend, **facts)
+
+
+def _check(options: Mapping[str, Any], where: str, kind: type[ModelFormatError] | type[InputError]) -> None:
+    """Refuse a limit that is no number, and sides that there are not.
+
+    Raises:
+        ModelFormatError, InputError: such a value; whichever ``kind`` is.
+    """
+    limit = options.get("model_max_length")
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, (int, float))):
+        raise kind(f"{where}: 'model_max_length' must be a number, found {limit!r}")
+    if limit is not None and kind is InputError and limit < 1:
+        raise kind(f"{where}: 'model_max_length' must be positive, found {limit!r}")
     for key in ("truncation_side", "padding_side"):
         if options.get(key, "right") not in ("right", "left"):
-            raise ModelFormatError(f"{path}: {key!r} must be 'right' or 'left', found {options[key]!r}")
-    vocabulary = spec.config.get("vocab_size")
-    known = [limit for limit in limits if limit]
-    return TextTokenizer(
-        backend,
-        max_length=min(known) if known else 512,
-        pad_id=_pad_id(backend, options, spec),
-        lower=spec.do_lower_case,
-        truncation_side=str(options.get("truncation_side", "right")),
-        padding_side=str(options.get("padding_side", "right")),
-        vocabulary=vocabulary if isinstance(vocabulary, int) and vocabulary > 0 else None,
-    )
+            raise kind(f"{where}: {key!r} must be 'right' or 'left', found {options[key]!r}")
 
 
-def _backend(folder: Path, options: dict[str, Any]) -> Tokenizer:
-    from tokenizers import Tokenizer
-
-    path = folder / "tokenizer.json"
-    try:
-        if path.is_file():
-            return Tokenizer.from_file(str(path))
-        if (folder / "vocab.txt").is_file():
-            from tokenizers.implementations import BertWordPieceTokenizer
-
-            return Tokenizer.from_str(
-                BertWordPieceTokenizer(
-                    str(folder / "vocab.txt"),
-                    lowercase=bool(options.get("do_lower_case", True)),
-                    strip_accents=options.get("strip_accents"),
-                    handle_chinese_chars=bool(options.get("tokenize_chinese_chars", True)),
-                ).to_str()
-            )
-        if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
-            return _byte_level(folder, options)
-    except Exception as error:  # the library raises plain Exception for damaged files
-        raise ModelFormatError(
-            f"{folder}: its tokenizer cannot be read ({error}); download the model again"
-        ) from error
-    raise ModelFormatError(
-        f"{folder}: no tokenizer.json (nor vocab.txt, nor vocab.json with merges.txt). "
-        "transformers writes one: AutoTokenizer.from_pretrained(folder).save_pretrained(folder)"
-    )
-
-
-def _byte_level(folder: Path, options: dict[str, Any]) -> Tokenizer:
-    from tokenizers import Tokenizer
-    from tokenizers.implementations import ByteLevelBPETokenizer
-    from tokenizers.processors import RobertaProcessing
-
-    built = ByteLevelBPETokenizer(
-        str(folder / "vocab.json"),
-        str(folder / "merges.txt"),
-        add_prefix_space=bool(options.get("add_prefix_space", False)),
-    )
-    tokenizer = Tokenizer.from_str(built.to_str())
-    first, last = tokenizer.token_to_id("<s>"), tokenizer.token_to_id("</s>")
-    if first is not None and last is not None:
-        tokenizer.add_special_tokens(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
-        tokenizer.post_processor = RobertaProcessing(("</s>", last), ("<s>", first))
-    return tokenizer
-
-
-def _pad_id(backend: Tokenizer, options: dict[str, Any], spec: TransformerSpec) -> int:
-    token = options.get("pad_token")
-    token = token.get("content") if isinstance(token, dict) else token
-    found = backend.token_to_id(token) if isinstance(token, str) else None
+def _pad_id(built: Built, spec: TransformerSpec) -> int:
+    token = built.options.get("pad_token")
+    found = built.options.get("pad_token_id")
+    if found is None and built.backend is not None and token is not None:
+        found = built.backend.token_to_id(str(token))
     if found is None:
         found = spec.config.get("pad_token_id")
     return int(found) if found is not None else 0

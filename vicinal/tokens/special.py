@@ -59,6 +59,11 @@ class Template:
                 contents[sequence] = kind
         return cls(tuple(map(tuple, parts)), tuple(map(tuple, types)), tuple(contents))
 
+    def without_types(self) -> Template:
+        """The same, every token of type 0."""
+        types = tuple(tuple(0 for _ in part) for part in self.parts)
+        return Template(self.parts, types, (0,) * len(self.content_types))
+
     @classmethod
     def bare(cls, texts: int) -> Template:
         """No special tokens."""

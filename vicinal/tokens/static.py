@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vicinal.errors import ModelFormatError
+from vicinal.folder.json_files import read_json
 from vicinal.folder.specs import UNLIMITED, StaticEmbeddingSpec
+from vicinal.tokens.guard import check_growth, guarded
 from vicinal.tokens.text import Ragged, TextTokenizer
 from vicinal.tokens.words import WordMemory
 
@@ -23,19 +25,26 @@ _CHUNK = 2048
 
 
 class StaticTokenizer(TextTokenizer):
-    """Splits texts for a static model.
+    """Splits texts for a static model, and marks those that are made of unknown tokens alone.
 
     Args:
         backend: the ``tokenizers.Tokenizer``.
         max_length: tokens of a text that count.
         unknown_id: a token that is left out, or None.
+        name: where it comes from, for messages.
     """
 
     def __init__(
-        self, backend: Tokenizer, *, max_length: int = UNLIMITED, unknown_id: int | None = None
+        self,
+        backend: Tokenizer,
+        *,
+        max_length: int = UNLIMITED,
+        unknown_id: int | None = None,
+        name: str = "this model",
     ) -> None:
-        super().__init__(backend, max_length=max_length, special_tokens=False)
+        super().__init__(backend, max_length=max_length, special_tokens=False, name=name)
         self.unknown_id = unknown_id
+        self._unknown = unknown_id if unknown_id is not None else unknown_id_of(backend)
         self._words = WordMemory.of(backend)
 
     def __call__(self, texts: Sequence[str]) -> Ragged:
@@ -46,15 +55,18 @@ class StaticTokenizer(TextTokenizer):
             counts = np.minimum(counts, np.int32(self.max_length))
             places = np.arange(len(ids)) - np.repeat(np.cumsum(full) - full, full)
             ids = ids[places < self.max_length]
-        if self.unknown_id is not None:
-            known = ids != self.unknown_id
+        known = None if self._unknown is None else ids != self._unknown
+        alone = None
+        if known is not None and not known.all():
             owners = np.repeat(np.arange(len(counts)), counts)
             kept = np.bincount(owners[known], minlength=len(counts)).astype(np.int32)
-            # What is left out was not cut off: only max_length does that.
-            ids, full, counts = ids[known], full - (counts - kept), kept
+            alone = (kept == 0) & (counts > 0)
+            if self.unknown_id is not None:
+                # What is left out was not cut off: only max_length does that.
+                ids, full, counts = ids[known], full - (counts - kept), kept
         starts = np.zeros(len(counts) + 1, dtype=np.int64)
         np.cumsum(counts, out=starts[1:])
-        return Ragged(ids, starts, full)
+        return Ragged(ids, starts, full, unknown=alone if alone is not None and alone.any() else None)
 
     def count(self, texts: Sequence[str]) -> NDArray[np.int32]:
         """``(n,)`` int32: tokens of each text before truncation."""
@@ -74,7 +86,8 @@ class StaticTokenizer(TextTokenizer):
         return np.concatenate([ids for ids, _ in pieces]), np.concatenate([counts for _, counts in pieces])
 
     def _chunk(self, texts: Sequence[str]) -> list[tuple[NDArray[np.int32], NDArray[np.int32]]]:
-        found = None if self._words is None else self._words.split(texts)
+        with guarded(self.name, "cannot split these texts"):
+            found = None if self._words is None else self._words.split(texts)
         if found is not None:
             return [found]
         if self._words is None or len(texts) == 1:
@@ -87,7 +100,8 @@ class StaticTokenizer(TextTokenizer):
 
     def _mixed(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         assert self._words is not None
-        parts = [self._words.split([text]) for text in texts]
+        with guarded(self.name, "cannot split these texts"):
+            parts = [self._words.split([text]) for text in texts]
         slow = [place for place, part in enumerate(parts) if part is None]
         ids, counts = self._by_library([texts[place] for place in slow])
         ends = np.cumsum(counts)
@@ -125,18 +139,20 @@ def load_static_tokenizer(spec: StaticEmbeddingSpec) -> StaticTokenizer:
     path = spec.folder / "tokenizer.json"
     if not path.is_file():
         raise ModelFormatError(f"{path}: this file of the model folder is missing")
-    try:
+    check_growth(read_json(path), path)
+    with guarded(path):
         backend = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises plain Exception for damaged files
-        raise ModelFormatError(f"{path}: cannot be read ({error}); download the model again") from error
     truncation = backend.truncation or {}
     limit = spec.max_seq_length or truncation.get("max_length") or UNLIMITED
     return StaticTokenizer(
-        backend, max_length=int(limit), unknown_id=unknown_id(backend) if spec.drop_unknown else None
+        backend,
+        max_length=int(limit),
+        unknown_id=unknown_id_of(backend) if spec.drop_unknown else None,
+        name=str(spec.folder),
     )
 
 
-def unknown_id(backend: Tokenizer) -> int | None:
+def unknown_id_of(backend: Tokenizer) -> int | None:
     """The id of the unknown token; a Unigram model knows it by its number only."""
     model = json.loads(backend.to_str())["model"]
     if isinstance(model.get("unk_token"), str):

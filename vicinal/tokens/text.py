@@ -11,12 +11,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vicinal.core.native_calls import native_call
 from vicinal.errors import ModelFormatError
+from vicinal.tokens.guard import check_lengths, guarded
 from vicinal.tokens.special import Template, example_text
 
 if TYPE_CHECKING:
@@ -36,12 +38,14 @@ class Ragged:
         starts: ``(n + 1,)`` int64; text i has ``ids[starts[i]:starts[i + 1]]``.
         full_lengths: ``(n,)`` int32, tokens before truncation, special tokens included.
         type_ids: ``(total,)`` int32 for pairs, else None.
+        unknown: ``(n,)``, which texts are made of unknown tokens alone; None for no text, or not known.
     """
 
     ids: NDArray[np.int32]
     starts: NDArray[np.int64]
     full_lengths: NDArray[np.int32]
     type_ids: NDArray[np.int32] | None = None
+    unknown: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.full_lengths)
@@ -55,28 +59,41 @@ class Ragged:
         """Tokens of some of the texts after truncation."""
         return (self.starts[rows + 1] - self.starts[rows]).astype(np.int32)
 
+    def without_unknown(self) -> Ragged:
+        """The same, but that texts of unknown tokens alone have no tokens."""
+        if self.unknown is None:
+            return self
+        kept = np.where(self.unknown, 0, self.lengths).astype(np.int32)
+        ids = self.ids[~np.repeat(self.unknown, self.lengths)]
+        return Ragged(ids, _starts(kept), self.full_lengths, unknown=self.unknown)
+
     @property
     def truncated(self) -> NDArray[np.intp]:
         """Places of the texts that lost tokens."""
         return np.flatnonzero(self.full_lengths > self.lengths)
 
 
+Self = TypeVar("Self", bound="TextTokenizer")
+
+
 class TextTokenizer:
     """A folder's tokenizer together with its limits.
 
     Attributes:
-        backend: the ``tokenizers.Tokenizer``, without truncation and padding of its own.
+        backend: the ``tokenizers.Tokenizer``; it is changed, so give one that nobody else holds.
         max_length: tokens that a text may have, special tokens included.
         pad_id: the id that fills up rows.
         padding_side: ``"right"`` or ``"left"``, as the folder says; batches for the engines are padded on
             the right all the same.
         vocabulary: ids that the model has vectors for; None if not known.
+        token_types: whether the second text of a pair is told from the first by its types.
+        name: where it comes from, for messages.
         special_tokens: whether the tokenizer's own go around each text.
     """
 
     def __init__(
         self,
-        backend: Tokenizer,
+        backend: Tokenizer | None,
         *,
         max_length: int,
         pad_id: int = 0,
@@ -84,22 +101,50 @@ class TextTokenizer:
         truncation_side: str = "right",
         padding_side: str = "right",
         vocabulary: int | None = None,
+        token_types: bool = True,
+        name: str = "this folder",
         special_tokens: bool = True,
     ) -> None:
-        backend.no_truncation()
-        backend.no_padding()
-        if lower:
-            _lowercase(backend)
-        self.backend = backend
+        if backend is not None:
+            backend.no_truncation()
+            backend.no_padding()
+            if lower:
+                lowercase(backend)
+        self._backend = backend
+        self._given: Tokenizer | None = None
+        self.name = name
         self.max_length = max_length
         self.pad_id = pad_id
         self.vocabulary = vocabulary
         self.truncation_side = truncation_side
         self.padding_side = padding_side
-        example = example_text(backend)
-        self._single = Template.of(backend, example) if special_tokens else Template.bare(1)
-        self._pair = Template.of(backend, example, example) if special_tokens else Template.bare(2)
         self._process = os.getpid()
+        with guarded(name, "makes no tokens"):
+            self._single, self._pair = self._learn(special_tokens)
+        if not token_types:
+            self._pair = self._pair.without_types()
+
+    def _learn(self, special_tokens: bool) -> tuple[Template, Template]:
+        """The special tokens around one text, and around and between two."""
+        example = example_text(self.backend)
+        if not special_tokens:
+            return Template.bare(1), Template.bare(2)
+        return Template.of(self.backend, example), Template.of(self.backend, example, example)
+
+    @property
+    def backend(self) -> Tokenizer:
+        """The ``tokenizers.Tokenizer`` that splits texts, without truncation and padding of its own."""
+        assert self._backend is not None
+        return self._backend
+
+    @property
+    def given(self) -> Any:
+        """A copy of the tokenizer, the same one each time, to look at and to change: that changes no vectors."""
+        if self._given is None:
+            from tokenizers import Tokenizer
+
+            self._given = Tokenizer.from_str(self.backend.to_str())
+        return self._given
 
     def __call__(self, texts: Sequence[str]) -> Ragged:
         """Split texts, cut them to ``max_length`` and put the special tokens around them."""
@@ -144,7 +189,7 @@ class TextTokenizer:
         ]
         counts = np.array([len(ids) for ids in contents], dtype=np.int64)
         full = [counts[number] for number in numbers] if len(contents) else [np.zeros(0, dtype=np.int64)] * 2
-        kept = longest_first(full[0], full[1], max(self.max_length - self._pair.count, 0))
+        kept = self._keep(full[0], full[1], max(self.max_length - self._pair.count, 0))
         special = [np.array(part, dtype=np.int32) for part in self._pair.parts]
         pieces: list[NDArray[np.int32]] = []
         for row in range(len(firsts)):
@@ -162,10 +207,36 @@ class TextTokenizer:
             ids, starts, (full[0] + full[1] + self._pair.count).astype(np.int32), types.astype(np.int32)
         )
 
+    @staticmethod
+    def _keep(
+        first: NDArray[np.int64], second: NDArray[np.int64], room: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """How many tokens of each text of a pair are kept."""
+        return longest_first(first, second, room)
+
     def prompt_length(self, prompt: str) -> int:
         """Tokens that ``prompt`` takes at the start of a text, special tokens in front of it included."""
         (ids,) = self.split([prompt])
         return len(ids) + len(self._single.parts[0])
+
+    def only_unknown(self, ragged: Ragged, prompt: str = "") -> NDArray[np.bool_] | None:
+        """``(n,)``, which texts are made of unknown tokens alone, but for ``prompt`` before each; None for no text."""
+        if ragged.unknown is not None:
+            return ragged.unknown
+        unknown = self.unknown_token_id
+        if unknown is None:
+            return None
+        found = ragged.ids == unknown
+        if not found.any():
+            return None
+        owners = np.repeat(np.arange(len(ragged)), ragged.lengths)
+        counts = np.bincount(owners[found], minlength=len(ragged))
+        before = self.split([prompt])[0] if prompt else []
+        lost = sum(each == unknown for each in before)
+        alone: NDArray[np.bool_] = (counts > lost) & (
+            ragged.lengths - counts <= self._single.count + len(before) - lost
+        )
+        return alone
 
     @property
     def sides(self) -> dict[str, str]:
@@ -182,11 +253,20 @@ class TextTokenizer:
     def split(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text alone, without special tokens."""
         self._notice_fork()
-        try:
+        check_lengths(texts)
+        with guarded(self.name, "cannot split these texts"), native_call():  # e.g. without an unknown token
             encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=False)
-        except Exception as error:  # the library raises plain Exception, e.g. without an unknown token
-            raise ModelFormatError(f"the folder's tokenizer cannot split these texts ({error})") from error
         return [encoding.ids for encoding in encodings]
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Tokens in all."""
+        return int(self.backend.get_vocab_size())
+
+    def token(self, number: int) -> str | None:
+        """The token of an id."""
+        found: str | None = self.backend.id_to_token(number)
+        return found
 
     def _notice_fork(self) -> bool:
         """Whether this is another process than before; to be asked before the library is used."""
@@ -202,7 +282,7 @@ class TextTokenizer:
         highest = int(ids.max(initial=-1))
         if self.vocabulary is not None and highest >= self.vocabulary:
             raise ModelFormatError(
-                f"the tokenizer gives the id {highest} ({self.backend.id_to_token(highest)!r}), but config.json "
+                f"the tokenizer gives the id {highest} ({self.token(highest)!r}), but config.json "
                 f"has vocab_size {self.vocabulary}: the folder's tokenizer and weights do not belong together"
             )
 
@@ -211,23 +291,34 @@ class TextTokenizer:
             return ids
         return ids[:room] if self.truncation_side == "right" else ids[len(ids) - room :]
 
+    def __copy__(self: Self) -> Self:
+        """Another one with limits of its own; the library's object, which nothing changes, is shared."""
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__, _given=None)
+        return other
+
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "backend": self.backend.to_str()}
+        backend = None if self._backend is None else self._backend.to_str()
+        return {**self.__dict__, "_backend": backend, "_given": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         from tokenizers import Tokenizer
 
         self.__dict__.update(state)
-        self.backend = Tokenizer.from_str(state["backend"])
+        if self._backend is not None:
+            self._backend = Tokenizer.from_str(state["_backend"])
         self._process = os.getpid()
 
 
-def _lowercase(backend: Tokenizer) -> None:
-    """Put lower case in front of the other normalisation; special tokens in a text stay what they are."""
+def lowercase(backend: Tokenizer) -> None:
+    """Put lower case in front of the other normalisation, unless it is there; special tokens stay what they are."""
     from tokenizers.normalizers import Lowercase, Sequence
 
-    known = backend.normalizer
-    backend.normalizer = Lowercase() if known is None else Sequence([Lowercase(), known])
+    known: Any = backend.normalizer
+    alone = [] if known is None else [known]
+    steps: list[Any] = [*known] if isinstance(known, Sequence) else alone  # type: ignore[misc]
+    if not any(isinstance(step, Lowercase) for step in steps):
+        backend.normalizer = Sequence([Lowercase(), *steps])
 
 
 def longest_first(

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from vicinal.core.native_calls import native_call
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
@@ -116,8 +118,8 @@ class _Known:
         self._lock = threading.Lock()
 
     def learn(self, backend: Tokenizer, words: list[str]) -> None:
-        split = [found.ids for found in backend.encode_batch_fast(words, add_special_tokens=False)]
-        with self._lock:
+        with native_call(), self._lock:
+            split = [found.ids for found in backend.encode_batch_fast(words, add_special_tokens=False)]
             fresh = [(word, ids) for word, ids in zip(words, split, strict=True) if word not in self.numbers]
             old = self.table
             added = np.fromiter(chain.from_iterable(ids for _, ids in fresh), dtype=np.int32)

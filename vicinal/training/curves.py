@@ -40,13 +40,16 @@ def _is_figure(name: str, value: Any) -> bool:
     return name not in ("step", "epoch") and isinstance(value, (int, float))
 
 
-def draw(folder: Path, history: Sequence[Mapping[str, Any]], score: str | None = None) -> Path:
+def draw(
+    folder: Path, history: Sequence[Mapping[str, Any]], score: str | None = None, kept: int | None = None
+) -> Path:
     """Draw ``training_curves.png``: the loss over the steps, and the evaluator's score.
 
     Args:
         folder: where to.
         history: as for :func:`write_log`.
         score: which metric the score is, e.g. ``"eval_dev_spearman_cosine"``.
+        kept: the step of the model that was saved, which is marked; 0 is the untrained one.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -75,10 +78,17 @@ def draw(folder: Path, history: Sequence[Mapping[str, Any]], score: str | None =
     if scores:
         axis = axes.pop(0)
         axis.plot(*zip(*scores, strict=True), marker="o", ms=4, color="tab:green")
-        for place in (0, len(scores) - 1):
-            axis.annotate(f"{scores[place][1]:.4f}", scores[place], textcoords="offset points", xytext=(4, 6))
+        chosen = [point for point in scores if point[0] == kept]
+        for point in dict.fromkeys([scores[0], *chosen, scores[-1]]):
+            axis.annotate(f"{point[1]:.4f}", point, textcoords="offset points", xytext=(4, 6))
+        title = "Score on the evaluation data"
+        if chosen:
+            axis.plot(*chosen[0], marker="*", ms=16, color="tab:orange", markeredgecolor="black")
+            title += "; kept: " + (
+                f"step {kept} (star)" if kept else "the start (star), as nothing was better"
+            )
         axis.margins(y=0.25, x=0.08)
-        axis.set(xlabel="step", ylabel=str(score).removeprefix("eval_"), title="Score on the evaluation data")
+        axis.set(xlabel="step", ylabel=str(score).removeprefix("eval_"), title=title)
         axis.grid(alpha=0.3)
     for axis in figure.axes:
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from vicinal.core.torch import require_torch
 from vicinal.errors import InputError, MissingExtraError
-from vicinal.readers.columns import classes, numbers, read_columns
+from vicinal.readers.columns import by_name, classes, first_row, numbers, read_columns
 from vicinal.training.curves import draw, write_log
 
 _CHECKPOINTS = "checkpoints"
+# Equal scores may differ in their last digits.
+_NO_GAIN = 1e-9
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class Plan:
     Attributes:
         model: folder or hub name to start from.
         files: csv, tsv, jsonl or parquet files.
-        columns: what the loss wants: keys of ``vicinal.readers.columns.NAMES``.
+        columns: what the loss wants: keys of ``vicinal.readers.columns.NAMES``; anchor and positive get the
+            negative too, where the files have one.
         given: names or numbers of these columns in the files; None finds them.
         loss: a name of ``vicinal.losses`` (or of ``vicinal.cross_encoder.losses``).
         evaluation: a file of the same kind to measure with.
@@ -61,12 +65,16 @@ class Trained:
         score: which metric was measured.
         before: its value of the untrained model, None where nothing was measured.
         after: its value of the model that was saved.
+        kept: the step of the model that was saved; 0 is the untrained one, where no evaluation was better.
+        steps: of the whole run.
     """
 
     rows: int
     score: str | None
     before: float | None
     after: float | None
+    kept: int
+    steps: int
 
 
 def run_training(plan: Plan, say: Callable[[str], None]) -> Trained:
@@ -81,6 +89,7 @@ def run_training(plan: Plan, say: Callable[[str], None]) -> Trained:
         InputError: the files cannot be used.
     """
     require_torch("training")
+    plan = replace(plan, columns=_columns(plan))
     rows = read_rows(plan.files, plan.columns, plan.given, say)
     # Its score for each kind of evaluator; known before the run, as the run goes by it.
     model = _load(plan)
@@ -89,25 +98,82 @@ def run_training(plan: Plan, say: Callable[[str], None]) -> Trained:
         evaluator, score = _evaluator(plan, model, say)
     trainer = _trainer(plan, model, rows, evaluator, score)
     trainer.train()
-    model.save(str(plan.output))
-    shutil.rmtree(plan.output / _CHECKPOINTS, ignore_errors=True)
     history = [*trainer.state.log_history]
     for step, metrics in trainer.scores.by_step.items():
         history.append(
             {"step": step, **{f"eval_{key.removeprefix('eval_')}": value for key, value in metrics.items()}}
         )
+    values = {_step(entry): float(entry[f"eval_{score}"]) for entry in history if f"eval_{score}" in entry}
+    steps = trainer.state.global_step
+    kept = best_step(values, trainer.state.best_global_step or steps)
+    if kept == 0:
+        model = _load(plan)
+    model.save(str(plan.output))
+    shutil.rmtree(plan.output / _CHECKPOINTS, ignore_errors=True)
     write_log(plan.output, history)
     try:
-        draw(plan.output, history, None if score is None else f"eval_{score}")
+        draw(plan.output, history, None if score is None else f"eval_{score}", kept if values else None)
     except MissingExtraError as error:
         say(str(error))
-    values = {_step(entry): float(entry[f"eval_{score}"]) for entry in history if f"eval_{score}" in entry}
-    kept = trainer.state.best_global_step or trainer.state.global_step
-    return Trained(len(rows), score, values.get(0), values.get(kept))
+    return Trained(len(rows), score, values.get(0), values.get(kept), kept, steps)
+
+
+def best_step(values: Mapping[int, float], trained: int) -> int:
+    """The step whose model is kept: the trained one's, or 0 if the untrained model was as good.
+
+    Args:
+        values: step -> score, the higher the better; 0 is the untrained model.
+        trained: the step of the best model of the run, or of its last.
+    """
+    before, after = values.get(0, math.nan), values.get(trained, math.nan)
+    return 0 if math.isfinite(before) and not after > before + _NO_GAIN else trained
 
 
 def _step(entry: dict[str, Any]) -> int:
     return int(entry.get("step", 0))
+
+
+_PAIRS = ("anchor", "positive")
+_TRIPLETS = ("anchor", "positive", "negative")
+
+
+def _columns(plan: Plan) -> tuple[str, ...]:
+    """What the loss gets: a ranking loss takes the hard negatives too, where the files have them.
+
+    Raises:
+        InputError: some files have them and others not, or there are several for each row.
+    """
+    if plan.columns != _PAIRS:
+        return plan.columns
+    if plan.given is not None:
+        return _TRIPLETS if len(plan.given) == len(_TRIPLETS) else _PAIRS
+    found = {}
+    for file in plan.files:
+        names = _names(file)
+        unused = [
+            name for name in names if name.lower().startswith("neg") and by_name([name], ["negative"]) is None
+        ]
+        if unused:
+            raise InputError(
+                f"{file}: the column {unused[0]!r} would not be used, as there is place for one negative: name three "
+                "columns (anchor, positive, negative), or rename the one to use to 'negative'"
+            )
+        without_headings = by_name(names, _PAIRS) is None and len(names) == len(_TRIPLETS)
+        found[file] = by_name(names, _TRIPLETS) is not None or without_headings
+    if len(set(found.values())) > 1:
+        having, lacking = (
+            next(file for file, has in found.items() if has is wanted) for wanted in (True, False)
+        )
+        raise InputError(f"{having} has a column of negatives and {lacking} has none: give files of one kind")
+    return _TRIPLETS if all(found.values()) else _PAIRS
+
+
+def _names(file: str) -> list[str]:
+    if Path(file).suffix.lower() != ".parquet":
+        return first_row(file)
+    from vicinal.nn.training.parquet import column_names
+
+    return column_names(file)
 
 
 def read_rows(
@@ -139,7 +205,7 @@ def read_rows(
 
 def _read(file: str, columns: Sequence[str], given: Sequence[str] | None) -> dict[str, list[str]]:
     if Path(file).suffix.lower() != ".parquet":
-        return read_columns(file, columns, given)
+        return dict(read_columns(file, columns, given, also=("parquet",)))
     from vicinal.nn.training.parquet import read_parquet
 
     return read_parquet(file, columns, given)
@@ -163,9 +229,12 @@ def _evaluator(plan: Plan, model: Any, say: Callable[[str], None]) -> tuple[Any,
     from vicinal.evaluation.cross_encoder import CrossEncoderCorrelationEvaluator
 
     assert plan.evaluation is not None
-    pairs_alone = plan.columns == ("anchor", "positive")
-    columns = ("sentence1", "sentence2", "score") if pairs_alone else plan.columns
-    rows = read_rows([plan.evaluation], columns, None if pairs_alone else plan.given, say)
+    columns = plan.columns
+    ranking = columns[:2] == _PAIRS and plan.loss != "TripletLoss"
+    if ranking:
+        triplets = by_name(_names(plan.evaluation), _TRIPLETS) is not None
+        columns = _TRIPLETS if triplets else ("sentence1", "sentence2", "score")
+    rows = read_rows([plan.evaluation], columns, None if ranking else plan.given, say)
     first, second, third = ([row[name] for row in rows] for name in columns)
     if plan.cross_encoder:
         pairs = list(zip(first, second, strict=True))

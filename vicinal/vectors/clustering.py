@@ -1,21 +1,16 @@
-"""Group vectors, and say what the groups are about: keywords, central texts, a map.
+"""Group vectors, and find the rows that stand for a group.
 
-The grouping itself is scikit-learn's (the extra ``vicinal[cluster]``); everything else needs numpy only,
-except the picture of the map, which needs matplotlib from the same extra.
+The grouping itself is scikit-learn's (the extra ``vicinal[cluster]``). What groups are about is in
+:mod:`vicinal.vectors.keywords`, their map in :mod:`vicinal.vectors.maps`.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections import Counter
-from collections.abc import Sequence
-from os import PathLike
 from typing import Any, Literal
 
 import numpy as np
 
-from vicinal.core.arrays import Embeddings, Matrix, as_array, as_floats, check_finite, like_inputs
+from vicinal.core.arrays import Embeddings, Matrix, as_array, as_floats, like_inputs, product
 from vicinal.core.inputs import as_count, as_integer, as_number, check_choice, shown
 from vicinal.errors import InputError, missing_extra
 from vicinal.vectors.mining import community_detection
@@ -24,7 +19,6 @@ from vicinal.vectors.rows import scaled_rows
 Method = Literal["kmeans", "agglomerative", "hdbscan", "communities"]
 
 _METHODS = ("kmeans", "agglomerative", "hdbscan", "communities")
-_WORD = re.compile(r"[^\W_][\w'+#-]*[\w+#]|[^\W\d_]")  # keeps "c++", "c#", "don't" and "end-to-end" whole
 
 
 def cluster(
@@ -98,8 +92,10 @@ def cluster(
         unit = _with_zero_rows_apart(unit) if (inverse == 0).any() else unit
     else:
         fitted = library.HDBSCAN(min_cluster_size=min_cluster_size, copy=True)
-    if len(rows) == 1:  # the library wants two
-        return like_inputs(np.array([-1 if method == "hdbscan" else 0]), embeddings)
+    if method == "hdbscan" and len(rows) < min_cluster_size:  # the library wants as many
+        return like_inputs(np.full(len(rows), -1, dtype=np.int64), embeddings)
+    if len(rows) == 1:  # here it wants two
+        return like_inputs(np.array([0]), embeddings)
     return like_inputs(_largest_first(fitted.fit_predict(unit)), embeddings)
 
 
@@ -128,50 +124,6 @@ def _largest_first(labels: Matrix) -> Matrix:
     return renumbered
 
 
-def keywords(texts: Sequence[str], labels: Embeddings, top: int = 10) -> dict[int, list[tuple[str, float]]]:
-    """The words that set each cluster apart: class-based tf-idf (Grootendorst, 2022, arXiv:2203.05794).
-
-    A word weighs its share of the cluster's words times ``log(1 + words per cluster / its count anywhere)``.
-    With four clusters or more, words that occur in over four fifths of them are left out, which takes the
-    place of a list of stop words in any language.
-
-    Args:
-        texts: (n,) strings.
-        labels: (n,) cluster numbers; -1 is no cluster and is left out.
-        top: how many words for each.
-
-    Returns:
-        For each cluster number, ascending, ``(word, weight)``, best first (then alphabetically).
-
-    Raises:
-        InputError: not as many labels as texts, or ``top`` below 1.
-    """
-    numbers = _labels(labels, len(texts))
-    if top < 1:
-        raise InputError(f"top is {top}: it must be 1 or more")
-    counts: dict[int, Counter[str]] = {int(c): Counter() for c in np.unique(numbers) if c >= 0}
-    for text, number in zip(texts, numbers.tolist(), strict=True):
-        if number >= 0:
-            counts[number].update(_WORD.findall(text.lower()))
-    overall: Counter[str] = Counter()
-    spread: Counter[str] = Counter()
-    for counted in counts.values():
-        overall.update(counted)
-        spread.update(counted.keys())
-    mean = sum(overall.values()) / max(1, len(counts))
-    limit = 0.8 * len(counts) if len(counts) >= 4 else len(counts)
-    found = {}
-    for number, counted in counts.items():
-        total = sum(counted.values())
-        weights = [
-            (word, count / total * math.log1p(mean / overall[word]))
-            for word, count in counted.items()
-            if spread[word] <= limit
-        ]
-        found[number] = sorted(weights, key=lambda pair: (-pair[1], pair[0]))[:top]
-    return found
-
-
 def central_rows(embeddings: Embeddings, labels: Embeddings, top: int = 3) -> dict[int, list[int]]:
     """The rows nearest, by cosine, to the mean direction of their cluster.
 
@@ -187,7 +139,7 @@ def central_rows(embeddings: Embeddings, labels: Embeddings, top: int = 3) -> di
         InputError: not as many labels as rows, ``top`` below 1, or a NaN or infinity (the row is named).
     """
     rows = as_floats(embeddings)
-    numbers = _labels(labels, len(rows))
+    numbers = cluster_numbers(labels, len(rows))
     if top < 1:
         raise InputError(f"top is {top}: it must be 1 or more")
     scaled, inverse = scaled_rows(rows, "embeddings")
@@ -195,85 +147,17 @@ def central_rows(embeddings: Embeddings, labels: Embeddings, top: int = 3) -> di
     for number in np.unique(numbers[numbers >= 0]).tolist():
         members = np.flatnonzero(numbers == number)
         unit = scaled[members] * inverse[members, np.newaxis]
-        likeness = unit @ unit.mean(axis=0)
+        likeness = product(unit, unit.mean(axis=0))
         found[int(number)] = members[np.argsort(-likeness, kind="stable")[:top]].tolist()
     return found
 
 
-def flat_map(embeddings: Embeddings) -> Matrix:
-    """The rows on a plane: their first two principal components.
-
-    Args:
-        embeddings: (n, dim).
-
-    Returns:
-        (n, 2) in the type to compute in. The signs are fixed, so the same rows give the same map.
+def cluster_numbers(labels: Embeddings, n: int) -> Matrix:
+    """(n,) whole numbers of clusters.
 
     Raises:
-        InputError: a NaN or infinity (the row is named).
+        InputError: not as many as rows.
     """
-    rows = as_floats(embeddings)
-    check_finite(rows, "embeddings")
-    if not len(rows):
-        return np.zeros((0, 2), dtype=rows.dtype)
-    mean = rows.mean(axis=0, dtype=np.float64)
-    covariance = np.zeros((rows.shape[1], rows.shape[1]))
-    for at in range(0, len(rows), 4096):  # no centred copy of all rows
-        block = rows[at : at + 4096] - mean
-        covariance += block.T @ block
-    axes = np.linalg.eigh(covariance)[1][:, ::-1][:, :2]
-    axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), range(axes.shape[1])] < 0, -1.0, 1.0)
-    points = rows @ axes - mean @ axes
-    if points.shape[1] < 2:
-        points = np.concatenate([points, np.zeros((len(rows), 2 - points.shape[1]))], axis=1)
-    answer: Matrix = points.astype(rows.dtype)
-    return answer
-
-
-def save_map(
-    path: str | PathLike[str],
-    points: Embeddings,
-    labels: Embeddings,
-    names: dict[int, str] | None = None,
-    title: str | None = None,
-) -> None:
-    """Draw the points of :func:`flat_map`, one colour a cluster, into a picture file.
-
-    Args:
-        path: where to; its ending says the format (``.png``).
-        points: (n, 2).
-        labels: (n,) cluster numbers; -1 is grey.
-        names: what to write at the middle of each cluster; its number if None.
-        title: written above.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
-        InputError: not as many labels as points.
-    """
-    try:
-        from matplotlib.figure import Figure  # the figure itself, not pyplot: no window, no global state
-    except ImportError as error:
-        raise missing_extra("matplotlib", "save_map()", "cluster") from error
-    places = as_floats(points, "points")
-    numbers = _labels(labels, len(places))
-    figure = Figure(figsize=(10, 8))
-    # Margins of our own: an automatic layout makes room for the names as if they stood outside the points.
-    axes = figure.add_axes((0.02, 0.02, 0.96, 0.92 if title else 0.96))
-    none = numbers < 0
-    axes.scatter(places[none, 0], places[none, 1], s=4, c="0.8", linewidths=0)
-    axes.scatter(places[~none, 0], places[~none, 1], s=6, c=numbers[~none] % 20, cmap="tab20", linewidths=0)
-    for number in np.unique(numbers[~none]).tolist():
-        x, y = np.median(places[numbers == number], axis=0)
-        text = str(number) if names is None else names.get(number, str(number))
-        box = {"boxstyle": "round", "facecolor": "white", "alpha": 0.7, "linewidth": 0}
-        axes.text(x, y, text, ha="center", va="center", fontsize=8, bbox=box)
-    axes.set_axis_off()
-    if title:
-        axes.set_title(title)
-    figure.savefig(path, dpi=150)
-
-
-def _labels(labels: Embeddings, n: int) -> Matrix:
     numbers = as_array(labels, "labels")
     if numbers.shape != (n,):
         raise InputError(f"labels has shape {numbers.shape}: give one number for each of the {n} rows")

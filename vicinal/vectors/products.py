@@ -77,7 +77,7 @@ class Products:
         if self._request is None or a.dtype == np.float64:
             if self._precision == "bfloat16":
                 a, b = from_bfloat16(a), from_bfloat16(b)
-            with np.errstate(invalid="ignore", over="ignore"):
+            with native_call(), np.errstate(invalid="ignore", over="ignore"):
                 product: Matrix = a @ b.T
             return product
         # The tensors share the arrays' memory, so both must outlive the run.

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from vicinal.core.arrays import Embeddings, Matrix, check_finite, first_tensor, loaded_torch
+from vicinal.core.arrays import Embeddings, check_finite, first_tensor, loaded_torch, product
 from vicinal.core.inputs import shown
 from vicinal.errors import InputError, InputTypeError
 from vicinal.vectors.pairwise import (
@@ -52,7 +52,7 @@ def cos_sim(a: Embeddings, b: Embeddings) -> Any:
     p, q = two_matrices(a, b)
     (p, inverse_p), (q, inverse_q) = scaled_rows(p, "a"), scaled_rows(q, "b")
     # The norms are folded into the scores, so that no operand is copied.
-    scores: Matrix = p @ q.T
+    scores = product(p, q.T)
     scores *= inverse_p[:, np.newaxis]
     scores *= inverse_q
     return scores
@@ -75,7 +75,7 @@ def dot_score(a: Embeddings, b: Embeddings) -> Any:
         return checked(x @ y.T, x, y)
     p, q = two_matrices(a, b)
     with np.errstate(invalid="ignore", over="ignore"):
-        scores: Matrix = p @ q.T
+        scores = product(p, q.T)
     # A bad row spoils all its products, so one row and one column of the scores show every one.
     if not (np.isfinite(scores[:1]).all() and np.isfinite(scores[:, :1]).all()):
         check_finite(p, "a")
@@ -110,7 +110,7 @@ def euclidean_sim(a: Embeddings, b: Embeddings) -> Any:
         # |x - y|^2 = |x|^2 + |y|^2 - 2 x.y in float64; where almost everything cancels, the difference
         # itself is squared, so that near-identical rows keep all their digits.
         lengths = dot_rows(wide_p, wide_p)[:, np.newaxis] + square_q
-        squares = lengths - 2.0 * (wide_p @ wide_q.T)
+        squares = lengths - 2.0 * product(wide_p, wide_q.T)
         rows, columns = np.nonzero(squares <= 1e-6 * lengths)
         for at in range(0, len(rows), 4096):
             i, j = rows[at : at + 4096], columns[at : at + 4096]

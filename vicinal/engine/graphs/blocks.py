@@ -6,7 +6,7 @@ the batch, ``L`` the padded length, ``H`` the hidden size in the comments on sha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vicinal.core.openvino import load_openvino
+from vicinal.engine.graphs.activations import BY_CLASS, BY_NAME
 from vicinal.engine.weights import Weights
-from vicinal.errors import UnsupportedModelError
 
 Node: TypeAlias = Any  # openvino.Node or openvino.Output; the bindings carry no types
 
@@ -49,33 +49,12 @@ class Blocks:
         self.ops = self.openvino.opset15
         self.weights = weights
         self._named: dict[str, Node] = {}
+        self._without_bias: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
         """Where the weights come from, for error messages."""
         return self.weights.folder
-
-    def require(self, config: Mapping[str, Any], key: str, *covered: Any) -> None:
-        """Refuse a folder whose ``config.json`` asks for a variant that the graph would not compute.
-
-        Args:
-            config: the folder's ``config.json``.
-            key: what it may say.
-            covered: the values that the graph covers; an absent key means the first one.
-
-        Raises:
-            UnsupportedModelError: it says something else.
-        """
-        value = config.get(key, covered[0])
-        if value not in covered:
-            raise self.unsupported(config, f"{key} = {value!r}", " or ".join(repr(each) for each in covered))
-
-    def unsupported(self, config: Mapping[str, Any], found: str, covered: str) -> UnsupportedModelError:
-        """The error for a variant of an architecture that has no graph here."""
-        return UnsupportedModelError(
-            f"{self.folder}/config.json: {found} is not covered by Vicinal's graph of "
-            f"{config.get('model_type')} (only {covered}); PyTorch runs it: pip install 'vicinal[train]'"
-        )
 
     # constants and inputs
 
@@ -88,6 +67,17 @@ class Blocks:
         if name not in self._named:
             self._named[name] = self.constant(self.weights[name])
         return self._named[name]
+
+    def leave_out_biases(self, *endings: str) -> None:
+        """Do without the biases of layers whose names end like this, even where the file holds some.
+
+        For what ``config.json`` switches off: transformers then leaves them in the file.
+        """
+        self._without_bias += endings
+
+    def has_bias(self, name: str) -> bool:
+        """Whether a layer adds a bias."""
+        return f"{name}.bias" in self.weights and not name.endswith(self._without_bias)
 
     def integers(self, *values: int) -> Node:
         """A vector of int64: axes, shapes, bounds."""
@@ -113,9 +103,7 @@ class Blocks:
     def linear(self, x: Node, name: str) -> Node:
         """``x W^T + b`` with the weights ``name.weight`` and, if they exist, ``name.bias``."""
         product = self.ops.matmul(x, self.weight(f"{name}.weight"), False, True)
-        return (
-            self.ops.add(product, self.weight(f"{name}.bias")) if f"{name}.bias" in self.weights else product
-        )
+        return self.ops.add(product, self.weight(f"{name}.bias")) if self.has_bias(name) else product
 
     def linear_of(self, x: Node, weight: NDArray[Any], bias: NDArray[Any] | None) -> Node:
         """``x W^T + b`` for arrays; W is ``(out, in)``."""
@@ -125,7 +113,7 @@ class Blocks:
     def linears(self, x: Node, name: str, parts: int) -> list[Node]:
         """A matrix that stacks ``parts`` layers on x, as that many products: no copy to split the result."""
         weights = np.split(self.weights[f"{name}.weight"], parts)
-        if f"{name}.bias" not in self.weights:
+        if not self.has_bias(name):
             return [self.linear_of(x, weight, None) for weight in weights]
         biases = np.split(self.weights[f"{name}.bias"], parts)
         return [self.linear_of(x, weight, bias) for weight, bias in zip(weights, biases, strict=True)]
@@ -134,7 +122,7 @@ class Blocks:
         """Layer normalisation over the last axis (Ba et al. 2016); a missing bias is none."""
         normal = self.ops.mvn(x, self.integers(-1), True, epsilon, "inside_sqrt")
         scaled = self.ops.multiply(normal, self.weight(f"{name}.weight"))
-        if f"{name}.bias" not in self.weights:
+        if not self.has_bias(name):
             return scaled
         return self.ops.add(scaled, self.weight(f"{name}.bias"))
 
@@ -153,35 +141,15 @@ class Blocks:
         return self.ops.gather(table, ids, self.integers(0))
 
     def activation(self, x: Node, kind: str) -> Node:
-        """The activation that ``config.json`` names.
-
-        Raises:
-            UnsupportedModelError: the name is not known.
-        """
-        ops = self.ops
-        if kind in ("gelu", "gelu_python", "GELU"):
-            return ops.gelu(x, "erf")
-        if kind in ("gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_accurate"):
-            return ops.gelu(x, "tanh")
-        if kind in ("relu", "ReLU"):
-            return ops.relu(x)
-        if kind in ("tanh", "Tanh"):
-            return ops.tanh(x)
-        if kind in ("silu", "swish", "SiLU"):
-            return ops.swish(x)
-        if kind in ("sigmoid", "Sigmoid"):
-            return ops.sigmoid(x)
-        if kind == "Softmax":
-            return ops.softmax(x, -1)
-        if kind in ("Identity", "linear"):
-            return x
-        raise UnsupportedModelError(f"{self.folder}: the activation {kind!r} is not known")
+        """The activation that ``config.json`` names, or a dense layer by its class."""
+        function = BY_NAME[kind] if kind in BY_NAME else BY_CLASS[kind]
+        return function(self.ops, x)
 
     # shapes and positions
 
-    def length_of(self, ids: Node) -> Node:
-        """``(1,)`` int64: the padded length L of ``(B, L)``."""
-        return self.ops.gather(self.ops.shape_of(ids, "i64"), self.integers(1), self.integers(0))
+    def length_of(self, x: Node, axis: int = 1) -> Node:
+        """``(1,)`` int64: the padded length L of ``(B, L)``, or the length along another axis."""
+        return self.ops.gather(self.ops.shape_of(x, "i64"), self.integers(axis), self.integers(0))
 
     def first_rows(self, table: NDArray[Any], ids: Node, axis: int = 0) -> Node:
         """The first L entries of ``table`` along ``axis``, for a graph whose L is known only at run time."""
@@ -189,9 +157,9 @@ class Blocks:
             self.constant(table), self.integers(0), self.length_of(ids), self.integers(1), self.integers(axis)
         )
 
-    def places(self, ids: Node) -> Node:
+    def places(self, x: Node, axis: int = 1) -> Node:
         """``(L,)`` int32: 0, 1, 2, ... for ``(B, L)``; integers, as bfloat16 has none between 256 and 258."""
-        length = self.ops.squeeze(self.length_of(ids), self.integers(0))
+        length = self.ops.squeeze(self.length_of(x, axis), self.integers(0))
         zero, one = (self.ops.constant(np.int64(value)) for value in (0, 1))
         return self.ops.range(zero, length, one, "i32")
 
@@ -218,6 +186,26 @@ class Blocks:
         """``(1, 1, L, L)``: 0 where ``(L, L)`` query and key may meet, ``MASKED`` elsewhere."""
         bias = self.ops.select(seen, self.scalar(0.0), self.scalar(MASKED))
         return self.ops.unsqueeze(bias, self.integers(0, 1))
+
+    def causal_bias(self, ids: Node, reach: int | None = None) -> Node:
+        """``(1, 1, L, L)``: a token sees itself and those before it, ``reach`` of them in all."""
+        queries, keys = self.pairs_of_places(ids)
+        seen = self.ops.less_equal(keys, queries)
+        if reach is not None:
+            near = self.ops.greater(keys, self.ops.subtract(queries, self.ops.constant(np.int32(reach))))
+            seen = self.ops.logical_and(seen, near)
+        return self.bias_of(seen)
+
+    def window_bias(self, ids: Node, reach: int) -> Node:
+        """``(1, 1, L, L)``: a token sees those at most ``reach`` places away."""
+        queries, keys = self.pairs_of_places(ids)
+        away = self.ops.abs(self.ops.subtract(queries, keys))
+        return self.bias_of(self.ops.less_equal(away, self.ops.constant(np.int32(reach))))
+
+    def pairs_of_places(self, x: Node, axis: int = 1) -> tuple[Node, Node]:
+        """Places of the queries ``(L, 1)`` and of the keys ``(1, L)``; L is the length of ``x`` along ``axis``."""
+        places = self.places(x, axis)
+        return self.ops.unsqueeze(places, self.integers(1)), self.ops.unsqueeze(places, self.integers(0))
 
     def attention(self, query: Node, key: Node, value: Node, biases: Sequence[Node], size: int) -> Node:
         """``softmax(q k^T / sqrt(size) + biases) v`` a head (Vaswani et al. 2017).

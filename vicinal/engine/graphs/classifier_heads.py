@@ -5,13 +5,15 @@ Each family's checkpoints were trained with a head of its own; the names are tho
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from vicinal.engine.graphs.blocks import Blocks, Body, Node
 from vicinal.engine.graphs.heads import pooling
+from vicinal.engine.graphs.variants import Uncovered, nothing, require, require_activation
 from vicinal.folder.specs import PoolingSpec, TransformerSpec
 
 # (blocks, body, spec) -> what the last linear layer reads, (B, width)
@@ -25,10 +27,12 @@ class Head:
     Attributes:
         last: name of the linear layer that gives the scores.
         features: what stands before it.
+        uncovered: variants of it that have no graph, see ``variants.py``.
     """
 
     last: str
     features: Features
+    uncovered: Callable[[Mapping[str, Any]], Iterator[Uncovered]] = nothing
 
 
 def _first(blocks: Blocks, body: Body) -> Node:
@@ -48,11 +52,15 @@ def dense(last: str, name: str, activation: str) -> Head:
 def _modernbert(blocks: Blocks, body: Body, spec: TransformerSpec) -> Node:
     """The prediction head, on the first token or the mean of all."""
     config = spec.config
-    blocks.require(config, "classifier_pooling", "cls", "mean")
     mean = config.get("classifier_pooling") == "mean"
     x = pooling(blocks, body, PoolingSpec(("mean",))) if mean else _first(blocks, body)
     x = blocks.activation(blocks.linear(x, "head.dense"), str(config.get("classifier_activation", "gelu")))
     return blocks.layer_norm(x, "head.norm", float(config.get("norm_eps", 1e-5)))
+
+
+def _modernbert_uncovered(config: Mapping[str, Any]) -> Iterator[Uncovered]:
+    yield from require(config, "classifier_pooling", "cls", "mean")
+    yield from require_activation(config, "classifier_activation")
 
 
 def _last_token(blocks: Blocks, body: Body, spec: TransformerSpec) -> Node:
@@ -69,5 +77,5 @@ def _last_token(blocks: Blocks, body: Body, spec: TransformerSpec) -> Node:
 
 BERT = dense("classifier", "pooler.dense", "tanh")
 ROBERTA = dense("classifier.out_proj", "classifier.dense", "tanh")
-MODERNBERT = Head("classifier", _modernbert)
+MODERNBERT = Head("classifier", _modernbert, _modernbert_uncovered)
 LAST_TOKEN = Head("score", _last_token)

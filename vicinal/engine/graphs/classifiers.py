@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from vicinal.engine.graphs import FAMILIES
+from vicinal.engine.graphs import FAMILIES, check_variant, torch_runs_it
 from vicinal.engine.graphs.blocks import Blocks, Body, Node
 from vicinal.engine.graphs.classifier_heads import Head
+from vicinal.engine.graphs.shapes import checked_config
 from vicinal.engine.weights import Weights
 from vicinal.errors import ModelFormatError, UnsupportedModelError
 from vicinal.folder.specs import TransformerSpec
@@ -20,6 +21,7 @@ def logits(blocks: Blocks, body: Body, spec: TransformerSpec) -> tuple[Node, int
         UnsupportedModelError: there is no such head for this architecture here.
         ModelFormatError: the checkpoint holds no head.
     """
+    check_variant(spec, head=True)
     head = _head(spec, blocks.weights)
     labels = int(blocks.weights[f"{head.last}.weight"].shape[0])
     return blocks.linear(head.features(blocks, body, spec), head.last), labels
@@ -32,7 +34,10 @@ def head_labels(spec: TransformerSpec) -> int:
         UnsupportedModelError, ModelFormatError: as :func:`logits`.
     """
     weights = Weights.open(spec.folder)
-    return int(weights[f"{_head(spec, weights).last}.weight"].shape[0])
+    labels = weights.shape(f"{_head(spec, weights).last}.weight")[0]
+    family = FAMILIES[spec.model_type]
+    checked_config(spec, weights.without_prefix(family.probe, family.prefixes))
+    return labels
 
 
 def has_head(spec: TransformerSpec) -> bool:
@@ -46,7 +51,7 @@ def _head(spec: TransformerSpec, weights: Weights) -> Head:
     if head is None:
         raise UnsupportedModelError(
             f"{spec.folder}: no cross-encoder head of the architecture {spec.model_type!r} is known "
-            f"(there are: {', '.join(sorted(HEADS))}); PyTorch runs it: pip install 'vicinal[train]'"
+            f"(there are: {', '.join(sorted(HEADS))}); {torch_runs_it()}"
         )
     if f"{head.last}.weight" not in weights:
         raise ModelFormatError(

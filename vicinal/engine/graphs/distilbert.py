@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vicinal.engine.graphs import bert
 from vicinal.engine.graphs.blocks import Blocks, Body
+from vicinal.engine.graphs.variants import Uncovered, require, require_activation
 
 PROBE = bert.PROBE
 PREFIXES = ("distilbert.", "model.")
@@ -23,14 +24,19 @@ _NAMES = bert.Names(
 )
 
 
+def uncovered(config: Mapping[str, Any]) -> Iterator[Uncovered]:
+    """Variants that have no graph."""
+    yield from require(config, "pruned_heads", {}, None, in_torch=False)
+    yield from require_activation(config, "activation")
+
+
 def build(blocks: Blocks, config: Mapping[str, Any], token_types: bool) -> Body:
     """The graph of a DistilBERT encoder; sinusoidal positions lie in the weights like learned ones."""
-    bert.check(blocks, config)
     inputs = blocks.inputs(token_types)
     shape = bert.Shape(
         int(config["dim"]), int(config["n_heads"]), str(config.get("activation", "gelu")), 1e-12
     )
-    x = bert.embed(blocks, inputs, shape.epsilon)
+    x = bert.embed(blocks, inputs, shape)
     biases = [blocks.padding_bias(inputs["attention_mask"])]
     for layer in range(int(config["n_layers"])):
         x = bert.encoder_layer(blocks, shape, x, biases, f"transformer.layer.{layer}", _NAMES)

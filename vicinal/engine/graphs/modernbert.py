@@ -2,38 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from vicinal.engine.graphs.blocks import Blocks, Body, Node
-from vicinal.engine.graphs.rotary import Rotary, rope_theta
+from vicinal.engine.graphs.rotary import Rope, Rotary, uncovered_angles
+from vicinal.engine.graphs.variants import Uncovered, require_activation, require_kinds
 
 PROBE = "embeddings.tok_embeddings.weight"
 PREFIXES = ("model.",)
 
+# Which layers have a bias where the key is true; without the key none has.
+_BIASES = {
+    "attention_bias": ("attn.Wqkv", "attn.Wo"),
+    "mlp_bias": ("mlp.Wi", "mlp.Wo"),
+    "norm_bias": ("norm",),
+    "classifier_bias": ("head.dense",),
+}
+
 _FULL, _LOCAL = "full_attention", "sliding_attention"
+
+
+def uncovered(config: Mapping[str, Any]) -> Iterator[Uncovered]:
+    """Variants that have no graph."""
+    yield from require_activation(config, "hidden_activation")
+    yield from require_kinds(config, config.get("num_hidden_layers", 22), _FULL, _LOCAL)
+    for kind in (_FULL, _LOCAL):
+        yield from uncovered_angles(config, kind)
 
 
 def build(blocks: Blocks, config: Mapping[str, Any], token_types: bool) -> Body:
     """The graph of a ModernBERT encoder; normalisation stands before each half of a layer (pre-norm)."""
     ops = blocks.ops
+    _leave_out_biases(blocks, config)
     inputs = blocks.inputs(token_types)
     ids = inputs["input_ids"]
     width, epsilon = int(config["hidden_size"]), float(config.get("norm_eps", 1e-5))
     size = width // int(config["num_attention_heads"])
     longest = int(config["max_position_embeddings"])
-    kinds = layer_kinds(blocks, config)
-    theta = {_FULL: rope_theta(blocks, config, 160_000.0, "global_rope_theta", _FULL)}
-    theta[_LOCAL] = rope_theta(
-        blocks, config, _local_default(config, theta[_FULL]), "local_rope_theta", _LOCAL
-    )
-    rotary = {kind: Rotary.of(blocks, ids, size, theta[kind], longest) for kind in sorted(set(kinds))}
+    kinds = layer_kinds(config)
+    rope = {_FULL: Rope.of(config, 160_000.0, "global_rope_theta", _FULL)}
+    rope[_LOCAL] = Rope.of(config, _local_default(config, rope[_FULL].theta), "local_rope_theta", _LOCAL)
+    rotary = {kind: Rotary.of(blocks, ids, size, rope[kind], longest) for kind in sorted(set(kinds))}
     padding = blocks.padding_bias(inputs["attention_mask"])
     biases = {_FULL: [padding]}
     if _LOCAL in kinds:
-        biases[_LOCAL] = [window_bias(blocks, ids, int(config.get("local_attention", 128)) // 2), padding]
+        biases[_LOCAL] = [blocks.window_bias(ids, int(config.get("local_attention", 128)) // 2), padding]
 
     x = blocks.embedding(ids, "embeddings.tok_embeddings")
     x = blocks.layer_norm(x, "embeddings.norm", epsilon)
@@ -48,6 +62,12 @@ def build(blocks: Blocks, config: Mapping[str, Any], token_types: bool) -> Body:
     return Body(blocks.layer_norm(x, "final_norm", epsilon), inputs, width)
 
 
+def _leave_out_biases(blocks: Blocks, config: Mapping[str, Any]) -> None:
+    for key, endings in _BIASES.items():
+        if not config.get(key, False):
+            blocks.leave_out_biases(*endings)
+
+
 def attend(
     blocks: Blocks, x: Node, biases: Sequence[Node], rotary: Rotary, name: str, width: int, size: int
 ) -> Node:
@@ -59,26 +79,12 @@ def attend(
     return blocks.linear(blocks.join_heads(context, width), f"{name}.Wo")
 
 
-def layer_kinds(blocks: Blocks, config: Mapping[str, Any]) -> list[str]:
+def layer_kinds(config: Mapping[str, Any]) -> list[str]:
     """Full or local attention for each layer; every third is full where ``config.json`` says nothing."""
-    depth = int(config["num_hidden_layers"])
     if config.get("layer_types"):
-        kinds = [str(kind) for kind in config["layer_types"]][:depth]
-        for kind in kinds:
-            if kind not in (_FULL, _LOCAL):
-                raise blocks.unsupported(config, f"layer_types with {kind!r}", f"{_FULL!r} and {_LOCAL!r}")
-        return kinds
+        return [str(kind) for kind in config["layer_types"]]
     every = int(config.get("global_attn_every_n_layers", 3))
-    return [_LOCAL if layer % every else _FULL for layer in range(depth)]
-
-
-def window_bias(blocks: Blocks, ids: Node, reach: int) -> Node:
-    """``(1, 1, L, L)``: a token sees those at most ``reach`` places away."""
-    ops = blocks.ops
-    places = blocks.places(ids)
-    queries, keys = (ops.unsqueeze(places, blocks.integers(axis)) for axis in (1, 0))
-    away = ops.abs(ops.subtract(queries, keys))
-    return blocks.bias_of(ops.less_equal(away, ops.constant(np.int32(reach))))
+    return [_LOCAL if layer % every else _FULL for layer in range(int(config["num_hidden_layers"]))]
 
 
 def _local_default(config: Mapping[str, Any], full: float) -> float:

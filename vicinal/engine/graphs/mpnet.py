@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from vicinal.engine.graphs import bert
 from vicinal.engine.graphs.blocks import Blocks, Body, Node
 from vicinal.engine.graphs.roberta import counted_places
+from vicinal.engine.graphs.variants import Uncovered, require, require_activation
 
 PROBE = bert.PROBE
 PREFIXES = ("mpnet.", "model.")
@@ -27,14 +29,21 @@ _NAMES = bert.Names(
 )
 
 
+def uncovered(config: Mapping[str, Any]) -> Iterator[Uncovered]:
+    """Variants that have no graph.
+
+    Not ``relative_attention_num_buckets``: whatever it says, transformers uses the first 32 rows of the table.
+    """
+    yield from require(config, "pruned_heads", {}, None, in_torch=False)
+    yield from require_activation(config, "hidden_act")
+
+
 def build(blocks: Blocks, config: Mapping[str, Any], token_types: bool) -> Body:
     """The graph of an MPNet encoder."""
-    bert.check(blocks, config)
-    blocks.require(config, "relative_attention_num_buckets", _BUCKETS)
     inputs = blocks.inputs(token_types)
-    shape = bert.Shape.of(config)
+    shape = replace(bert.Shape.of(config), positions="absolute")  # whatever config.json says
     places = counted_places(blocks, inputs["input_ids"], PADDING)
-    x = bert.embed(blocks, inputs, shape.epsilon, places)
+    x = bert.embed(blocks, inputs, shape, places)
     longest = int(config["max_position_embeddings"]) - PADDING - 1
     biases = [
         distance_bias(blocks, inputs["input_ids"], longest),

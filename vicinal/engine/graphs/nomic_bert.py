@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from vicinal.engine.graphs.blocks import Blocks, Body, Node
-from vicinal.engine.graphs.rotary import Rotary, rope_theta
+from vicinal.engine.graphs.rotary import Rope, Rotary, uncovered_angles
+from vicinal.engine.graphs.variants import Uncovered, require, require_activation
 
 PROBE = "embeddings.word_embeddings.weight"
 PREFIXES = ("nomic_bert.", "bert.", "model.")
@@ -57,19 +58,28 @@ _OTHER_NAMES = _Names(
 )
 
 
+def uncovered(config: Mapping[str, Any]) -> Iterator[Uncovered]:
+    """Variants that have no graph."""
+    if "n_embd" not in config:
+        yield from require_activation({"hidden_act": "silu", **config}, "hidden_act")
+        yield from uncovered_angles(config)
+        return
+    for key, covered in _HUB_ONLY.items():
+        yield from require(config, key, *covered, in_torch=False)  # the authors' code computes it
+
+
 def build(blocks: Blocks, config: Mapping[str, Any], token_types: bool) -> Body:
     """The graph of a Nomic-BERT encoder."""
     ops = blocks.ops
     if "n_embd" in config:
-        config = _translated(blocks, config)
+        config = translated(config)
     inputs = blocks.inputs(token_types)
     ids = inputs["input_ids"]
     width, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
     size = int(config.get("head_dim") or width // heads)
     epsilon, gating = float(config.get("layer_norm_eps", 1e-12)), str(config.get("hidden_act", "silu"))
     names = _Names() if "emb_ln.weight" in blocks.weights else _OTHER_NAMES
-    theta = rope_theta(blocks, config, 1000.0)
-    rotary = Rotary.of(blocks, ids, size, theta, int(config["max_position_embeddings"]))
+    rotary = Rotary.of(blocks, ids, size, Rope.of(config, 1000.0), int(config["max_position_embeddings"]))
     biases = [blocks.padding_bias(inputs["attention_mask"])]
 
     x = embed(blocks, inputs)
@@ -104,17 +114,17 @@ def _projections(blocks: Blocks, x: Node, name: str) -> list[Node]:
     return [blocks.linear(x, f"{name}.self_attn.{part}_proj") for part in "qkv"]
 
 
-def _translated(blocks: Blocks, config: Mapping[str, Any]) -> dict[str, Any]:
+def translated(config: Mapping[str, Any]) -> dict[str, Any]:
     """The hub's keys in the format of transformers 5."""
-    for key, covered in _HUB_ONLY.items():
-        blocks.require(config, key, *covered)
     return {
         "model_type": config.get("model_type"),
         "hidden_size": config["n_embd"],
+        "intermediate_size": config.get("n_inner") or 4 * config["n_embd"],
         "num_attention_heads": config["n_head"],
+        "head_dim": config["n_embd"] // config["n_head"],
         "num_hidden_layers": config["n_layer"],
         "layer_norm_eps": config.get("layer_norm_epsilon", 1e-5),
         "hidden_act": _GATES[config.get("activation_function", "swiglu")],
         "max_position_embeddings": config["n_positions"],
-        "rope_theta": config.get("rotary_emb_base", 10_000.0),
+        "rope_parameters": {"rope_type": "default", "rope_theta": config.get("rotary_emb_base", 10_000.0)},
     }

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from vicinal.engine.graphs.blocks import Blocks, Body, Node
-from vicinal.engine.graphs.rotary import Rotary, rope_theta
+from vicinal.engine.graphs.rotary import Rope, Rotary, uncovered_angles
+from vicinal.engine.graphs.variants import Uncovered, require_activation, require_kinds
 
 PROBE = "embed_tokens.weight"
 PREFIXES = ("model.",)
+
+
+_FULL, _WINDOW = "full_attention", "sliding_attention"
+
+
+def uncovered(config: Mapping[str, Any]) -> Iterator[Uncovered]:
+    """Variants that have no graph."""
+    yield from require_activation({"hidden_act": "silu", **config}, "hidden_act")
+    kinds = (_FULL,) if _window(config) is None else (_FULL, _WINDOW)
+    yield from require_kinds(config, config.get("num_hidden_layers", 32), *kinds)
+    yield from uncovered_angles(config)
 
 
 def build(blocks: Blocks, config: Mapping[str, Any], token_types: bool) -> Body:
@@ -19,23 +31,22 @@ def build(blocks: Blocks, config: Mapping[str, Any], token_types: bool) -> Body:
     the same vectors here, where batches are padded on the right.
     """
     ops = blocks.ops
+    if not config.get("attention_bias", False):
+        blocks.leave_out_biases(*(f"self_attn.{part}_proj" for part in "qkvo"))
     inputs = blocks.inputs(token_types)
     ids = inputs["input_ids"]
-    _refuse_windows(blocks, config)
     width, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
-    size = int(config.get("head_dim") or width // heads)
+    size = int(config.get("head_dim", 128) or width // heads)
     epsilon = float(config.get("rms_norm_eps", 1e-6))
-    theta = rope_theta(blocks, config, 10_000.0)
-    rotary = Rotary.of(blocks, ids, size, theta, int(config["max_position_embeddings"]))
-    biases = [blocks.padding_bias(inputs["attention_mask"])]
-    if config.get("is_causal", True):
-        biases.insert(0, causal_bias(blocks, ids))
+    rotary = Rotary.of(blocks, ids, size, Rope.of(config, 10_000.0), int(config["max_position_embeddings"]))
+    padding, kinds = blocks.padding_bias(inputs["attention_mask"]), layer_kinds(config)
+    biases = {kind: [*attention_bias(blocks, config, kind, ids), padding] for kind in sorted(set(kinds))}
 
     x = blocks.embedding(ids, "embed_tokens")
-    for layer in range(int(config["num_hidden_layers"])):
+    for layer, kind in enumerate(kinds):
         name = f"layers.{layer}"
         near = blocks.rms_norm(x, f"{name}.input_layernorm", epsilon)
-        x = ops.add(x, attend(blocks, config, near, biases, rotary, f"{name}.self_attn", size))
+        x = ops.add(x, attend(blocks, config, near, biases[kind], rotary, f"{name}.self_attn", size))
         near = blocks.rms_norm(x, f"{name}.post_attention_layernorm", epsilon)
         gate = blocks.activation(
             blocks.linear(near, f"{name}.mlp.gate_proj"), str(config.get("hidden_act", "silu"))
@@ -82,22 +93,24 @@ def repeat_heads(blocks: Blocks, x: Node, groups: int, heads: int, size: int) ->
     return ops.reshape(copies, blocks.integers(0, heads, -1, size), True)
 
 
-def causal_bias(blocks: Blocks, ids: Node) -> Node:
-    """``(1, 1, L, L)``: a token sees itself and those before it."""
-    ops = blocks.ops
-    places = blocks.places(ids)
-    queries, keys = (ops.unsqueeze(places, blocks.integers(axis)) for axis in (1, 0))
-    return blocks.bias_of(ops.less_equal(keys, queries))
+def layer_kinds(config: Mapping[str, Any]) -> list[str]:
+    """Full or windowed attention for each layer."""
+    if config.get("layer_types"):
+        return [str(kind) for kind in config["layer_types"]]
+    first = int(config.get("max_window_layers", 28)) if _window(config) else int(config["num_hidden_layers"])
+    return [_WINDOW if layer >= first else _FULL for layer in range(int(config["num_hidden_layers"]))]
 
 
-def _refuse_windows(blocks: Blocks, config: Mapping[str, Any]) -> None:
-    """Refuse layers that see the last few thousand tokens only; the switch alone may be without effect."""
-    depth = int(config["num_hidden_layers"])
-    kinds = config.get("layer_types")
-    if kinds:
-        if any(kind != "full_attention" for kind in kinds[:depth]):
-            raise blocks.unsupported(config, f"layer_types = {sorted(set(kinds))!r}", "'full_attention'")
-        return
-    windowed = depth > int(config.get("max_window_layers", 28))
-    if config.get("use_sliding_window") and config.get("sliding_window", 4096) is not None and windowed:
-        raise blocks.unsupported(config, "use_sliding_window = True", "False")
+def _window(config: Mapping[str, Any]) -> int | None:
+    """How many tokens a windowed layer sees; None where the switch is off."""
+    return config.get("sliding_window", 4096) if config.get("use_sliding_window") else None
+
+
+def attention_bias(blocks: Blocks, config: Mapping[str, Any], kind: str, ids: Node) -> list[Node]:
+    """Which tokens a layer of this kind sees."""
+    causal = config.get("is_causal", True)
+    if kind == _FULL:
+        return [blocks.causal_bias(ids)] if causal else []
+    window = _window(config)
+    assert window is not None  # uncovered() has seen to it
+    return [blocks.causal_bias(ids, window) if causal else blocks.window_bias(ids, window)]

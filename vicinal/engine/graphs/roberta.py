@@ -14,16 +14,16 @@ from vicinal.engine.graphs import bert
 from vicinal.engine.graphs.blocks import Blocks, Body, Node
 
 PROBE = bert.PROBE
+uncovered, left_out = bert.uncovered, bert.left_out
 PREFIXES = ("roberta.", "xlm_roberta.", "camembert.", "model.")
 
 
 def build(blocks: Blocks, config: Mapping[str, Any], token_types: bool) -> Body:
     """The graph of a RoBERTa encoder."""
-    bert.check(blocks, config)
     inputs = blocks.inputs(token_types)
     padding = config.get("pad_token_id")
     places = counted_places(blocks, inputs["input_ids"], 1 if padding is None else int(padding))
-    x = bert.embed(blocks, inputs, bert.Shape.of(config).epsilon, places)
+    x = bert.embed(blocks, inputs, bert.Shape.of(config), places)
     return bert.encode(blocks, config, x, inputs)
 
 

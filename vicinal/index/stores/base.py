@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from vicinal.errors import InputError
@@ -60,6 +61,20 @@ class Found:
     doc: int
     score: float
     span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the words of a query tell of a collection.
+
+    Attributes:
+        ceiling: a BM25 score that no document exceeds: that of one which repeats every word without end.
+        codes: the documents that hold a rare code of the query (an error number, a part number), by number,
+            with the share of the codes that each holds: 1 for all.
+    """
+
+    ceiling: float
+    codes: Mapping[int, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +129,10 @@ class Reader(Protocol):
         """The ``k`` best documents by BM25, best first."""
         ...
 
+    def evidence(self, query: str) -> Evidence:
+        """What the words of a query tell."""
+        ...
+
     def documents(self, docs: Sequence[int]) -> list[Document]:
         """Documents by number, in that order."""
         ...
@@ -128,6 +147,10 @@ class Reader(Protocol):
 
     def by_id(self, ids: Sequence[str]) -> dict[str, Document]:
         """The documents of those ids that exist."""
+        ...
+
+    def ids(self, prefix: str) -> list[str]:
+        """The ids that begin with ``prefix``, in the order of adding."""
         ...
 
     def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
@@ -199,6 +222,10 @@ class Store(Protocol):
 
     def verify(self) -> VerifyReport:
         """Check everything."""
+        ...
+
+    def backup(self, target: Path) -> None:
+        """Copy one state into another file, whole or not at all."""
         ...
 
     def prepare(self) -> None:

@@ -7,7 +7,8 @@ import sqlite3
 import numpy as np
 
 from vicinal.index.segments import Ints, Rows, checksum, decode_segment, encode_heads, row_bytes
-from vicinal.index.stores.database import set_state, state
+from vicinal.index.stores.lexical_tables import bring_up_to_date
+from vicinal.index.stores.state import set_state, state
 from vicinal.index.stores.writing import SEGMENT_ROWS, joined
 
 
@@ -19,6 +20,8 @@ def compact(db: sqlite3.Connection, storage: str) -> None:
         storage: how vectors are stored.
     """
     rows = state(db)
+    if bring_up_to_date(db, rows):
+        set_state(db, rows)
     living = np.fromiter((row[0] for row in db.execute("SELECT doc FROM documents ORDER BY doc")), np.int64)
     if int(rows["next_doc"]) != len(living) + 1:
         _renumber(db, living)

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import ctypes
 import os
 import random
 import sqlite3
 import time
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote as url_quote
 
 from vicinal.errors import StoreError
-from vicinal.index.lexical import quote
-from vicinal.index.stores.texts import register
+from vicinal.index.folding import ANALYSIS
+from vicinal.index.stores.damage import RESTORE, Damage, damaged
+from vicinal.index.stores.lexical_tables import FORMAT, FORMATS, create, register
+from vicinal.index.stores.lineage import check_log, file_uri, log_bytes
+from vicinal.index.stores.state import set_state
 
 APPLICATION_ID = 0x56494349  # "VICI"
-FORMAT = 1
 PAGE_SIZE = 8192
 HEADER_BYTES = 512  # less is no database
 # Every connection's page cache, in KiB: a writer spreads over the B-trees of ids, fields and terms.
@@ -32,19 +32,13 @@ CREATE TABLE state (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE documents (
     doc INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, digest BLOB NOT NULL, metadata TEXT, text NOT NULL
 );
-CREATE VIEW texts AS SELECT doc, unpack(text) AS text FROM documents;
 CREATE TABLE segments (
     first INTEGER PRIMARY KEY, n INTEGER NOT NULL, checksum INTEGER NOT NULL,
     head BLOB NOT NULL, vectors BLOB NOT NULL
 );
 CREATE TABLE tombstones (version INTEGER PRIMARY KEY, docs BLOB NOT NULL);
 CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE fields (key INTEGER, value, doc INTEGER, PRIMARY KEY (key, value, doc)) WITHOUT ROWID;
-CREATE VIRTUAL TABLE lexical USING fts5(
-    text, content='texts', content_rowid='doc', columnsize=0, tokenize={tokenizer}
-);
-CREATE VIRTUAL TABLE lexical_terms USING fts5vocab(lexical, 'row');
-CREATE VIRTUAL TABLE lexical_places USING fts5vocab(lexical, 'instance');
+CREATE TABLE fields (key INTEGER, value, doc INTEGER, PRIMARY KEY (key, value, doc)) WITHOUT ROWID
 """
 
 
@@ -59,14 +53,14 @@ def store_errors(path: str, doing: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise StoreError(f"index {path!r}: {_explain(error)} (while {doing}: {error})") from error
+        raise StoreError(f"index {path!r}: {_explain(error, path)} (while {doing}: {error})") from error
+    except Damage as error:
+        raise StoreError(f"index {path!r}: {error}: {damaged(path)} (while {doing})") from error
     except (UnicodeDecodeError, MemoryError, OverflowError) as error:
         # What a damaged length or character looks like by the time it reaches Python.
-        raise StoreError(f"index {path!r}: {DAMAGED} (while {doing}: {error!r})") from error
+        raise StoreError(f"index {path!r}: {damaged(path)} (while {doing}: {error!r})") from error
 
 
-RESTORE = "restore a copy, or index the texts anew"
-DAMAGED = f"the file is damaged: Index.verify() tells where; {RESTORE}"
 NO_INDEX = f"it is not an index, or its head is damaged: give another path; if it was one, {RESTORE}"
 
 
@@ -76,7 +70,7 @@ def _is_busy(error: sqlite3.Error) -> bool:
     return "locked" in text or "busy" in text
 
 
-def _explain(error: sqlite3.Error) -> str:
+def _explain(error: sqlite3.Error, path: str) -> str:
     text = str(error).lower()
     if _is_busy(error):
         return (
@@ -85,7 +79,10 @@ def _explain(error: sqlite3.Error) -> str:
     if "full" in text:
         return "the disk is full; the file is as it was before: free some space and retry"
     if "readonly" in text or "read-only" in text:
-        return "it cannot be written to: check the permissions of the file and of its folder"
+        return (
+            "it cannot be written to: check the permissions of the file and of its folder, or open it with "
+            "read_only=True"
+        )
     if "unable to open" in text:
         return "it cannot be opened: check that it was not moved, and that its folder exists and may be written to"
     if "disk i/o" in text:
@@ -94,22 +91,25 @@ def _explain(error: sqlite3.Error) -> str:
         return NO_INDEX
     signs = ("malformed", "decode", "corrupt", "user-defined function")
     if any(sign in text for sign in signs):
-        return DAMAGED
+        return damaged(path)
     return "the database refused"
 
 
-def connect(path: str, timeout: float, mode: Literal["ro", "rw", "rwc"]) -> sqlite3.Connection:
+def connect(
+    path: str, timeout: float, mode: Literal["ro", "rw", "rwc"], immutable: bool = False
+) -> sqlite3.Connection:
     """Open one connection; :func:`prepare` has made the file.
 
     Args:
         path: the file.
         timeout: seconds to wait for another writer.
         mode: ``"ro"``: nothing can be written; ``"rwc"``: the file is made if it is not there.
+        immutable: nobody writes to the file: it is read without locks and without its log.
 
     Returns:
         A connection in autocommit mode that any thread may use, one at a time.
     """
-    uri = f"file:{url_quote(os.path.abspath(path))}?mode={mode}"
+    uri = file_uri(path, mode, immutable)
     db = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
     try:
         # Reading through a memory map would turn a truncated file into SIGBUS, the end of the process.
@@ -127,6 +127,20 @@ def connect(path: str, timeout: float, mode: Literal["ro", "rw", "rwc"]) -> sqli
     return db
 
 
+def abandon(db: sqlite3.Connection, path: str) -> None:
+    """Close a connection without what SQLite does when the last one closes: playing the log back.
+
+    The log would go into whatever was copied over the file. The last one to close is a connection that may not
+    write, and so plays nothing back.
+    """
+    try:
+        with closing(connect(path, 0, "ro")) as last:
+            last.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            db.close()
+    except sqlite3.Error:  # it cannot even be read: our connection stays open until the process ends
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(db))
+
+
 def tidy(path: str) -> None:
     """Take away the empty ``-wal`` and ``-shm`` files that read-only connections leave, where that is allowed.
 
@@ -135,12 +149,11 @@ def tidy(path: str) -> None:
     """
     with suppress(OSError, sqlite3.Error):
         if os.path.getsize(path + "-wal") == 0:
-            uri = f"file:{url_quote(os.path.abspath(path))}?mode=rw"
-            with closing(sqlite3.connect(uri, uri=True, timeout=0)) as db:
+            with closing(sqlite3.connect(file_uri(path, "rw"), uri=True, timeout=0)) as db:
                 db.execute("SELECT count(*) FROM state").fetchone()
 
 
-def prepare(path: str, timeout: float, read_only: bool, settings: dict[str, str | int]) -> None:
+def prepare(path: str, timeout: float, read_only: bool, settings: dict[str, str | int]) -> bool:
     """Make the file if it is not there, and check that it is an index if it is.
 
     Args:
@@ -149,8 +162,52 @@ def prepare(path: str, timeout: float, read_only: bool, settings: dict[str, str 
         read_only: whether nothing may be made.
         settings: rows of ``state`` for a new file, ``"tokenizer"`` among them.
 
+    Returns:
+        Whether it has to be opened as immutable: its folder may not be written to, so SQLite could make no
+        log's index there, and needs none because there is no log.
+
     Raises:
-        StoreError: it is something else, or of a newer format, or cannot be opened.
+        StoreError: it is something else, or of a newer format, or cannot be opened, or has the log of
+            another file beside it.
+    """
+    check_place(path, read_only)
+    with store_errors(path, "opening"):
+        try:
+            with closing(connect(path, timeout, "ro" if read_only else "rwc")) as db:
+                _make_or_identify(db, path, timeout, read_only, settings)
+        except sqlite3.OperationalError as error:
+            if not _is_refused(error) or _may_write(path):
+                raise
+            _refuse_to_write(path, read_only)
+        else:
+            return False
+        with closing(connect(path, timeout, "ro", immutable=True)) as db:
+            _identify(db, path)
+    return True
+
+
+def _make_or_identify(
+    db: sqlite3.Connection, path: str, timeout: float, read_only: bool, settings: dict[str, str | int]
+) -> None:
+    deadline = time.monotonic() + timeout
+    while not _identify(db, path):
+        if read_only:
+            raise StoreError(f"index {path!r} is empty, and read_only=True forbids filling it")
+        try:
+            _create(db, settings)
+        except sqlite3.OperationalError as error:
+            # Several processes make the file at once. SQLite's own waiting does not help: it refuses
+            # the change to WAL at once where two would wait for one another.
+            if not _is_busy(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(random.uniform(0.001, 0.02))
+
+
+def check_place(path: str, read_only: bool) -> None:
+    """Look at a file, its folder and its log before SQLite touches any of them.
+
+    Raises:
+        StoreError: no index can be there, or none that may be opened.
     """
     file = Path(path)
     if file.is_dir():
@@ -161,26 +218,56 @@ def prepare(path: str, timeout: float, read_only: bool, settings: dict[str, str 
         raise StoreError(f"index {path!r} does not exist, and read_only=True forbids making it")
     if not file.parent.is_dir():
         raise StoreError(f"index {path!r}: its folder {str(file.parent)!r} does not exist: create it first")
-    if file.exists() and 0 < file.stat().st_size < HEADER_BYTES:
+    size, names = (file.stat().st_size, file.stat().st_nlink) if file.exists() else (0, 1)
+    if 0 < size < HEADER_BYTES:
         # SQLite would take it for empty and begin anew over what is left of a truncated file.
-        raise StoreError(f"index {path!r} holds {file.stat().st_size} bytes: {NO_INDEX}")
-    with store_errors(path, "opening"):
-        db = connect(path, timeout, "ro" if read_only else "rwc")
-        try:
-            deadline = time.monotonic() + timeout
-            while not _identify(db, path):
-                if read_only:
-                    raise StoreError(f"index {path!r} is empty, and read_only=True forbids filling it")
-                try:
-                    _create(db, settings)
-                except sqlite3.OperationalError as error:
-                    # Several processes make the file at once. SQLite's own waiting does not help: it refuses
-                    # the change to WAL at once where two would wait for one another.
-                    if not _is_busy(error) or time.monotonic() > deadline:
-                        raise
-                    time.sleep(random.uniform(0.001, 0.02))
-        finally:
-            db.close()
+        raise StoreError(f"index {path!r} holds {size} bytes: {NO_INDEX}")
+    if names > 1 and not read_only:
+        raise StoreError(
+            f"index {path!r} has {names} names (hard links), and each would get a log of its own, which destroys "
+            "the file: copy it and open the copy, remove the other names, or open it with read_only=True"
+        )
+    if log_bytes(os.path.realpath(path)):
+        if not size:
+            # SQLite would throw the log away.
+            raise StoreError(
+                f"index {path!r}: the file is gone, but its log {path + '-wal'!r} is there: put the file back "
+                "beside it, or delete the log to begin anew"
+            )
+        check_log(path, path)
+
+
+def _is_refused(error: sqlite3.Error) -> bool:
+    """Whether SQLite could not make the files that it needs."""
+    text = str(error).lower()
+    return "unable to open" in text or "readonly" in text
+
+
+def _may_write(path: str) -> bool:
+    folder = os.path.dirname(os.path.realpath(path))
+    return os.access(folder, os.W_OK) and (not os.path.exists(path) or os.access(path, os.W_OK))
+
+
+def _refuse_to_write(path: str, read_only: bool) -> None:
+    """Raise if a file in a folder that may not be written to cannot be opened even for reading.
+
+    Raises:
+        StoreError: a change is wanted, the file is not there, or its log would have to be played back first.
+    """
+    if not os.path.exists(path):
+        raise StoreError(f"index {path!r} cannot be made: its folder may not be written to")
+    if not os.access(path, os.R_OK):
+        raise StoreError(f"index {path!r} cannot be read: check its permissions")
+    if not read_only:
+        raise StoreError(
+            f"index {path!r} cannot be changed: the file or its folder may not be written to. "
+            "Open it with read_only=True to search it, or copy it into a folder of yours"
+        )
+    if log_bytes(os.path.realpath(path)):
+        raise StoreError(
+            f"index {path!r} has a log beside it, {path + '-wal'!r}, and cannot be read where nothing may be "
+            "written: copy both into a folder of yours, or let its owner open and close it"
+        )
 
 
 def _identify(db: sqlite3.Connection, path: str) -> bool:
@@ -194,9 +281,9 @@ def _identify(db: sqlite3.Connection, path: str) -> bool:
         if db.in_transaction:  # a damaged file may have ended it
             db.execute("ROLLBACK")
     if application == APPLICATION_ID:
-        if version != FORMAT:
+        if version not in FORMATS:
             raise StoreError(
-                f"index {path!r} has format {version}, this Vicinal reads {FORMAT}: upgrade Vicinal"
+                f"index {path!r} has format {version}, this Vicinal reads formats up to {FORMAT}: upgrade Vicinal"
             )
         return True
     if application or version or tables:
@@ -210,32 +297,17 @@ def _create(db: sqlite3.Connection, settings: dict[str, str | int]) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
         if not db.execute("PRAGMA application_id").fetchone()[0]:
-            for statement in _TABLES.format(tokenizer=quote(str(settings["tokenizer"]))).split(";\n"):
+            for statement in _TABLES.split(";\n"):
                 db.execute(statement)
+            create(db, str(settings["tokenizer"]))
             rows = {"generation": 0, "version": 1, "next_doc": 1, "next_row": 0, "documents": 0, **settings}
             created = datetime.now(timezone.utc).isoformat(timespec="seconds")
-            set_state(db, {**rows, "created": created})
-            db.execute(f"PRAGMA user_version = {FORMAT}")
+            set_state(db, {**rows, "created": created, "analysis": ANALYSIS})
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
-
-
-def state(db: sqlite3.Connection) -> dict[str, str | int]:
-    """Every row of ``state``."""
-    return dict(db.execute("SELECT key, value FROM state").fetchall())
-
-
-def set_state(db: sqlite3.Connection, rows: Mapping[str, str | int]) -> None:
-    """Write rows of ``state``, and the checksum over all of them."""
-    db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", rows.items())
-    db.execute("INSERT OR REPLACE INTO state VALUES ('checksum', ?)", (state_checksum(state(db)),))
-
-
-def state_checksum(rows: Mapping[str, str | int]) -> int:
-    """CRC-32 over all rows of ``state`` but the checksum."""
-    kept = sorted((key, value) for key, value in rows.items() if key != "checksum")
-    return zlib.crc32(json.dumps(kept).encode())
+    # A copy of the file alone shall be an index from its first moment on.
+    db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()

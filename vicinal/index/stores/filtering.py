@@ -8,12 +8,13 @@ are boolean arrays over document numbers, so ``$and``, ``$or`` and ``$not`` are 
 
 from __future__ import annotations
 
+import operator
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from vicinal.errors import StoreError
 from vicinal.index.filters import (
     KIND_BOOL,
     KIND_NULL,
@@ -23,14 +24,21 @@ from vicinal.index.filters import (
     Node,
     Scalar,
     evaluate,
+    flatten,
     kind_of,
 )
 from vicinal.index.segments import Bools, Ints
-from vicinal.index.stores.database import DAMAGED
+from vicinal.index.stores.damage import Damage
 
 # Bound variables in one statement; SQLite allows 32,766 or more, short statements are compiled sooner.
 BATCH = 500
 _ORDERS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
+_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    "$gt": operator.gt,
+    "$gte": operator.ge,
+    "$lt": operator.lt,
+    "$lte": operator.le,
+}
 
 
 def matching(db: sqlite3.Connection, where: Node, limit: int, living: Callable[[], Ints]) -> Bools:
@@ -53,6 +61,32 @@ def matching(db: sqlite3.Connection, where: Node, limit: int, living: Callable[[
 
     mask: Bools = evaluate(where, lambda condition: _answer(db, condition, limit), everything)
     return mask & everything()
+
+
+def holds(where: Node, metadata: Mapping[str, Any]) -> bool:
+    """Whether a filter holds for one document: to check what the table of entries says of those that are returned."""
+    entries: dict[str, list[tuple[int, Scalar]]] = {}
+    for name, kind, value in flatten(metadata):
+        entries.setdefault(name, []).append((kind, value))
+
+    def answer(condition: Condition) -> np.bool_:
+        return np.bool_(
+            any(_fits(condition, kind, value) for kind, value in entries.get(condition.field, ()))
+        )
+
+    return bool(evaluate(where, answer, lambda: np.True_))
+
+
+def _fits(condition: Condition, kind: int, value: Scalar) -> bool:
+    if condition.op == "$exists":
+        return True
+    if condition.op == "$in":
+        return any(
+            kind == kind_of(wanted) and value == (0 if wanted is None else wanted)
+            for wanted in condition.values
+        )
+    wanted: Any = condition.values[0]
+    return kind == kind_of(wanted) and bool(_COMPARE[condition.op](value, wanted))
 
 
 def _answer(db: sqlite3.Connection, condition: Condition, limit: int) -> Bools:
@@ -93,12 +127,12 @@ def numbers(db: sqlite3.Connection, sql: str, values: Sequence[Scalar], limit: i
         limit: one more than the highest number that may come.
 
     Raises:
-        StoreError: the file holds a number that cannot be.
+        Damage: the file holds a number that cannot be.
     """
     text = db.execute(sql, values).fetchone()[0]
     if not text:
         return np.empty(0, np.int64)
     found = np.fromstring(text, np.int64, sep=",")
     if not 0 <= found.min() <= found.max() < limit:
-        raise StoreError(DAMAGED)
+        raise Damage("it holds a document number that was never given")
     return found

@@ -5,29 +5,32 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from vicinal.errors import StoreError
 from vicinal.index.filters import Node
 from vicinal.index.lexical import (
     EXACT_POSTINGS,
+    K1,
     STOP_WORDS_FROM,
     Analyzer,
+    QueryWords,
     affordable,
     bm25,
     counts,
+    idf,
     match_any,
+    rare,
 )
 from vicinal.index.memory import View
 from vicinal.index.results import Document, Span
 from vicinal.index.segments import Bools, Floats
-from vicinal.index.stores.base import Found
-from vicinal.index.stores.database import DAMAGED
-from vicinal.index.stores.filtering import BATCH, matching, numbers
-from vicinal.index.stores.texts import unpack_text
+from vicinal.index.stores.base import Evidence, Found
+from vicinal.index.stores.damage import Damage
+from vicinal.index.stores.filtering import BATCH, holds, matching, numbers
+from vicinal.index.stores.texts import DIGEST_BYTES, content_digest, sealed, unpack_text
 from vicinal.vectors.topk import largest
 
 _JSON = json.JSONDecoder()
@@ -40,10 +43,12 @@ class Caches:
 
     Args:
         version: the version of the file it is for.
+        commit: the commit that made this version, None in files from before there were such.
     """
 
-    def __init__(self, version: int) -> None:
+    def __init__(self, version: int, commit: object = None) -> None:
         self.version = version
+        self.commit = commit
         self.masks: OrderedDict[str, Bools] = OrderedDict()
         self.frequencies: dict[str, int] = {}
 
@@ -62,22 +67,36 @@ class SqliteReader:
         view: the vectors at exactly the state of this transaction.
         caches: shared by readers of this version.
         analyzer: the index's tokenizer.
+        check: raises if the file is no longer the one that was opened.
     """
 
-    def __init__(self, db: sqlite3.Connection, view: View, caches: Caches, analyzer: Analyzer) -> None:
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        view: View,
+        caches: Caches,
+        analyzer: Analyzer,
+        check: Callable[[], None],
+    ) -> None:
         self.db = db
         self.view = view
+        self.check = check
         self._caches = caches
         self._analyzer = analyzer
+        self._where: Node | None = None
 
     def count(self) -> int:
         """Living documents."""
-        return int(self.db.execute("SELECT value FROM state WHERE key = 'documents'").fetchone()[0])
+        row = self.db.execute("SELECT value FROM state WHERE key = 'documents'").fetchone()
+        if row is None or type(row[0]) is not int:
+            raise Damage("the number of documents is missing")
+        return row[0]
 
     # -- filters -------------------------------------------------------------------------------------
 
     def mask(self, where: Node) -> Bools:
         """Which documents a filter holds for, as booleans over document numbers; dead ones are False."""
+        self._where = where
         key = repr(where)  # the nodes themselves would compare True equal to 1
         known = self._caches.masks.get(key)
         if known is not None:
@@ -100,9 +119,10 @@ class SqliteReader:
     def lexical(self, query: str, k: int, where: Node | None) -> list[Found]:
         """The ``k`` best documents by BM25, best first."""
         view = self.view
+        self._analyzer.warn_if_old()
         words = self._analyzer.query(query)
         documents = len(view.last_chunks)
-        picked = words.telling if documents >= STOP_WORDS_FROM else tuple(range(len(words.terms)))
+        picked = self._picked(words)
         frequencies = [self._frequency(words.terms[i]) for i in picked]
         scores = np.zeros(view.doc_limit, np.float32)
         for i in affordable(frequencies):
@@ -120,6 +140,27 @@ class SqliteReader:
         found = np.flatnonzero(scores)
         best = found[largest(scores[found], k)]
         return [Found(doc, float(scores[doc])) for doc in best.tolist()]
+
+    def _picked(self, words: QueryWords) -> tuple[int, ...]:
+        large = len(self.view.last_chunks) >= STOP_WORDS_FROM
+        return words.telling if large else tuple(range(len(words.terms)))
+
+    def evidence(self, query: str) -> Evidence:
+        """What the words of a query tell: the best score there could be, and who holds its rare codes."""
+        words = self._analyzer.query(query)
+        documents = len(self.view.last_chunks)
+        ceiling = total = 0.0
+        codes: dict[int, float] = {}
+        for i in self._picked(words):
+            frequency = self._frequency(words.terms[i])
+            weight = idf(frequency, documents)
+            ceiling += (K1 + 1) * weight
+            if words.code[i] and rare(frequency, documents):
+                total += weight
+                sql = "SELECT group_concat(DISTINCT doc) FROM lexical_places WHERE term = ?"
+                for doc in numbers(self.db, sql, (words.terms[i],), self.view.doc_limit).tolist():
+                    codes[doc] = codes.get(doc, 0.0) + weight
+        return Evidence(ceiling, {doc: held / total for doc, held in codes.items()})
 
     def _frequency(self, term: str) -> int:
         known = self._caches.frequencies.get(term)
@@ -140,24 +181,40 @@ class SqliteReader:
 
     def documents(self, docs: Sequence[int]) -> list[Document]:
         """Documents by number, in that order."""
-        found = {row[0]: document(*row[1:]) for row in self._some("doc, id, metadata, text", "doc", docs)}
+        rows = self._some("doc, id, metadata, text, digest", "doc", docs)
+        found = {row[0]: checked_document(*row[1:]) for row in rows}
         if len(found) != len(set(docs)):
-            raise StoreError(DAMAGED)
+            raise Damage("a document that was found is not there")
+        for one in found.values():
+            if self._where is not None and not holds(self._where, one.metadata):
+                raise Damage(f"document {one.id!r} was found by a filter that does not hold for it")
         return [found[doc] for doc in docs]
 
     def by_id(self, ids: Sequence[str]) -> dict[str, Document]:
         """The documents of those ids that exist."""
-        return {row[0]: document(*row) for row in self._some("id, metadata, text", "id", ids)}
+        rows = self._some("id, metadata, text, digest", "id", ids)
+        return {row[0]: checked_document(*row) for row in rows}
+
+    def ids(self, prefix: str) -> list[str]:
+        """The ids that begin with ``prefix``, in the order of adding."""
+        # A prefix of ids is a range of them: their bytes are compared, and no byte of UTF-8 is 0xff.
+        sql = "SELECT id FROM documents WHERE id >= ? AND CAST(id AS BLOB) < ? ORDER BY doc"
+        return [row[0] for row in self.db.execute(sql, (prefix, prefix.encode() + b"\xff"))]
 
     def digests(self, ids: Sequence[str]) -> dict[str, bytes]:
         """The content hashes of those ids that exist."""
-        return dict(self._some("id, digest", "id", ids))
+        found = dict(self._some("id, digest", "id", ids))
+        if not all(isinstance(digest, bytes) for digest in found.values()):
+            raise Damage("a content hash has a wrong type")
+        return {id: digest[:DIGEST_BYTES] for id, digest in found.items()}
 
     def _some(self, columns: str, key: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         for at in range(0, len(values), BATCH):
             some = values[at : at + BATCH]
             marks = ",".join("?" * len(some))
-            yield from self.db.execute(f"SELECT {columns} FROM documents WHERE {key} IN ({marks})", some)
+            # Fetched at once: what is left of a cursor after an error would outlive the connection.
+            sql = f"SELECT {columns} FROM documents WHERE {key} IN ({marks})"
+            yield from self.db.execute(sql, some).fetchall()
 
     def chunks(self, doc: int) -> list[Span]:
         """The chunks of a document."""
@@ -166,17 +223,35 @@ class SqliteReader:
 
     def every(self) -> Iterator[Document]:
         """All documents, in the order of adding."""
-        for row in self.db.execute("SELECT id, metadata, text FROM documents ORDER BY doc"):
-            yield document(*row)
+        for row in self.db.execute("SELECT id, metadata, text, digest FROM documents ORDER BY doc"):
+            yield checked_document(*row)
+        self.check()
 
 
 def document(id: Any, metadata: Any, text: Any) -> Document:
-    """A row of ``documents``, checked."""
+    """A row of ``documents``, its parts read.
+
+    Raises:
+        Damage: a part cannot be read.
+    """
     try:
         parsed = _JSON.decode(metadata) if metadata is not None else {}
         text = unpack_text(text)
-    except (ValueError, TypeError) as error:
-        raise StoreError(f"document {id!r} cannot be read ({error}): {DAMAGED}") from None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise Damage(f"document {id!r} cannot be read ({error})") from None
     if not (isinstance(id, str) and isinstance(text, str) and isinstance(parsed, dict)):
-        raise StoreError(f"document {id!r} has parts of a wrong type: {DAMAGED}")
+        raise Damage(f"document {id!r} has parts of a wrong type")
     return Document(id, text, parsed)
+
+
+def checked_document(id: Any, metadata: Any, text: Any, digest: Any) -> Document:
+    """A row of ``documents`` that is what was written: about a microsecond, and one for each KB of text.
+
+    Raises:
+        Damage: text, metadata or id do not match the hash that was stored with them.
+    """
+    read = document(id, metadata, text)
+    right = content_digest(read.text, metadata)
+    if digest != sealed(id, right) and digest != right:
+        raise Damage(f"document {id!r}: its id, text or metadata does not match its hash")
+    return read

@@ -6,13 +6,14 @@ paragraph and more, for about 10 microseconds each.
 
 from __future__ import annotations
 
-import sqlite3
+import hashlib
 import zlib
 
 # Raw deflate: a header and a checksum would cost 6 bytes a text, and the content hash checks it anyway.
 _WINDOW = -15
 # Shorter texts hardly ever become smaller.
 _SHORT = 64
+DIGEST_BYTES = 16
 
 
 def pack_text(text: str) -> str | bytes:
@@ -43,6 +44,18 @@ def unpack_text(stored: str | bytes) -> str:
     return raw.decode()
 
 
-def register(db: sqlite3.Connection) -> None:
-    """Teach a connection ``unpack(text)``, through which the full-text index reads the texts."""
-    db.create_function("unpack", 1, unpack_text, deterministic=True)
+def content_digest(text: str, metadata_json: str | None) -> bytes:
+    """The content hash of a document: 16 bytes of BLAKE2b over text and canonical metadata."""
+    data = text.encode()
+    data = len(data).to_bytes(8, "little") + data
+    if metadata_json:
+        data += metadata_json.encode()
+    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
+
+
+def sealed(id: str, digest: bytes) -> bytes:
+    """A content hash as it is stored: with a CRC-32 over itself and the id that it belongs to.
+
+    Rows from before there were seals hold the hash alone.
+    """
+    return digest + zlib.crc32(id.encode(), zlib.crc32(digest)).to_bytes(4, "little")

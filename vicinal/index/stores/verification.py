@@ -13,36 +13,28 @@ import numpy as np
 from vicinal.errors import StoreError
 from vicinal.index.filters import flatten
 from vicinal.index.results import VerifyReport
-from vicinal.index.segments import Ints, row_bytes
-from vicinal.index.stores.database import state, state_checksum
-from vicinal.index.stores.reading import document
+from vicinal.index.segments import STORAGES, Ints, row_bytes
+from vicinal.index.stores.damage import Damage
+from vicinal.index.stores.reading import checked_document, document
+from vicinal.index.stores.state import raw_state, state_problem
 from vicinal.index.stores.writing import facts_of, read_segments, read_tombstones
 
 MOST_PROBLEMS = 100
 _MASK = 2**64 - 1
 
 
-def content_digest(text: str, metadata_json: str | None) -> bytes:
-    """The content hash of a document: 16 bytes of BLAKE2b over text and canonical metadata."""
-    data = text.encode()
-    digest = hashlib.blake2b(len(data).to_bytes(8, "little") + data, digest_size=16)
-    digest.update((metadata_json or "").encode())
-    return digest.digest()
-
-
-def verify(db: sqlite3.Connection, storage: str, read_only: bool) -> VerifyReport:
+def verify(db: sqlite3.Connection, read_only: bool) -> VerifyReport:
     """Check pages, hashes, checksums, and that the tables agree with one another.
 
     Args:
         db: a connection; the caller ends the transaction that this begins.
-        storage: how vectors are stored.
         read_only: leaves out the comparison of the full-text index with the texts, which SQLite counts
             as writing.
 
     Returns:
         The report; damage of any kind is a problem in it and never an exception.
     """
-    check = _Check(db, storage)
+    check = _Check(db)
     check.run("pages", check.pages)
     check.run("settings", check.settings)
     check.run("documents", check.documents)
@@ -57,9 +49,9 @@ def verify(db: sqlite3.Connection, storage: str, read_only: bool) -> VerifyRepor
 
 
 class _Check:
-    def __init__(self, db: sqlite3.Connection, storage: str) -> None:
+    def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db
-        self.storage = storage
+        self.rows: dict[Any, Any] = {}
         self.problems: list[str] = []
         self.count = self.chunks = self.segments = 0
         self.lengths: dict[int, int] = {}
@@ -72,7 +64,7 @@ class _Check:
             step()
         except StoreError as error:
             self.problems.append(f"{what}: {error}")
-        except (sqlite3.Error, ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
+        except (sqlite3.Error, ValueError, TypeError, LookupError, OverflowError, MemoryError) as error:
             self.problems.append(f"{what}: cannot be read: {type(error).__name__}: {error}")
 
     def pages(self) -> None:
@@ -81,19 +73,25 @@ class _Check:
                 self.problems.append(f"pages: {line}")
 
     def settings(self) -> None:
-        rows = state(self.db)
-        if rows.get("checksum") != state_checksum(rows):
-            self.problems.append("settings: the checksum of counters and model facts does not match")
+        self.rows = raw_state(self.db)
+        wrong = state_problem(self.rows)
+        if wrong is not None:
+            self.problems.append(f"settings: {wrong}")
 
     def documents(self) -> None:
-        expected = int(state(self.db)["documents"])
+        expected = self.rows.get("documents")
         names: dict[str, int] = {name: id for id, name in self.db.execute("SELECT id, name FROM names")}
         total = number = 0
         for doc, id, digest, metadata, text in self._documents():
             self.count += 1
-            parsed = document(id, metadata, text)
-            if content_digest(parsed.text, metadata) != digest:
-                self.problems.append(f"document {id!r}: its text or metadata does not match its hash")
+            try:
+                parsed = checked_document(id, metadata, text, digest)
+            except Damage as error:
+                self.problems.append(str(error))
+                try:
+                    parsed = document(id, metadata, text)
+                except Damage:
+                    continue
             self.lengths[doc] = len(parsed.text)
             entries = {
                 (8 * names.get(name, -1) + kind, int(value) if isinstance(value, bool) else value)
@@ -130,12 +128,18 @@ class _Check:
             )
 
     def vectors(self) -> None:
-        facts = facts_of(state(self.db))
+        facts = facts_of(self.rows)
         if facts is None:
             if self.db.execute("SELECT count(*) FROM segments").fetchone()[0]:
                 self.problems.append("vectors: there are segments, but no model is stored")
             return
-        width = row_bytes(self.storage, int(facts.dimension))
+        storage, dimension = self.rows.get("storage"), facts.dimension
+        if storage not in STORAGES or type(dimension) is not int:
+            self.problems.append(
+                "vectors: cannot be read without the settings 'storage' and 'model.dimension'"
+            )
+            return
+        width = row_bytes(storage, dimension)
         self.dead = read_tombstones(self.db, -1)
         firsts = self.db.execute("SELECT first, n FROM segments ORDER BY first").fetchall()
         seen: set[int] = set()
@@ -145,7 +149,7 @@ class _Check:
                 self.problems.append(f"vectors: chunks {expected}..{first - 1} are missing")
             expected = first + n
             self.run("vectors", lambda first=first, n=n: self._segment(first, width, seen))  # type: ignore[misc]
-        if expected != int(state(self.db)["next_row"]):
+        if expected != self.rows.get("next_row"):
             self.problems.append(f"vectors: {expected} chunks are there, another number is counted")
         for doc in self.lengths.keys() - seen:
             self.problems.append(f"vectors: document number {doc} has none")

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from vicinal.errors import StoreError
 from vicinal.index.filters import Node, Scalar, flatten
+from vicinal.index.folding import fold
+from vicinal.index.lexical import cuts_pairs
 from vicinal.index.segments import (
     Floats,
     Ints,
@@ -22,10 +23,12 @@ from vicinal.index.segments import (
     row_bytes,
 )
 from vicinal.index.stores.base import ModelFacts, NewDocument, compare_models
-from vicinal.index.stores.database import DAMAGED, set_state, state
+from vicinal.index.stores.damage import Damage
 from vicinal.index.stores.filtering import BATCH, matching, numbers
+from vicinal.index.stores.lexical_tables import bring_up_to_date
 from vicinal.index.stores.reading import document
-from vicinal.index.stores.texts import pack_text
+from vicinal.index.stores.state import set_state, state
+from vicinal.index.stores.texts import pack_text, sealed
 
 # A full segment. Larger ones load no quicker, and a merge rewrites up to this many rows.
 SEGMENT_ROWS = 4096
@@ -47,6 +50,7 @@ class SqliteWriter:
         self._path = path
         self._storage = storage
         self._state = state(db)
+        self._pairs = cuts_pairs(str(self._state["tokenizer"]))
         self._dead: list[int] = []
         self._names: dict[str, int] = {}
         self.changed = False
@@ -72,15 +76,17 @@ class SqliteWriter:
         """Add documents with ``(sum of their chunks, d)`` vectors; their ids must be free."""
         if not documents:
             return
+        bring_up_to_date(self._db, self._state)
         first_doc = self._int("next_doc")
         numbers = range(first_doc, first_doc + len(documents))
         pairs = list(zip(numbers, documents, strict=True))
         self._db.executemany(
             "INSERT INTO documents(doc, id, digest, metadata, text) VALUES (?, ?, ?, ?, ?)",
-            ((n, d.id, d.digest, d.metadata_json, pack_text(d.text)) for n, d in pairs),
+            ((n, d.id, sealed(d.id, d.digest), d.metadata_json, pack_text(d.text)) for n, d in pairs),
         )
         self._db.executemany(
-            "INSERT INTO lexical(rowid, text) VALUES (?, ?)", ((n, d.text) for n, d in pairs)
+            "INSERT INTO lexical(rowid, text) VALUES (?, ?)",
+            ((n, fold(d.text, self._pairs)) for n, d in pairs),
         )
         entries = {entry for n, d in pairs for entry in self._entries(n, d.metadata)}
         # In key order the B-tree is filled page by page.
@@ -164,11 +170,12 @@ class SqliteWriter:
         removed = 0
         rows = iter(rows)
         while some := list(itertools.islice(rows, BATCH)):
+            bring_up_to_date(self._db, self._state)
             found = [(row[0], document(*row[1:])) for row in some]
             # FTS5 keeps no texts of its own: it has to be told what to forget, letter by letter.
             self._db.executemany(
                 "INSERT INTO lexical(lexical, rowid, text) VALUES ('delete', ?, ?)",
-                ((doc, old.text) for doc, old in found),
+                ((doc, fold(old.text, self._pairs)) for doc, old in found),
             )
             self._db.executemany(
                 "DELETE FROM fields WHERE key = ? AND value = ? AND doc = ?",
@@ -235,7 +242,7 @@ def read_segments(db: sqlite3.Connection, width: int, row: int) -> Iterator[tupl
         row: the first row that is wanted; it may lie inside the first segment given.
 
     Raises:
-        StoreError: a segment is damaged, or one is missing.
+        Damage: a segment is damaged, or one is missing.
     """
     start = db.execute("SELECT max(first) FROM segments WHERE first <= ?", (row,)).fetchone()[0]
     expected = row if start is None else start
@@ -244,9 +251,7 @@ def read_segments(db: sqlite3.Connection, width: int, row: int) -> Iterator[tupl
     )
     for first, n, head, vectors, check in cursor:
         if first != expected or not isinstance(n, int):
-            raise StoreError(
-                f"the segment of chunk {expected} is missing: the file is damaged, restore a copy"
-            )
+            raise Damage(f"the segment of chunk {expected} is missing")
         yield first, decode_segment(first, n, head, vectors, check, width)
         expected = first + n
 
@@ -254,9 +259,9 @@ def read_segments(db: sqlite3.Connection, width: int, row: int) -> Iterator[tupl
 def read_tombstones(db: sqlite3.Connection, since: int) -> Ints:
     """Numbers of the documents that were deleted after a version, ascending within each transaction."""
     rows = db.execute("SELECT docs FROM tombstones WHERE version > ? ORDER BY version", (since,)).fetchall()
-    data = b"".join(row[0] for row in rows)
-    if len(data) % 8:
-        raise StoreError(DAMAGED)
+    data = b"".join(row[0] for row in rows if isinstance(row[0], bytes))
+    if len(data) % 8 or not all(isinstance(row[0], bytes) for row in rows):
+        raise Damage("the list of deleted documents has a wrong size")
     return np.frombuffer(data, "<i8").astype(np.int64)
 
 

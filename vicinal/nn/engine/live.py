@@ -7,7 +7,6 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -18,9 +17,15 @@ from torch import Tensor, nn
 from vicinal.engine.base import Engine
 from vicinal.engine.graphs.classifier_source import ClassifierGraph
 from vicinal.engine.graphs.source import SentenceGraph
-from vicinal.engine.opening import Options, choose_source, needs_torch, open_engine, read_texts
+from vicinal.engine.opening import (
+    Options,
+    choose_source,
+    needs_torch,
+    open_engine,
+    position_limit,
+    read_texts,
+)
 from vicinal.engine.static import StaticTable
-from vicinal.errors import ModelFormatError
 from vicinal.folder.read import read_model_spec
 from vicinal.folder.specs import CustomSpec, ModelSpec
 from vicinal.nn.build import dimension_of, spec_of, write_modules
@@ -29,6 +34,8 @@ from vicinal.nn.engine.tokens import TorchEngine
 from vicinal.nn.modules.registry import type_name
 from vicinal.nn.modules.static_embedding import StaticEmbedding
 from vicinal.nn.modules.transformer import Transformer
+from vicinal.tokens.folder import texts_of
+from vicinal.tokens.foreign import given
 from vicinal.tokens.text import TextTokenizer
 
 
@@ -51,9 +58,7 @@ class Renewed:
     mark: tuple[Any, ...]
 
 
-def renewed(
-    module: nn.Sequential, options: Options, device: str, tokenizer_settings: Mapping[str, Any]
-) -> Renewed:
+def renewed(module: nn.Sequential, options: Options, device: str) -> Renewed:
     """Make engine and tokenizer from what a module holds now."""
     scratch = ScratchFolder()
     first: Any = module[0]
@@ -63,14 +68,8 @@ def renewed(
     structure = structure_mark(module)
     write_modules(module, scratch.path, transformer_weights=False)
     spec = read_model_spec(scratch.path)
-    settings = {key: value for key, value in tokenizer_settings.items() if "length" not in key}
-    try:
-        texts = read_texts(spec, settings)
-    except ModelFormatError:
-        if isinstance(first, StaticEmbedding):
-            raise
-        return _on_its_own(module, device, scratch)  # a tokenizer that only transformers runs
-    if needs_torch(spec, options, device):
+    texts = read_texts(spec, {}) if isinstance(first, StaticEmbedding) else texts_of_module(first, spec)
+    if needs_torch(spec, options, device, trust_remote_code=_runs_own_code(first)):
         live = TorchEngine.is_live_on(module, device, options.dtype)
         mark = (structure, _state(module, live))
         engine: Engine = TorchEngine(module, dimension_of(module), device, options.dtype)
@@ -85,6 +84,23 @@ def renewed(
     engine = open_engine(graph, plain.dtype)
     scratch.goes_with(engine)
     return Renewed(spec, graph, texts, engine, mark)
+
+
+def _runs_own_code(first: nn.Module) -> bool:
+    """Whether a transformer is of a class that its folder brought, which no graph is made after."""
+    network = getattr(first, "auto_model", None)
+    return type(network).__module__.startswith("transformers_modules.")
+
+
+def texts_of_module(first: Any, spec: ModelSpec) -> TextTokenizer:
+    """The tokenizer that a module holds now, as one for the engines; a copy.
+
+    Args:
+        first: a :class:`Transformer`, or what has its attributes.
+        spec: the module as it was written.
+    """
+    limit = position_limit(spec.transformer)
+    return texts_of(given(first.tokenizer), spec.transformer, position_limit=limit)
 
 
 def _on_its_own(module: nn.Sequential, device: str, scratch: ScratchFolder) -> Renewed:
@@ -142,8 +158,18 @@ def structure_mark(module: nn.Sequential) -> tuple[Any, ...]:
     for each in module:
         settings = each.get_config_dict() if hasattr(each, "get_config_dict") else {}
         facts = {key: value for key, value in settings.items() if key != "max_seq_length"}
-        found.append((id(each), repr(sorted(facts.items())), getattr(each, "adapters", ())))
+        found.append(
+            (id(each), repr(sorted(facts.items())), getattr(each, "adapters", ()), _tokenizer_mark(each))
+        )
     return tuple(found)
+
+
+def _tokenizer_mark(module: Any) -> tuple[Any, ...]:
+    """Changes when a module gets another tokenizer, or its tokenizer more tokens."""
+    tokenizer = getattr(module, "tokenizer", None)
+    backend: Any = getattr(tokenizer, "backend_tokenizer", tokenizer)
+    size = backend.get_vocab_size() if hasattr(backend, "get_vocab_size") else None
+    return (id(tokenizer), size, getattr(tokenizer, "truncation_side", None))
 
 
 def weights_mark(module: nn.Module) -> tuple[Any, ...]:

@@ -9,10 +9,9 @@ from torch import nn
 
 from vicinal.engine.base import Engine
 from vicinal.engine.graphs.classifier_source import ClassifierGraph
-from vicinal.engine.opening import read_tokenizer
 from vicinal.engine.openvino import OpenVINOEngine
 from vicinal.folder.read import read_model_spec
-from vicinal.nn.engine.live import Renewed, ScratchFolder, mark_of
+from vicinal.nn.engine.live import Renewed, ScratchFolder, mark_of, texts_of_module
 from vicinal.nn.engine.tokens import TorchEngine
 from vicinal.nn.modules.classifier import Classifier, save_classifier
 
@@ -23,9 +22,7 @@ class TorchScorer(TorchEngine):
     keys: ClassVar[Mapping[str, str]] = {"sentence": "scores"}
 
 
-def renewed(
-    module: nn.Sequential, dtype: str, device: str, on_torch: bool, tokenizer_settings: Mapping[str, Any]
-) -> Renewed:
+def renewed(module: nn.Sequential, dtype: str, device: str, on_torch: bool) -> Renewed:
     """Make engine and tokenizer from what a module holds now.
 
     Args:
@@ -33,7 +30,6 @@ def renewed(
         dtype: what to compute in.
         device: where the module lies.
         on_torch: whether torch computes.
-        tokenizer_settings: what the caller wants changed in ``tokenizer_config.json``.
     """
     first: Any = module[0]
     assert isinstance(first, Classifier)
@@ -45,8 +41,7 @@ def renewed(
     else:
         save_classifier(first, scratch.path, None)
     spec = read_model_spec(scratch.path)
-    settings = {key: value for key, value in tokenizer_settings.items() if "length" not in key}
-    texts = read_tokenizer(spec.transformer, settings)
+    texts = texts_of_module(first, spec)
     graph = None if on_torch else ClassifierGraph(spec.transformer)
     engine: Engine
     if graph is None:

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vicinal.core.torch import to_device
+from vicinal.core.native_calls import native_call
+from vicinal.core.torch import note_computing, one_thread_after_forks, to_device
 from vicinal.engine.base import Batch, Output, TextOutput
 from vicinal.errors import InputError
 from vicinal.nn.engine.tokens import evaluating, out_of_memory
@@ -33,6 +34,7 @@ class ModuleEngine:
     token_budget = None
 
     def __init__(self, module: nn.Sequential, dimension: int, device: str = "cpu") -> None:
+        one_thread_after_forks()
         self.module = module
         self.device = device
         self.task: str | None = None
@@ -90,7 +92,9 @@ class ModuleEngine:
         return found
 
     def _features(self, texts: Sequence[str], prompt: str) -> dict[str, Any]:
-        with out_of_memory(len(texts)), torch.inference_mode(), evaluating(self.module):
+        if self.device == "cpu":
+            note_computing()
+        with native_call(), out_of_memory(len(texts)), torch.inference_mode(), evaluating(self.module):
             features = dict(self._first.tokenize(list(texts), **self._task_of(self._first.tokenize)))
             if self.task is not None:
                 features["task"] = self.task

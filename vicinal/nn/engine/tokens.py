@@ -13,8 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vicinal.core.native_calls import native_call
+from vicinal.core.torch import note_computing, one_thread_after_forks
 from vicinal.engine.base import Batch, Output
+from vicinal.engine.weights import is_finite
 from vicinal.errors import OutOfMemoryError
+from vicinal.nn.modules.memory import check_finite
 from vicinal.nn.modules.static_embedding import StaticEmbedding
 from vicinal.nn.modules.transformer import Transformer
 
@@ -46,6 +50,7 @@ class TorchEngine:
     def __init__(
         self, module: nn.Sequential, dimension: int, device: str = "cpu", dtype: str = "auto"
     ) -> None:
+        one_thread_after_forks()
         self.module = module
         self.device = device
         self._dimension = dimension
@@ -86,7 +91,7 @@ class TorchEngine:
     def run(self, batch: Batch, output: Output = "sentence") -> NDArray[np.float32]:
         """The vectors of a batch, see :class:`vicinal.engine.base.Engine`."""
         array: NDArray[np.float32] = self._vectors(batch, output).cpu().numpy()
-        return array
+        return self._checked(array)
 
     def run_many(
         self, batches: Iterable[tuple[Tag, Batch]], output: Output = "sentence"
@@ -96,16 +101,34 @@ class TorchEngine:
         for tag, batch in batches:
             waiting.append((tag, *_sent(self._vectors(batch, output))))
             if len(waiting) > _IN_FLIGHT:
-                yield _arrived(*waiting.popleft())
+                yield self._arrived(*waiting.popleft())
         while waiting:
-            yield _arrived(*waiting.popleft())
+            yield self._arrived(*waiting.popleft())
+
+    def _arrived(self, tag: Tag, tensor: Tensor, event: Any) -> tuple[Tag, NDArray[np.float32]]:
+        if event is not None:
+            event.synchronize()
+        return tag, self._checked(tensor.numpy())
+
+    def _checked(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The vectors; where some are not finite and the weights are why, an error."""
+        if not is_finite(vectors):
+            check_finite(self.module, type(self).__name__)
+        return vectors
 
     def _vectors(self, batch: Batch, output: Output) -> Tensor:
         vectors: Tensor = self._features(batch)[self.keys[output]]
         return vectors.float()
 
     def _features(self, batch: Batch) -> dict[str, Any]:
-        with out_of_memory(len(batch.lengths)), torch.inference_mode(), evaluating(self.module):
+        if self.device == "cpu":
+            note_computing()
+        with (
+            native_call(),
+            out_of_memory(len(batch.lengths)),
+            torch.inference_mode(),
+            evaluating(self.module),
+        ):
             features = self._inputs(batch)
             if self.task is not None:
                 features["task"] = self.task
@@ -195,9 +218,3 @@ def _sent(tensor: Tensor) -> tuple[Tensor, Any]:
     event = torch.cuda.Event()
     event.record()
     return target, event
-
-
-def _arrived(tag: Tag, tensor: Tensor, event: Any) -> tuple[Tag, NDArray[np.float32]]:
-    if event is not None:
-        event.synchronize()
-    return tag, tensor.numpy()

@@ -21,11 +21,13 @@ import torch
 from torch import Tensor, nn
 
 from vicinal.core.inputs import caller_level, check_positive
-from vicinal.errors import InputError, InputTypeError
+from vicinal.errors import InputError
 from vicinal.folder.card_records import title_of
 from vicinal.nn.fit.checkpoints import Batches, Place, find_checkpoint, read_checkpoint, write_checkpoint
+from vicinal.nn.fit.optimizer import make_optimizer
 from vicinal.nn.fit.schedules import schedule
 from vicinal.nn.training.autocast import autocast
+from vicinal.nn.training.diverged import NO_SCORE, diverged
 
 # Part of a run that warms up when the asked number of steps is longer than the run.
 _WARMUP_SHARE = 0.1
@@ -128,7 +130,7 @@ def run(learner: Learner, settings: Settings) -> None:
     """Train.
 
     Raises:
-        InputError: there is nothing to train on, or the loss or its gradient is no number any longer.
+        InputError: there is nothing to train on, or loss or gradient are no finite numbers any longer.
     """
     _Run(learner, settings).go()
 
@@ -148,11 +150,18 @@ class _Run:
             raise InputError(
                 "the model has no weight that is to be trained: requires_grad is False for all of them"
             )
-        self.optimizer = make_optimizer(self.parameters, settings, learner.device)
+        self.optimizer = make_optimizer(
+            self.parameters,
+            settings.optimizer_class,
+            settings.optimizer_params or {},
+            settings.weight_decay,
+            learner.device,
+        )
         self.schedule = schedule(self.optimizer, settings.scheduler, self._warmup(), self.total)
         self.place = Place()
         self.first_score: float | None = None
         self.last_score: float | None = None
+        self.warned = False
 
     def _warmup(self) -> int:
         asked = self.settings.warmup_steps
@@ -182,9 +191,10 @@ class _Run:
                         self._checkpoint()
                     self._evaluate(epoch, -1)
             except KeyboardInterrupt:
-                saved = self.place.saved and settings.output_path is not None
-                kept = f"; {settings.output_path} holds the best model so far, whole" if saved else ""
-                _say(f"interrupted after step {self.place.step}: the model is as that step left it{kept}")
+                kept = self._kept()
+                _say(
+                    f"interrupted after step {self.place.step}: the model is as that step left it{kept and '; ' + kept}"
+                )
                 raise
         if settings.output_path is not None and not (settings.save_best_model and self.place.saved):
             self._save()
@@ -199,7 +209,7 @@ class _Run:
                 loss = objective.step(batch)
             value = float(loss.detach())
             if not math.isfinite(value):
-                raise self._not_a_number(f"the loss of {objective.name} is {value}")
+                raise self._diverged(f"the loss of {objective.name} is {value}")
             loss.backward()
             self._clip()
             self.optimizer.step()
@@ -214,22 +224,26 @@ class _Run:
         """Scale all gradients together, so that their norm is at most the greatest allowed."""
         limit = self.settings.max_grad_norm
         gradients = [each.grad for _, each in self.parameters if each.grad is not None]
-        if limit is None or limit <= 0 or not gradients:
+        if not gradients:
             return
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         value = float(norm)
         if not math.isfinite(value):
             self.optimizer.zero_grad()
-            raise self._not_a_number(f"the norm of the gradients is {value}")
-        if value > limit:  # else the products would be by 1, and the memory they go through is what they cost
+            raise self._diverged(f"the norm of the gradients is {value}")
+        # Below the limit the products would be by 1, and the memory they go through is what they cost.
+        if limit is not None and 0 < limit < value:
             torch._foreach_mul_(gradients, limit / (value + 1e-6))
 
-    def _not_a_number(self, what: str) -> InputError:
+    def _diverged(self, what: str) -> InputError:
         rate = max(group["lr"] for group in self.optimizer.param_groups)
-        return InputError(
-            f"{what} at step {self.place.step + 1} of {self.total} (learning rate {rate:.2g}); this step changed no "
-            "weight. Take a lower learning rate or more warmup_steps, or use_amp=False; and look for wrong labels"
+        return diverged(
+            what, self.place.step + 1, self.total, rate, self.learner.modules.values(), self._kept()
         )
+
+    def _kept(self) -> str:
+        saved = self.place.saved and self.settings.output_path is not None
+        return f"{self.settings.output_path} holds the best model so far, whole" if saved else ""
 
     # scores
 
@@ -252,8 +266,13 @@ class _Run:
         self.last_score = score
         if settings.callback is not None:
             settings.callback(score, epoch, steps)
+        if math.isnan(score):
+            if not self.warned:
+                warnings.warn(NO_SCORE.format(self.place.step), UserWarning, stacklevel=caller_level())
+            self.warned = True
+            return
         best = self.place.best
-        if best is None or math.isnan(best) or learner.better(score, best):  # nothing is better than NaN
+        if best is None or math.isnan(best) or learner.better(score, best):
             self.place.best = score
             if settings.save_best_model and settings.output_path is not None:
                 self._save()
@@ -311,30 +330,6 @@ class _Run:
         )
         self.first_score = self.place.first_score
         _say(f"going on from {folder}: step {self.place.step} of {self.total}")
-
-
-def make_optimizer(
-    named_parameters: Sequence[tuple[str, nn.Parameter]], settings: Settings, device: str
-) -> torch.optim.Optimizer:
-    """The optimizer, with weights that decay and biases and norms that do not; AdamW is the fused one."""
-    options = dict(settings.optimizer_params or {})
-    cls = settings.optimizer_class or torch.optim.AdamW
-    if cls is torch.optim.AdamW and not {"fused", "foreach", "capturable"} & options.keys():
-        options["fused"] = device.partition(":")[0] in ("cpu", "cuda", "mps", "xpu")
-    plain = [each for name, each in named_parameters if each.ndim < 2 or "bias" in name]
-    marked = {id(each) for each in plain}
-    decaying = [each for _, each in named_parameters if id(each) not in marked]
-    groups = [
-        {"params": decaying, "weight_decay": settings.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
-    try:
-        found: torch.optim.Optimizer = cls([group for group in groups if group["params"]], **options)
-    except TypeError as error:
-        raise InputTypeError(
-            f"optimizer_params={dict(settings.optimizer_params or {})!r}: {cls.__name__} does not take them ({error})"
-        ) from error
-    return found
 
 
 def replace_folder(folder: str | os.PathLike[str], save: Callable[[str, str], None]) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from vicinal.errors import ModelFormatError, UnsupportedModelError
 from vicinal.folder.json_files import read_json
 from vicinal.folder.write import write_bytes, write_json
+from vicinal.nn.modules.memory import check_finite
 
 # input_ids, attention_mask, token_embeddings, sentence_embedding, prompt_length, ...
 Features: TypeAlias = dict[str, Any]
@@ -53,7 +54,7 @@ class Module(nn.Module, ABC):  # type: ignore[misc, unused-ignore]
         return {key: getattr(self, key) for key in self.config_keys}
 
     def save(self, output_path: str, *args: Any, safe_serialization: bool = True, **kwargs: Any) -> None:
-        """Write configuration and weights to a folder that exists."""
+        """Write configuration and weights to a folder, which is made if need be."""
         self.save_config(output_path)
         self.save_weights(output_path)
 
@@ -109,6 +110,20 @@ class InputModule(Module):
         return None
 
 
+def read_feature(features: Features, name: str, module: nn.Module) -> Tensor:
+    """What the modules before made under this name.
+
+    Raises:
+        ModelFormatError: nothing.
+    """
+    if name not in features:
+        raise ModelFormatError(
+            f"{module!r} reads {name!r}, which no module before it makes; there are: {', '.join(map(str, features))}"
+        )
+    found: Tensor = features[name]
+    return found
+
+
 def write_state(module: nn.Module, folder: Path) -> None:
     """Write a module's weights and buffers to ``model.safetensors``, whole or not at all."""
     from safetensors.torch import save
@@ -145,6 +160,7 @@ def read_state(module: nn.Module, folder: Path) -> None:
         module.load_state_dict(state)
     except RuntimeError as error:
         raise ModelFormatError(f"{folder}: these are not the weights of {module!r}: {error}") from error
+    check_finite(module, str(folder))
 
 
 def find_state(folder: Path) -> dict[str, Tensor] | None:

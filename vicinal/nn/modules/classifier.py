@@ -14,8 +14,9 @@ from vicinal.folder.json_files import read_json
 from vicinal.folder.specs import TransformerSpec
 from vicinal.folder.write import write_json, write_settings
 from vicinal.nn.modules.base import Features, InputModule
+from vicinal.nn.modules.memory import check_finite, own_memory
 from vicinal.nn.modules.packed_pairs import packed_scores, packs_pairs
-from vicinal.nn.modules.pretrained import quiet
+from vicinal.nn.modules.pretrained import load_config, quiet
 from vicinal.nn.modules.transformer import Transformer
 
 # What the other library reads in place of asking the weights; the names are its own.
@@ -131,16 +132,17 @@ def open_classifier(
     Raises:
         MissingExtraError: transformers is not installed.
         ModelFormatError: transformers cannot read the folder, or its weights are of something else.
+        UnsupportedModelError: an architecture, or a variant of one, that transformers does not compute.
     """
     try:
-        from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
     except ImportError as error:
         raise missing_extra("transformers", "training a CrossEncoder", "train") from error
+    if spec.files is not None:
+        spec.files.check(whole=True)
     options: dict[str, Any] = {"dtype": torch.float32, **(model_kwargs or {})}
+    config = load_config(spec.folder, trust_remote_code, dict(config_kwargs or {}))
     try:
-        config = AutoConfig.from_pretrained(
-            spec.folder, trust_remote_code=trust_remote_code, **(config_kwargs or {})
-        )
         if num_labels is not None and config.num_labels != num_labels:
             config.num_labels = num_labels  # which also names the labels anew
         with quiet():
@@ -155,9 +157,13 @@ def open_classifier(
         tokenizer = AutoTokenizer.from_pretrained(
             spec.folder, trust_remote_code=trust_remote_code, **(processor_kwargs or {})
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (ImportError, MemoryError):
+        raise
+    except Exception as error:  # transformers and safetensors raise what they like
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelFormatError(f"{spec.folder}: transformers cannot load this model ({reason})") from error
+    own_memory(model)
+    check_finite(model, str(spec.folder))
     absent = set(found["missing_keys"]) | {each[0] for each in found["mismatched_keys"]}
     body = sorted(
         name for name in absent if name.startswith(f"{model.base_model_prefix}.") and "pooler" not in name
@@ -166,7 +172,9 @@ def open_classifier(
         raise ModelFormatError(
             f"{spec.folder}: its weights do not belong to config.json: {body[0]} is missing or of another shape"
         )
-    module = Classifier(model, tokenizer, max_length or spec.max_seq_length, spec.do_lower_case)
+    if max_length is None and (processor_kwargs or {}).get("model_max_length") is None:
+        max_length = spec.max_seq_length
+    module = Classifier(model, tokenizer, max_length, spec.do_lower_case)
     module.eval()
     return module, bool(absent)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vicinal.core.inputs import check_positive
 from vicinal.errors import InputError
 from vicinal.folder.specs import ACTIVATIONS
-from vicinal.nn.modules.base import Features, Module, read_state
+from vicinal.nn.modules.base import Features, Module, read_feature, read_state
 
 
 class Dense(Module):
@@ -70,7 +70,7 @@ class Dense(Module):
 
     def forward(self, features: Features) -> Features:
         """Replace the vectors."""
-        vectors = features[self.module_input_name]
+        vectors = read_feature(features, self.module_input_name, self)
         result = self.activation_function(self.linear(vectors))
         features[self.module_output_name] = vectors + result if self.use_residual else result
         return features
@@ -108,8 +108,8 @@ def activation_of(name: str) -> nn.Module:
     Raises:
         InputError: an unknown one.
     """
-    short = name.rpartition(".")[2]
-    if short not in ACTIVATIONS:
+    package, _, short = str(name).rpartition(".")
+    if short not in ACTIVATIONS or package.split(".")[0] not in ("", "torch"):
         raise InputError(f"activation_function={name!r}: known are {', '.join(ACTIVATIONS)}")
     made: nn.Module = nn.Softmax(dim=-1) if short == "Softmax" else getattr(nn, short)()
     return made

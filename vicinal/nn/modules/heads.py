@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from vicinal.core.inputs import check_positive
-from vicinal.nn.modules.base import Features, Module
+from vicinal.nn.modules.base import Features, Module, read_feature
 
 
 class Normalize(Module):
@@ -28,7 +28,7 @@ class Normalize(Module):
 
     def forward(self, features: Features) -> Features:
         """Replace the vectors by unit vectors."""
-        vectors = features[self.module_input_name]
+        vectors = read_feature(features, self.module_input_name, self)
         features[self.module_output_name] = nn.functional.normalize(vectors, p=2, dim=-1)
         return features
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from vicinal.engine.graphs import left_out_by_torch, not_in_torch
+from vicinal.engine.graphs.nomic_bert import translated
 from vicinal.errors import ModelFormatError, UnsupportedModelError, missing_extra
 from vicinal.folder.json_files import read_json
-from vicinal.folder.specs import is_adapter
+from vicinal.folder.specs import TransformerSpec, is_adapter
+from vicinal.nn.modules.memory import check_finite, own_memory
 
 
 def auto_classes() -> tuple[Any, Any, Any]:
@@ -74,9 +77,15 @@ def load_config(folder: Path, trust: bool, options: dict[str, Any]) -> Any:
         ModelFormatError: ``config.json`` is damaged or contradicts itself.
     """
     home = base_folder(folder)
+    written = read_json(home / "config.json") if (home / "config.json").is_file() else {}
+    own_code = trust and "auto_map" in written
+    if not own_code:
+        refuse_left_out(TransformerSpec(home, written))
+        options = {**_translated(home, written), **options}
     try:
         with quiet():
-            return auto_classes()[0].from_pretrained(home, trust_remote_code=trust, **options)
+            config = auto_classes()[0].from_pretrained(home, trust_remote_code=trust, **options)
+            return config if "attn_implementation" in options else without_kernels(config)
     except Exception as error:  # its checks raise what they like
         from transformers import CONFIG_MAPPING
 
@@ -92,6 +101,37 @@ def load_config(folder: Path, trust: bool, options: dict[str, Any]) -> Any:
         raise UnsupportedModelError(
             f"{home}: transformers does not know the architecture {kind!r}; {remedy}"
         ) from error
+
+
+def refuse_left_out(spec: TransformerSpec) -> None:
+    """Refuse what transformers would load as if ``config.json`` did not ask for it.
+
+    Raises:
+        UnsupportedModelError: there is such a key; the vectors would be wrong.
+    """
+    found = left_out_by_torch(spec)
+    if found is not None:
+        raise UnsupportedModelError(
+            f"{spec.folder}/config.json: {found.found} (transformers computes only {found.covered}); "
+            f"{not_in_torch(spec.config)}"
+        )
+
+
+def _translated(folder: Path, written: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys under other names than those that transformers reads: Nomic's, from before it knew the family."""
+    if written.get("model_type") != "nomic_bert" or "n_embd" not in written:
+        return {}
+    try:
+        return translated(written)
+    except (KeyError, TypeError, ArithmeticError) as error:
+        raise ModelFormatError(f"{folder}/config.json: not that of a Nomic-BERT ({error!r})") from error
+
+
+def without_kernels(config: Any) -> Any:
+    """The configuration, without a kernel that it names: transformers would fetch and run it, native code."""
+    if "/" in str(getattr(config, "_attn_implementation", None)):
+        config._attn_implementation = None  # results do not depend on it
+    return config
 
 
 def load_encoder(folder: Path, config: Any, trust: bool, options: dict[str, Any]) -> Any:
@@ -114,9 +154,13 @@ def load_encoder(folder: Path, config: Any, trust: bool, options: dict[str, Any]
             )
             if base != folder:
                 model.load_adapter(str(folder))
-    except (OSError, ValueError, RuntimeError) as error:
+    except (ImportError, MemoryError):
+        raise
+    except Exception as error:  # transformers and safetensors raise what they like
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelFormatError(f"{folder}: transformers cannot load this model ({reason})") from error
+    own_memory(model)
+    check_finite(model, str(folder))
     missing = sorted(report.get("missing_keys", ()))
     if any(name.startswith("pooler.") for name in missing):
         # A layer behind [CLS] that no sentence vector uses. Where the folder has none, transformers makes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from torch import nn
 
 from vicinal.errors import InputError, ModelFormatError
 from vicinal.folder.json_files import read_json
+from vicinal.folder.paths import inside
 from vicinal.folder.specs import CustomSpec
 from vicinal.folder.write import write_json
 from vicinal.nn.modules.base import Features, InputModule, save_any
@@ -211,23 +213,51 @@ class Router(InputModule):
         settings = read_json(file)
         try:
             types, structure = settings["types"], settings["structure"]
-            routes = {
-                route: [
-                    open_custom(CustomSpec(home / name, types[name]), module_classes, trust_remote_code)
-                    for name in names
-                ]
-                for route, names in structure.items()
+            places = {
+                route: [(name, str(types[name])) for name in names] for route, names in structure.items()
+            }
+            parameters = dict(settings.get("parameters") or {})
+            mappings = {
+                _mapping_key(key): str(route)
+                for key, route in (parameters.pop("route_mappings", None) or {}).items()
             }
         except KeyError as error:
             raise ModelFormatError(f"{file}: the key {error} is missing") from error
-        parameters = dict(settings.get("parameters") or {})
-        mappings = parameters.pop("route_mappings", None) or {}
-        parameters["route_mappings"] = {ast.literal_eval(key): route for key, route in mappings.items()}
-        return cls(routes, **parameters)
+        except (TypeError, AttributeError, ValueError) as error:
+            raise ModelFormatError(f"{file}: not the settings of a Router ({error})") from error
+        routes = {
+            route: [
+                open_custom(
+                    CustomSpec(inside(home, name, file.name), kind), module_classes, trust_remote_code
+                )
+                for name, kind in found
+            ]
+            for route, found in places.items()
+        }
+        known = inspect.signature(cls).parameters
+        unknown = [name for name in parameters if name not in known or name == "sub_modules"]
+        if unknown:
+            raise ModelFormatError(f"{file}: the parameter {unknown[0]!r} is not known")
+        return cls(routes, **parameters, route_mappings=mappings)
 
     def __repr__(self) -> str:
         routes = {name: [type(each).__name__ for each in way] for name, way in self.sub_modules.items()}
         return f"Router({routes}, default_route={self.default_route!r})"
+
+
+def _mapping_key(written: str) -> tuple[str | None, Any]:
+    """``("query", "text")`` from its text.
+
+    Raises:
+        ValueError: it is the text of something else.
+    """
+    try:
+        key = ast.literal_eval(written)
+    except (SyntaxError, MemoryError, RecursionError) as error:
+        raise ValueError(f"{written[:80]!r} is not a pair of task and modality") from error
+    if not isinstance(key, tuple) or len(key) != 2:
+        raise ValueError(f"{written[:80]!r} is not a pair of task and modality")
+    return key
 
 
 class Asym(Router):

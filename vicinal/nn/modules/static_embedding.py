@@ -17,6 +17,8 @@ from vicinal.core.inputs import check_positive
 from vicinal.errors import InputError, InputTypeError
 from vicinal.folder.specs import UNLIMITED, StaticEmbeddingSpec
 from vicinal.nn.modules.base import Features, InputModule
+from vicinal.tokens.guard import guarded
+from vicinal.tokens.static import unknown_id_of
 
 
 class StaticEmbedding(InputModule):
@@ -113,9 +115,10 @@ class StaticEmbedding(InputModule):
 
     def tokenize(self, texts: Sequence[str]) -> Features:
         """Ids of all texts in one row, and where each text begins."""
-        encodings = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        dropped = self._unknown_id()
-        rows = [[id for id in each.ids if id != dropped][: self._max_seq_length] for each in encodings]
+        with guarded("this StaticEmbedding", "cannot split these texts"):
+            encodings = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        unknown = unknown_id_of(self.tokenizer)
+        rows = [self._row(each.ids, unknown) for each in encodings]
         starts = np.cumsum([0, *(len(row) for row in rows)])[:-1]
         ids = [id for row in rows for id in row]
         return {
@@ -125,10 +128,11 @@ class StaticEmbedding(InputModule):
 
     preprocess = tokenize
 
-    def _unknown_id(self) -> int | None:
-        from vicinal.tokens.static import unknown_id
-
-        return unknown_id(self.tokenizer) if self.drop_unknown else None
+    def _row(self, ids: list[int], unknown: int | None) -> list[int]:
+        """The tokens of a text that count; none where all are unknown."""
+        ids = ids[: self._max_seq_length]
+        known = [id for id in ids if id != unknown]
+        return known if self.drop_unknown or not known else ids
 
     def forward(self, features: Features) -> Features:
         """Add ``sentence_embedding``."""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vicinal.core.inputs import check_positive
 from vicinal.errors import InputError, InputTypeError
+from vicinal.folder.json_files import read_optional
 from vicinal.folder.specs import TransformerSpec
 from vicinal.folder.write import write_json
 from vicinal.nn.modules.adapters import adapter_state, merged_copy
@@ -21,6 +22,8 @@ from vicinal.nn.modules.base import Features, InputModule
 from vicinal.nn.modules.customised import is_customised
 from vicinal.nn.modules.packing import packed_vectors, packs
 from vicinal.nn.modules.pretrained import auto_classes, inputs_of, load_config, load_encoder, quiet, resolve
+from vicinal.tokens.guard import check_growth, check_lengths, guarded
+from vicinal.tokens.text import lowercase
 
 _SETTINGS = "sentence_bert_config.json"
 # What transformers writes where a tokenizer states no limit is int(1e30).
@@ -85,20 +88,32 @@ class Transformer(InputModule):
         config = config_options.pop("config", None) or load_config(folder, trust, config_options)
         model_options.setdefault("dtype", model_options.pop("torch_dtype", torch.float32))
         self.auto_model = load_encoder(folder, config, trust, model_options)
-        self.tokenizer = AutoTokenizer.from_pretrained(
-            tokenizer_folder, trust_remote_code=trust, **tokenizer_options
-        )
+        check_growth(read_optional(tokenizer_folder / "tokenizer.json"), tokenizer_folder / "tokenizer.json")
+        with guarded(tokenizer_folder):
+            self.tokenizer = AutoTokenizer.from_pretrained(
+                tokenizer_folder, trust_remote_code=trust, **tokenizer_options
+            )
         self.do_lower_case = do_lower_case
-        self._max_seq_length = self._limit(max_seq_length)
+        asked = tokenizer_options.get("model_max_length")
+        self._max_seq_length = self._limit(max_seq_length if asked is None else None)
 
     @classmethod
     def from_spec(
-        cls, spec: TransformerSpec, *, trust_remote_code: bool = False, **options: Any
+        cls,
+        spec: TransformerSpec,
+        *,
+        trust_remote_code: bool = False,
+        processor_kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> Transformer:
-        """The module of a model folder, with the limits that the folder states."""
-        known = load_config(spec.folder, trust_remote_code, {})
-        changed = {key: value for key, value in spec.config.items() if getattr(known, key, None) != value}
-        changed = {key: value for key, value in changed.items() if key not in _NOT_SETTINGS}
+        """The module of a model folder, with the limits that the folder states, or ``processor_kwargs``."""
+        # What the file itself says is transformers' to read; only the caller's own changes are handed on.
+        written = read_optional(spec.folder / "config.json")
+        changed = {
+            key: value
+            for key, value in spec.config.items()
+            if key not in _NOT_SETTINGS and (key not in written or written[key] != value)
+        }
         model_kwargs = {**options, "trust_remote_code": trust_remote_code}
         return cls(
             spec.folder,
@@ -106,6 +121,7 @@ class Transformer(InputModule):
             do_lower_case=spec.do_lower_case,
             model_kwargs=model_kwargs,
             config_kwargs=changed,
+            processor_kwargs=processor_kwargs,
         )
 
     @classmethod
@@ -185,18 +201,29 @@ class Transformer(InputModule):
                 if not isinstance(text, str):
                     raise InputTypeError(f"texts[{place}] is {type(text).__name__}, not a text: {text!r}")
         if self.do_lower_case:
-            columns = [[text.lower() for text in column] for column in columns]
-        return dict(
-            self.tokenizer(
-                *columns,
-                padding=padding,
-                truncation="longest_first",
-                return_tensors="pt",
-                max_length=self.max_seq_length,
+            columns = self._lowered(columns)
+        for column in columns:
+            check_lengths(column)
+        with guarded(self.tokenizer.name_or_path or "this module", "cannot split these texts"):
+            return dict(
+                self.tokenizer(
+                    *columns,
+                    padding=padding,
+                    truncation="longest_first",
+                    return_tensors="pt",
+                    max_length=self.max_seq_length,
+                )
             )
-        )
 
     preprocess = tokenize
+
+    def _lowered(self, columns: list[list[str]]) -> list[list[str]]:
+        """Make the tokenizer ignore case, which leaves special tokens in a text whole; or lower the texts."""
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        if backend is None:  # one that is written in Python
+            return [[text.lower() for text in column] for column in columns]
+        lowercase(backend)
+        return columns
 
     @cached_property
     def _reads(self) -> frozenset[str]:
@@ -240,6 +267,7 @@ class Transformer(InputModule):
             merged: write active adapters into the weights; otherwise they are written alone, without the model.
         """
         target = Path(output_path)
+        target.mkdir(parents=True, exist_ok=True)
         model = merged_copy(self.auto_model) if merged or not self.has_adapters else self.auto_model
         with tempfile.TemporaryDirectory(dir=target, prefix=".saving-") as scratch, quiet():
             model.save_pretrained(scratch)
@@ -251,6 +279,7 @@ class Transformer(InputModule):
 
     def save_settings(self, output_path: str, *, config: bool = True) -> None:
         """Write everything but the weights; a folder of adapters has no ``config.json`` either."""
+        Path(output_path).mkdir(parents=True, exist_ok=True)
         if config:
             self.config.save_pretrained(output_path)
         else:

@@ -127,7 +127,8 @@ class WordEmbeddings(InputModule):
         settings = cls.load_config(folder)
         name = str(settings.pop("tokenizer_class", "")).rpartition(".")[2]
         known = getattr(word_tokenizers, name, None)
-        if not (isinstance(known, type) and issubclass(known, WordTokenizer)):
+        known_kinds = (WhitespaceTokenizer, TransformersTokenizerWrapper)
+        if known not in known_kinds:
             raise UnsupportedModelError(
                 f"{folder}: its tokenizer {name!r} is none of Vicinal's word tokenizers (WhitespaceTokenizer, "
                 "TransformersTokenizerWrapper)"

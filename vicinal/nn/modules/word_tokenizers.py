@@ -131,4 +131,5 @@ class TransformersTokenizerWrapper(WordTokenizer):
         """Read them back."""
         from transformers import AutoTokenizer
 
-        return cls(AutoTokenizer.from_pretrained(input_path, local_files_only=True))
+        found = AutoTokenizer.from_pretrained(input_path, local_files_only=True, trust_remote_code=False)
+        return cls(found)

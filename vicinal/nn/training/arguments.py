@@ -74,7 +74,8 @@ class ModelTrainingArguments(TrainingArguments):
         check_data: check all rows before the first step and show what each column is used for.
 
     Other defaults than transformers': ``bf16`` is on where the CPU, or the GPU, computes bfloat16
-    natively (``bf16=False`` for float32), and memory is not pinned where there is nothing to copy it to.
+    natively (``bf16=False`` for float32), memory is not pinned where there is nothing to copy it to, and a loss
+    that is NaN is not left out of means (``logging_nan_inf_filter``); training stops at it.
     """
 
     # None: decided by what the machine computes natively.
@@ -86,6 +87,7 @@ class ModelTrainingArguments(TrainingArguments):
     learning_rate_mapping: dict[str, float] | None = field(default_factory=dict)
     warmup_ratio: float | None = None
     check_data: bool = True
+    logging_nan_inf_filter: bool = False
 
     def __post_init__(self) -> None:
         self.batch_sampler = _enumerated(BatchSamplers, self.batch_sampler, "batch_sampler")

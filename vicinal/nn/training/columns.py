@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from vicinal.core.visible import visible
 from vicinal.errors import InputError, InputTypeError, VicinalError
 from vicinal.nn.training.rows import Sources, datasets, is_stream
 
@@ -269,7 +270,7 @@ def _spread(dataset: Any, column: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = " ".join(value.split()) if isinstance(value, str) else repr(value)
+    text = visible(" ".join(value.split())) if isinstance(value, str) else repr(value)
     return text if len(text) <= _EXAMPLE else text[: _EXAMPLE - 1] + "…"
 
 
@@ -282,9 +283,10 @@ def show(findings: Iterable[Finding]) -> None:
     console = Console(stderr=True)
     for found in findings:
         rows = "a stream" if found.rows is None else f"{found.rows:,} rows"
-        table = Table(title=f"{found.name}: {rows}, {found.loss}", title_justify="left", title_style="bold")
+        title = Text(visible(f"{found.name}: {rows}, {found.loss}"))
+        table = Table(title=title, title_justify="left", title_style="bold")
         for head in ("column", "used as", "type", "first row"):
             table.add_column(head, overflow="fold")
         for line in found.lines:
-            table.add_row(*(Text(cell) for cell in line))
+            table.add_row(*(Text(visible(cell)) for cell in line))
         console.print(table)

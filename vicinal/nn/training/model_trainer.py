@@ -16,6 +16,7 @@ from vicinal.errors import InputError, InputTypeError, missing_extra
 from vicinal.folder.card_records import title_of
 from vicinal.nn.training.arguments import ModelTrainingArguments
 from vicinal.nn.training.columns import ColumnPlan, Columns, check_sources, plan_sources, show
+from vicinal.nn.training.finite import FiniteTrainer
 from vicinal.nn.training.loaders import joined_rows, make_loader
 from vicinal.nn.training.moments import Moments
 from vicinal.nn.training.rates import apply_rates
@@ -28,18 +29,18 @@ from vicinal.nn.training.trained import (
     make_losses,
     read_losses,
     read_modules,
+    refuse_frozen,
     whole_model,
     write_losses,
 )
 
 try:
-    from transformers import Trainer
     from transformers.trainer_utils import speed_metrics
 except ImportError as error:
     raise missing_extra("transformers", "a trainer", "train") from error
 
 
-class ModelTrainer(Trainer):
+class ModelTrainer(FiniteTrainer):
     """Base of the trainers: data, losses, evaluators, checkpoints and the record of a run, for any kind of model.
 
     A kind of trainer states the three attributes below and overrides :meth:`default_loss`, :meth:`make_collator`
@@ -280,11 +281,12 @@ class ModelTrainer(Trainer):
             ignore_keys_for_eval: has no meaning here; as transformers has it.
 
         Raises:
-            InputError, InputTypeError: the data cannot work (unless ``args.check_data`` is off).
+            InputError, InputTypeError: all weights are frozen, or the data cannot work (see ``args.check_data``).
         """
+        refuse_frozen(self.model)
         if self.args.check_data and not self._checked:
             self.check_data()
-        start = time.time()
+        start, self._trial = time.time(), trial
         self.scores.begin(enabled=trial is None)
         resume = None if resume_from_checkpoint is False else resume_from_checkpoint
         try:

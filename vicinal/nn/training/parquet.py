@@ -10,6 +10,16 @@ from vicinal.readers.columns import by_name
 from vicinal.readers.tables import no_field
 
 
+def column_names(path: str) -> list[str]:
+    """The names of a file's columns.
+
+    Raises:
+        InputError: the file cannot be read.
+        MissingExtraError: pyarrow is not installed.
+    """
+    return list(_opened(path).column_names)
+
+
 def read_parquet(
     path: str, wanted: Sequence[str], given: Sequence[str] | None = None
 ) -> dict[str, list[Any]]:
@@ -24,15 +34,7 @@ def read_parquet(
         InputError: the file cannot be read, or a column is not there.
         MissingExtraError: pyarrow is not installed.
     """
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise missing_extra("pyarrow", f"{path}, a parquet file,", "train") from error
-    try:
-        table = pyarrow.parquet.read_table(path)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise InputError(f"{path} cannot be read as parquet: {str(error).splitlines()[0]}") from error
+    table = _opened(path)
     there = list(table.column_names)
     lower = {name.lower(): name for name in there}
     names = by_name(there, wanted) if given is None else [lower.get(name.lower(), name) for name in given]
@@ -42,3 +44,15 @@ def read_parquet(
         if name not in there:
             raise no_field(path, name, there)
     return {each: table[name].to_pylist() for each, name in zip(wanted, names, strict=True)}
+
+
+def _opened(path: str) -> Any:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise missing_extra("pyarrow", f"{path}, a parquet file,", "train") from error
+    try:
+        return pyarrow.parquet.read_table(path)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise InputError(f"{path} cannot be read as parquet: {str(error).splitlines()[0]}") from error

@@ -16,6 +16,8 @@ _NOT_TEXTS = ("dataset_name",)
 # Rows that are turned away, for each row of a batch, before it is left smaller: where most rows share a text,
 # looking at all of them for every batch would take hours.
 _PATIENCE = 25
+# Orders that are tried for an epoch with as many batches as the first.
+_ORDERS = 4
 
 
 class DefaultBatchSampler(BatchSampler):
@@ -86,6 +88,8 @@ class NoDuplicatesBatchSampler(DefaultBatchSampler):
 
     For losses that take the other rows of a batch as negatives: a text that stands twice would be its own
     negative. A row whose text is there already waits for the next batch. Within a row texts may be equal.
+
+    Without ``drop_last`` every row comes once per epoch: where texts repeat often, in more and smaller batches.
     """
 
     def _prepare(self, dataset: Any, batch_size: int) -> None:
@@ -94,22 +98,52 @@ class NoDuplicatesBatchSampler(DefaultBatchSampler):
         columns = [dataset[name][:] for name in dataset.column_names if name not in skipped]
         # Hashes: 64 bits tell any number of texts apart that fits into memory, and take a tenth of the room.
         self._rows = [frozenset(map(_mark, row)) for row in zip(*columns, strict=True)]
+        self._first_plan: list[list[int]] | None = None
 
     def __iter__(self) -> Iterator[list[int]]:
-        plan = self._plan()
+        if self.drop_last:
+            yield from self._full_batches()
+            return
+        # Resuming counts steps by epochs, so that each epoch must have the batches that len() says. Some orders
+        # need a batch more or less than the first: then another order is tried, or the first batches come mixed.
+        order = self.order()
+        for _ in range(_ORDERS):
+            plan = self._plan(order)
+            if len(plan) == len(self):
+                yield from plan
+                return
+            order = [order[i] for i in torch.randperm(len(order), generator=self.generator).tolist()]
+        plan = self._first()
+        for place in torch.randperm(len(plan), generator=self.generator).tolist():
+            yield plan[place]
+
+    def __len__(self) -> int:
+        return super().__len__() if self.drop_last else len(self._first())
+
+    def _full_batches(self) -> Iterator[list[int]]:
+        plan = self._plan(self.order(), len(self))
         if not plan and len(self):
             raise InputError(
                 f"batch_size={self.batch_size}: there are too few different texts to fill one batch; "
                 "take a smaller one"
             )
-        # Resuming counts steps by epochs, so that each epoch must have the batches that len() says.
         for place in range(len(self)):
             yield plan[place % len(plan)]
 
-    def _plan(self) -> list[list[int]]:
-        fresh, waiting = deque(self.order()), deque[int]()
+    def _first(self) -> list[list[int]]:
+        """The batches of the first epoch, whichever this one is."""
+        if self._first_plan is None:
+            epoch, self.epoch = self.epoch, 0
+            try:
+                self._first_plan = self._plan(self.order())
+            finally:
+                self.epoch = epoch
+        return self._first_plan
+
+    def _plan(self, order: Sequence[int], most: int | None = None) -> list[list[int]]:
+        fresh, waiting = deque(order), deque[int]()
         plan: list[list[int]] = []
-        while (fresh or waiting) and len(plan) < len(self):
+        while (fresh or waiting) and (most is None or len(plan) < most):
             batch: list[int] = []
             taken: set[int] = set()
             later: list[int] = []
@@ -129,10 +163,11 @@ class NoDuplicatesBatchSampler(DefaultBatchSampler):
 
 
 class GroupByLabelBatchSampler(DefaultBatchSampler):
-    """Every label of a batch stands in it twice or more, for losses that look for triplets within a batch.
+    """Every batch holds two labels or more, each of them twice or more: what triplets within a batch are made of.
 
-    Rows are taken in pairs of one label, the labels in turn. An odd row of a label is left out for the epoch;
-    batches hold an even number of rows.
+    Rows are taken in pairs of one label, and all labels that are left have their turn before one comes again. What
+    gives no such batch is left out for the epoch: an odd row of a label, pairs of the most frequent label when no
+    other is left, and a last pair alone.
     """
 
     def _prepare(self, dataset: Any, batch_size: int) -> None:
@@ -141,34 +176,41 @@ class GroupByLabelBatchSampler(DefaultBatchSampler):
             raise InputError(
                 f"batch_sampler='group_by_label' needs a label column; there are {', '.join(dataset.column_names)}"
             )
-        if batch_size % 2:
+        if batch_size % 2 or batch_size < 4:
             raise InputError(
-                f"batch_size={batch_size}: batch_sampler='group_by_label' takes rows in pairs; make it even"
+                f"batch_size={batch_size}: batch_sampler='group_by_label' puts two rows of each of two labels or "
+                "more into a batch; make it even, and 4 or more"
             )
         self._labels = [_plain(label) for label in dataset[name][:]]
-        self._count = sum(2 * (count // 2) for count in Counter(self._labels).values())
-        if not self._count:
+        pairs = sorted((count // 2 for count in Counter(self._labels).values()), reverse=True)
+        if len(pairs) < 2 or not pairs[1]:
             raise InputError(
-                f"batch_sampler='group_by_label': no label of the column {name!r} stands there twice"
+                f"batch_sampler='group_by_label': the column {name!r} has no two labels that stand there twice"
             )
+        self._most_pairs = pairs[1]  # of a label: from then on the most frequent one would be alone
+        self._count = 2 * sum(min(each, self._most_pairs) for each in pairs)
 
     def __iter__(self) -> Iterator[list[int]]:
         groups: dict[Any, list[int]] = {}
         for row in self.order():
             groups.setdefault(self._labels[row], []).append(row)
-        turn = deque(groups.values())
         paired: list[int] = []
-        while turn:
-            group = turn.popleft()
-            if len(group) >= 2:
-                paired += group[:2]
-                del group[:2]
-                turn.append(group)
+        last = None
+        for turn in range(self._most_pairs):
+            labels = [label for label, rows in groups.items() if len(rows) >= 2 * turn + 2]
+            if self.shuffle:
+                labels = [labels[i] for i in torch.randperm(len(labels), generator=self.generator).tolist()]
+            if labels[0] == last:  # pairs beside each other are of two labels, wherever batches are cut
+                labels[0], labels[1] = labels[1], labels[0]
+            last = labels[-1]
+            for label in labels:
+                paired += groups[label][2 * turn : 2 * turn + 2]
         for place in range(len(self)):
             yield paired[place * self.batch_size : (place + 1) * self.batch_size]
 
     def __len__(self) -> int:
-        return _batches(self._count, self.batch_size, self.drop_last)
+        full, rest = divmod(self._count, self.batch_size)
+        return full if self.drop_last or rest < 4 else full + 1
 
 
 class MultiDatasetDefaultBatchSampler(BatchSampler):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -119,7 +120,8 @@ class Scores:
         gain = after[key] - before[key]
         _say(self._trainer, f"after training:  {key} {after[key]:.4f} ({gain:+.4f})")
         better = getattr(self.evaluators[0], "greater_is_better", True)
-        if (gain < 0) if better else (gain > 0):
+        lost = math.isnan(after[key]) and not math.isnan(before[key])
+        if lost or ((gain < 0) if better else (gain > 0)):
             warnings.warn(
                 f"training made the model worse: {key} went from {before[key]:.4f} to {after[key]:.4f}. A lower "
                 "learning rate, other data or another loss may help; load_best_model_at_end=True keeps the best",

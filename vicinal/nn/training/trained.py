@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from vicinal.errors import InputError, InputTypeError, ModelFormatError, UnsupportedModelError
+from vicinal.folder.paths import inside
 from vicinal.folder.write import write_bytes
-from vicinal.nn.modules.base import load_any
+from vicinal.nn.modules.registry import open_like
 
 LOSSES_FILE = "losses.safetensors"
 
@@ -199,7 +200,7 @@ def read_modules(module: nn.Sequential, folder: Path) -> None:
     if len(entries) != len(module):
         raise ModelFormatError(f"{folder} has {len(entries)} modules, the model has {len(module)}")
     for each, entry in zip(module, entries, strict=True):
-        saved = load_any(type(each), folder / entry["path"])
+        saved = open_like(each, inside(folder, entry["path"], "modules.json"))
         try:
             each.load_state_dict(saved.state_dict())
         except RuntimeError as error:
@@ -237,8 +238,22 @@ def whole_model(owner: Any, state: Mapping[str, Tensor]) -> Any:
         raise UnsupportedModelError(
             "a model made of modules= cannot be saved from sharded weights: save it once, and load that"
         )
-    whole = type(owner)(owner.name_or_path, device="cpu", trust_remote_code=owner.trust_remote_code)
+    own = {"module_classes": owner._module_classes} if hasattr(owner, "_module_classes") else {}
+    whole = type(owner)(owner.name_or_path, device="cpu", trust_remote_code=owner.trust_remote_code, **own)
     prefix = "module."
     weights = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
     whole.module.load_state_dict(weights)
     return whole
+
+
+def refuse_frozen(module: nn.Module | None) -> None:
+    """Refuse what has no weight to train, before the first step fails for want of a gradient.
+
+    Raises:
+        InputError: ``requires_grad`` is False for all weights of the model and of its losses.
+    """
+    if module is not None and not any(each.requires_grad for each in module.parameters()):
+        raise InputError(
+            "the model has no weight that is to be trained: requires_grad is False for all of them, and for those of "
+            "the loss; set it for some, e.g. model.requires_grad_(True)"
+        )
