@@ -138,7 +138,7 @@ class WorkerPool:
                         result, said = self._get(number, future)
                     except TruncationError as error:  # it counts from the start of its chunk
                         raise TruncationError(f"{where}: {error}") from error
-                    warned.add(said, where)
+                    warned.add(said, where, start)
                     submit(number)
                     yield start, result
             warned.report()
@@ -270,19 +270,15 @@ class _Warnings:
     """What the workers warned of; each kind is said once, here, where it can be seen and caught."""
 
     def __init__(self) -> None:
-        self._first: dict[type[Warning], str] = {}
-        self._more: dict[type[Warning], int] = {}
+        self._said: dict[type[Warning], list[tuple[int, str]]] = {}
 
-    def add(self, said: Iterable[tuple[type[Warning], str]], where: str) -> None:
+    def add(self, said: Iterable[tuple[type[Warning], str]], where: str, start: int) -> None:
         for category, message in said:
-            if category in self._first:
-                self._more[category] = self._more.get(category, 0) + 1
-            else:
-                self._first[category] = f"{where}: {message}"
+            self._said.setdefault(category, []).append((start, f"{where}: {message}"))
 
     def report(self) -> None:
-        for category, message in self._first.items():
-            more = self._more.get(category, 0)
+        for category, found in self._said.items():
+            (_, message), more = min(found), len(found) - 1  # chunks may end in any order
             warnings.warn(
                 message + (f" ({more} more such warnings from other chunks)" if more else ""),
                 category,
