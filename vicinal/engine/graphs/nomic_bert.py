@@ -79,6 +79,7 @@ def build(blocks: Blocks, config: Mapping[str, Any], token_types: bool) -> Body:
     size = int(config.get("head_dim") or width // heads)
     epsilon, gating = float(config.get("layer_norm_eps", 1e-12)), str(config.get("hidden_act", "silu"))
     names = _Names() if "emb_ln.weight" in blocks.weights else _OTHER_NAMES
+    _leave_out_biases(blocks, names)
     rotary = Rotary.of(blocks, ids, size, Rope.of(config, 1000.0), int(config["max_position_embeddings"]))
     biases = [blocks.padding_bias(inputs["attention_mask"])]
 
@@ -95,6 +96,20 @@ def build(blocks: Blocks, config: Mapping[str, Any], token_types: bool) -> Body:
         x = ops.add(x, blocks.linear(gated, f"{name}.{names.outer}"))
         x = blocks.layer_norm(x, f"{name}.{names.norm}", epsilon)
     return Body(x, inputs, width)
+
+
+def _leave_out_biases(blocks: Blocks, names: _Names) -> None:
+    """The hub's code has biases in some kinds of layers, by keys that few files write; those of transformers 5 in none."""
+    parts = (
+        names.attended,
+        names.gate,
+        names.inner,
+        names.outer,
+        "attn.Wqkv",
+        *(f"self_attn.{part}_proj" for part in "qkv"),
+    )
+    held = [name.removesuffix(".bias") for name in blocks.weights.names() if name.endswith(".bias")]
+    blocks.leave_out_biases(*(part for part in parts if not any(name.endswith(part) for name in held)))
 
 
 def embed(blocks: Blocks, inputs: Mapping[str, Node]) -> Node:
