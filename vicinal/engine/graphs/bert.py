@@ -70,7 +70,10 @@ def build(blocks: Blocks, config: Mapping[str, Any], token_types: bool) -> Body:
     """
     inputs = blocks.inputs(token_types)
     x = embed(blocks, inputs, Shape.of(config))
-    if "embeddings_project.weight" in blocks.weights:  # ELECTRA's narrower embeddings
+    width = config["hidden_size"]
+    if (
+        config.get("model_type") == "electra" and config.get("embedding_size", width) != width
+    ):  # narrower embeddings
         x = blocks.linear(x, "embeddings_project")
     return encode(blocks, config, x, inputs)
 

@@ -71,6 +71,7 @@ def uncovered(config: Mapping[str, Any]) -> Iterator[Uncovered]:
 def build(blocks: Blocks, config: Mapping[str, Any], token_types: bool) -> Body:
     """The graph of a Nomic-BERT encoder."""
     ops = blocks.ops
+    has_types = bool(config.get("type_vocab_size", 2))
     if "n_embd" in config:
         config = translated(config)
     inputs = blocks.inputs(token_types)
@@ -83,7 +84,7 @@ def build(blocks: Blocks, config: Mapping[str, Any], token_types: bool) -> Body:
     rotary = Rotary.of(blocks, ids, size, Rope.of(config, 1000.0), int(config["max_position_embeddings"]))
     biases = [blocks.padding_bias(inputs["attention_mask"])]
 
-    x = embed(blocks, inputs)
+    x = embed(blocks, inputs, has_types)
     x = blocks.layer_norm(x, names.embedding_norm, epsilon)
     for layer in range(int(config["num_hidden_layers"])):
         name = f"{names.layer}.{layer}"
@@ -99,7 +100,7 @@ def build(blocks: Blocks, config: Mapping[str, Any], token_types: bool) -> Body:
 
 
 def _leave_out_biases(blocks: Blocks, names: _Names) -> None:
-    """The hub's code has biases in some kinds of layers, by keys that few files write; those of transformers 5 in none."""
+    """The hub's code has biases in some kinds of layers, by keys that few files write; transformers 5 has none."""
     parts = (
         names.attended,
         names.gate,
@@ -112,13 +113,13 @@ def _leave_out_biases(blocks: Blocks, names: _Names) -> None:
     blocks.leave_out_biases(*(part for part in parts if not any(name.endswith(part) for name in held)))
 
 
-def embed(blocks: Blocks, inputs: Mapping[str, Node]) -> Node:
+def embed(blocks: Blocks, inputs: Mapping[str, Node], has_types: bool) -> Node:
     """Sum of word and type vectors; without the input ``token_type_ids`` every token has type 0."""
     x = blocks.embedding(inputs["input_ids"], "embeddings.word_embeddings")
     types = "embeddings.token_type_embeddings"
     if "token_type_ids" in inputs:
         return blocks.ops.add(x, blocks.embedding(inputs["token_type_ids"], types))
-    if f"{types}.weight" in blocks.weights:
+    if has_types:
         return blocks.ops.add(x, blocks.constant(blocks.weights[f"{types}.weight"][0]))
     return x
 
