@@ -204,6 +204,16 @@ def test_torch_refuses_them_too(tmp_path: Path) -> None:
         SentenceTransformer(folder, backend="torch", config_kwargs={"num_hidden_layers": 0})
 
 
+@pytest.mark.parametrize("config", [{"num_hidden_layers": 10**7}, {"vocab_size": 7}, {"hidden_act": "nope"}])
+def test_torch_makes_no_network_that_the_weights_do_not_have(tmp_path: Path, config: dict[str, Any]) -> None:
+    """Ten million layers would fill the memory before transformers looked at the weights."""
+    pytest.importorskip("transformers")
+    folder = make_folder(tmp_path / "model")
+    write_json(folder / "config.json", {**BERT, **config})
+    with pytest.raises(ModelFormatError, match=f"'{next(iter(config))}' is|does not know 'nope'"):
+        SentenceTransformer(folder, backend="torch")
+
+
 def test_large_numbers_are_numbers(tmp_path: Path) -> None:
     """Their sum overflows, which a quick look could take for infinite."""
     from vicinal.engine.weights import is_finite

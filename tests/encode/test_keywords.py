@@ -10,7 +10,7 @@ import pytest
 from tinyfolder import SPECIAL, VOCAB, make_folder, write_json
 
 from vicinal import CrossEncoder, SentenceTransformer
-from vicinal.errors import InputError
+from vicinal.errors import InputError, InputTypeError
 
 NAMES = ("processor_kwargs", "tokenizer_kwargs")
 
@@ -129,6 +129,19 @@ def test_keys_that_no_architecture_reads_are_refused(
 
 def test_keys_beside_those_of_the_file_are_accepted(folder: Path) -> None:
     SentenceTransformer(folder, config_kwargs={"output_hidden_states": False, "hidden_dropout_prob": 0.3})
+
+
+@pytest.mark.parametrize("name", [*NAMES, "config_kwargs", "model_kwargs"])
+@pytest.mark.parametrize("value", [3, "model_max_length", [1]])
+def test_options_are_dictionaries(folder: Path, name: str, value: Any) -> None:
+    for kind in (SentenceTransformer, CrossEncoder):
+        with pytest.raises(InputTypeError, match=f"{name} is {type(value).__name__}"):
+            kind(folder, **{name: value})
+
+
+def test_module_classes_are_a_list(folder: Path) -> None:
+    with pytest.raises(InputTypeError, match="module_classes is"):
+        SentenceTransformer(folder, module_classes=int)  # type: ignore[arg-type]
 
 
 def test_dtypes_that_contradict_each_other(folder: Path) -> None:

@@ -36,6 +36,19 @@ def test_eight_threads(tiny: SentenceTransformer) -> None:
             np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+def test_threads_that_ask_for_the_module_get_the_same_one(tiny_path: Path) -> None:
+    """Another one would be trained without a change of the model's vectors."""
+    pytest.importorskip("transformers")
+    model, start = SentenceTransformer(tiny_path), threading.Barrier(4)
+
+    def ask(_: int) -> int:
+        start.wait()
+        return id(model.module)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(ask, range(4))) == {id(model.module)}
+
+
 def test_threads_with_different_outputs(tiny: SentenceTransformer) -> None:
     tokens = tiny.encode(TEXTS[:20], output_value="token_embeddings")
     expected = tiny.encode(TEXTS)

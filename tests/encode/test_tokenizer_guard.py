@@ -110,3 +110,38 @@ def test_a_document_of_a_megabyte_has_the_vector_of_its_beginning(tmp_path: Path
     vectors = model.encode([long, start], on_truncate="ignore")
     np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-6)
     assert model.count_tokens(long) == 43_000 * 6 + 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("added_tokens.json", {"new": "x"}, "added tokens"),
+        ("added_tokens.json", {"new": None}, "added tokens"),
+        ("special_tokens_map.json", {"additional_special_tokens": "abc"}, "must be a list of tokens"),
+        ("tokenizer_config.json", {"additional_special_tokens": "abc"}, "must be a list of tokens"),
+        ("tokenizer_config.json", {"extra_special_tokens": "abc"}, "must be a list of tokens"),
+    ],
+)
+def test_damaged_lists_of_tokens(tmp_path: Path, name: str, content: dict[str, Any], said: str) -> None:
+    folder = make_folder(tmp_path / "m")
+    write_json(folder / name, content)
+    with pytest.raises(ModelFormatError, match=said) as caught:
+        SentenceTransformer(folder)
+    assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize("added", [[{"content": "x"}], 5, [5], [{"id": "q", "content": "x"}]])
+def test_damaged_added_tokens(tmp_path: Path, added: Any) -> None:
+    folder = with_parts(tmp_path, {"added_tokens": added})
+    with pytest.raises(ModelFormatError, match="added tokens") as caught:
+        SentenceTransformer(folder)
+    assert str(folder) in str(caught.value)
+
+
+def test_ids_beyond_32_bits(tmp_path: Path) -> None:
+    folder = with_parts(tmp_path, {})
+    content = json.loads((folder / "tokenizer.json").read_text())
+    content["model"]["vocab"]["[PAD]"] = 2**31
+    write_json(folder / "tokenizer.json", content)
+    with pytest.raises(ModelFormatError, match="token id 2147483648"):
+        SentenceTransformer(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -429,3 +430,24 @@ def test_the_engine_fuses_what_the_graph_is_written_for(family: str, tiny_folder
     assert "MatMul" not in kinds
     assert kinds.count("RoPE") == (2 * layers if family in ("modernbert", "nomic_bert", "qwen3") else 0)
     assert kinds.count("RMS") == (4 * layers + 1 if family == "qwen3" else 0)
+
+
+# Layers behind the token vectors, which a graph does not have.
+_UNUSED = ("pooler.", "lm_head.")
+
+
+@pytest.mark.parametrize("family", TINIES)
+def test_a_tensor_that_is_missing_is_never_left_out(family: str, tiny_folder: Make, tmp_path: Path) -> None:
+    """Biases and token types too: without one the vectors would be others, and nothing would say so."""
+    from safetensors.numpy import load_file, save_file
+
+    folder, _ = tiny_folder(family)
+    shutil.copytree(folder, tmp_path / "damaged")
+    tensors = load_file(folder / "model.safetensors")
+    for name in tensors:
+        if name.startswith(_UNUSED):
+            continue
+        others = {each: value for each, value in tensors.items() if each != name}
+        save_file(others, tmp_path / "damaged/model.safetensors", metadata={"format": "pt"})
+        with pytest.raises(ModelFormatError, match=r"missing|hold no"):
+            build_body(spec_of(tmp_path / "damaged"))

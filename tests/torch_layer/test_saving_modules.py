@@ -159,7 +159,7 @@ def test_a_folder_that_lacks_weights(tiny_bert: Path, tmp_path: Path) -> None:
 
     SentenceTransformer(str(tiny_bert), device="cpu").save(str(tmp_path))
     weights = load_file(tmp_path / "model.safetensors")
-    name = next(name for name in weights if name.endswith("encoder.layer.1.output.dense.weight"))
+    name = next(name for name in weights if name.endswith("encoder.layer.1.output.dense.bias"))
     del weights[name]
     save_file(weights, tmp_path / "model.safetensors")
     with pytest.raises(ModelFormatError, match=r"1 weights are missing, such as 'encoder\.layer\.1"):

@@ -147,6 +147,17 @@ _CONVERSIONS: dict[type, Callable[[Any], Any]] = {
 }
 
 
+def check_options(**options: object) -> None:
+    """Refuse dictionaries of options, given under their names, that are something else.
+
+    Raises:
+        InputTypeError: one is neither a dictionary nor None.
+    """
+    for name, value in options.items():
+        if value is not None and not isinstance(value, Mapping):
+            raise InputTypeError(f"{name} is {_name(value)}; give a dictionary of options and values")
+
+
 def refuse_table(values: object, argument: str, columns: int = 1) -> None:
     """Refuse a table, of which a loop gives the names of its columns, or a dictionary.
 

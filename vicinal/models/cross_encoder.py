@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal.core.inputs import caller_level, check_choice, check_flag, check_positive, explains_keywords
+from vicinal.core.inputs import (
+    caller_level,
+    check_choice,
+    check_flag,
+    check_options,
+    check_positive,
+    explains_keywords,
+)
 from vicinal.core.progress import progress_bar
 from vicinal.engine import batching
 from vicinal.engine.graphs import check_variant
@@ -106,6 +113,14 @@ class CrossEncoder(PairModel, PairFit):
         default_activation_function: Callable[..., Any] | str | None = None,
     ) -> None:
         check_positive(num_labels, "num_labels")
+        check_options(
+            model_kwargs=model_kwargs,
+            automodel_args=automodel_args,
+            processor_kwargs=processor_kwargs,
+            tokenizer_kwargs=tokenizer_kwargs,
+            tokenizer_args=tokenizer_args,
+            config_kwargs=config_kwargs,
+        )
         model_options = {**(automodel_args or {}), **(model_kwargs or {})}
         may_differ = bool(model_options.pop("ignore_mismatched_sizes", False))
         options = read_options(dtype=dtype, backend=backend, model_kwargs=model_options)

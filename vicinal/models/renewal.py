@@ -46,7 +46,6 @@ class Renewal(TorchSide):
     #: the module as it was when the engine was built; None for not yet
     _mark: Any
     _fingerprint: str | None = None
-    _renewal: threading.RLock
 
     def _make_module(self) -> nn.Sequential:
         """Load the torch module from the folder."""

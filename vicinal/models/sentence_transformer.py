@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from vicinal.core.inputs import check_positive, explains_keywords
+from vicinal.core.inputs import check_options, check_positive, explains_keywords
 from vicinal.engine.graphs.source import SentenceGraph
 from vicinal.engine.opening import (
     choose_source,
@@ -118,6 +118,14 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
                 "model_name_or_path and modules: give a model folder or a hub name, or the modules, one of the two"
             )
         check_positive(truncate_dim, "truncate_dim")
+        check_options(
+            model_kwargs=model_kwargs,
+            processor_kwargs=processor_kwargs,
+            tokenizer_kwargs=tokenizer_kwargs,
+            config_kwargs=config_kwargs,
+        )
+        if not isinstance(module_classes, Iterable):
+            raise InputTypeError(f"module_classes is {module_classes!r}; give a list of classes")
         if modules is not None:
             refuse_with_modules(
                 {

@@ -5,10 +5,12 @@ Nothing here imports torch until the module is asked for.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from vicinal.core.native_calls import native_call
 from vicinal.errors import InputTypeError
 from vicinal.models.device import Device, names_device, read_device
 from vicinal.models.hints import Hints
@@ -30,6 +32,7 @@ class TorchSide:
     _elsewhere: ClassVar[Mapping[str, str]] = {}
     _module: Any = None
     _device: Device
+    _renewal: threading.RLock  # one of a model's threads changes it at a time
 
     if not TYPE_CHECKING:  # to a type checker, what is absent is absent
 
@@ -55,7 +58,9 @@ class TorchSide:
             MissingExtraError: torch or transformers is not installed.
         """
         if self._module is None:
-            self._module = self._build_module().to(str(self._device))
+            with native_call(), self._renewal:
+                if self._module is None:  # of several threads that ask for it, all get one
+                    self._module = self._build_module().to(str(self._device))
         module: nn.Sequential = self._module
         return module
 

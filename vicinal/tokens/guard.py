@@ -19,6 +19,8 @@ _GROWTH = 64
 _READING = "cannot be read"
 # Characters that rules put before each text; in use is 1.
 _PREPENDED = 1000
+# Ids are numbers of 32 bits.
+_HIGHEST_ID = 2**31 - 1
 # Rules in a row. Real tokenizers have fewer than ten.
 _RULES = 256
 
@@ -61,13 +63,20 @@ def guarded(folder: Path | str, purpose: str = _READING) -> Iterator[None]:
 
 
 def check_growth(content: Mapping[str, Any] | None, file: Path) -> None:
-    """Refuse a ``tokenizer.json`` whose replacements would lengthen texts many times over.
+    """Refuse a ``tokenizer.json`` whose replacements would lengthen texts many times over, or with absurd ids.
 
     Raises:
         ModelFormatError: they would.
     """
     if content is None:
         return
+    vocabulary = (content.get("model") or {}).get("vocab")
+    if isinstance(vocabulary, Mapping):
+        highest = max((number for number in vocabulary.values() if isinstance(number, int)), default=0)
+        if highest > _HIGHEST_ID:
+            raise ModelFormatError(
+                f"{file}: the token id {highest} is larger than any vocabulary; download the model again"
+            )
     rules = list(_rules(content.get("normalizer")))
     if len(rules) > _RULES:
         raise ModelFormatError(f"{file}: {len(rules)} normalization rules in a row; at most {_RULES} are run")

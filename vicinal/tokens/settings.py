@@ -97,7 +97,17 @@ def read_settings(folder: Path, options: Mapping[str, Any], changes: Mapping[str
                 f"{folder}/tokenizer_config.json: 'added_tokens_decoder' must map numbers to tokens"
             ) from error
     else:
-        _read_older_files(found, changes)
+        try:
+            _read_older_files(found, changes)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ModelFormatError(
+                f"{folder}: the added tokens of its tokenizer cannot be read ({error!r}); download the model again"
+            ) from error
+    for key in ("additional_special_tokens", "extra_special_tokens"):
+        if isinstance(found.options.get(key), str):  # each of its letters would become a token
+            raise ModelFormatError(
+                f"{folder}: {key!r} of its tokenizer is the text {found.options[key]!r}; it must be a list of tokens"
+            )
     known = {token.content: token for token in found.added.values()}
     for key in NAMED:
         value = found.options.get(key)

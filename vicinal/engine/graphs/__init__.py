@@ -231,6 +231,20 @@ def check_weights(spec: TransformerSpec) -> None:
         checked_config(spec, Weights.open(spec.folder).without_prefix(family.probe, family.prefixes))
 
 
+def check_shapes(spec: TransformerSpec) -> None:
+    """Compare ``config.json`` with the weights before torch makes a network of any size that the file names.
+
+    What is not compared: unknown architectures, pickled weights, and quantised ones, whose shapes are others.
+
+    Raises:
+        ModelFormatError: they do not belong together.
+    """
+    family, folder = FAMILIES.get(spec.model_type), spec.folder
+    readable = any((folder / f"model.safetensors{end}").is_file() for end in ("", ".index.json"))
+    if family is not None and readable and "quantization_config" not in spec.config:
+        checked_config(spec, Weights.open(folder).without_prefix(family.probe, family.prefixes))
+
+
 def build_body(spec: TransformerSpec, token_types: bool = False) -> tuple[Blocks, Body]:
     """Read the weights of ``spec.folder`` and build the transformer's graph.
 

@@ -70,7 +70,10 @@ def build(blocks: Blocks, config: Mapping[str, Any], token_types: bool) -> Body:
     """
     inputs = blocks.inputs(token_types)
     x = embed(blocks, inputs, Shape.of(config))
-    if "embeddings_project.weight" in blocks.weights:  # ELECTRA's narrower embeddings
+    width = config["hidden_size"]
+    if (
+        config.get("model_type") == "electra" and config.get("embedding_size", width) != width
+    ):  # narrower embeddings
         x = blocks.linear(x, "embeddings_project")
     return encode(blocks, config, x, inputs)
 
@@ -88,11 +91,19 @@ def left_out(config: Mapping[str, Any]) -> Iterator[Uncovered]:
     yield from require(config, "position_embedding_type", "absolute", None, in_torch=False)
 
 
-def embed(blocks: Blocks, inputs: Mapping[str, Node], shape: Shape, places: Node | None = None) -> Node:
+def embed(
+    blocks: Blocks,
+    inputs: Mapping[str, Node],
+    shape: Shape,
+    places: Node | None = None,
+    *,
+    has_types: bool = True,
+) -> Node:
     """Sum of word, position and type vectors, normalised: ``(B, L, embedding_size)``.
 
     Args:
         places: ``(B, L)`` rows of the position table; without it they are 0, 1, 2, ... in each text.
+        has_types: whether the family has vectors of token types.
     """
     ops, weights = blocks.ops, blocks.weights
     ids = inputs["input_ids"]
@@ -100,9 +111,9 @@ def embed(blocks: Blocks, inputs: Mapping[str, Node], shape: Shape, places: Node
     x = blocks.embedding(ids, "embeddings.word_embeddings")
     if "token_type_ids" in inputs:
         x = ops.add(x, blocks.embedding(inputs["token_type_ids"], "embeddings.token_type_embeddings"))
-    elif shape.positions != "absolute" and "embeddings.token_type_embeddings.weight" in weights:
+    elif has_types and shape.positions != "absolute":
         x = ops.add(x, blocks.constant(weights["embeddings.token_type_embeddings.weight"][0]))
-    elif "embeddings.token_type_embeddings.weight" in weights:
+    elif has_types:
         positions = positions + weights["embeddings.token_type_embeddings.weight"][0]
     if shape.positions != "absolute":
         pass  # the layers look at distances

@@ -71,13 +71,14 @@ class Blocks:
     def leave_out_biases(self, *endings: str) -> None:
         """Do without the biases of layers whose names end like this, even where the file holds some.
 
-        For what ``config.json`` switches off: transformers then leaves them in the file.
+        For what the architecture does not have, or ``config.json`` switches off: transformers then leaves them in the
+        file. All other layers have a bias, and a file without it is damaged.
         """
         self._without_bias += endings
 
     def has_bias(self, name: str) -> bool:
         """Whether a layer adds a bias."""
-        return f"{name}.bias" in self.weights and not name.endswith(self._without_bias)
+        return not name.endswith(self._without_bias)
 
     def integers(self, *values: int) -> Node:
         """A vector of int64: axes, shapes, bounds."""
@@ -101,7 +102,7 @@ class Blocks:
     # layers
 
     def linear(self, x: Node, name: str) -> Node:
-        """``x W^T + b`` with the weights ``name.weight`` and, if they exist, ``name.bias``."""
+        """``x W^T + b`` with ``name.weight`` and, unless it is left out, ``name.bias``."""
         product = self.ops.matmul(x, self.weight(f"{name}.weight"), False, True)
         return self.ops.add(product, self.weight(f"{name}.bias")) if self.has_bias(name) else product
 
@@ -119,7 +120,7 @@ class Blocks:
         return [self.linear_of(x, weight, bias) for weight, bias in zip(weights, biases, strict=True)]
 
     def layer_norm(self, x: Node, name: str, epsilon: float) -> Node:
-        """Layer normalisation over the last axis (Ba et al. 2016); a missing bias is none."""
+        """Layer normalisation over the last axis (Ba et al. 2016)."""
         normal = self.ops.mvn(x, self.integers(-1), True, epsilon, "inside_sqrt")
         scaled = self.ops.multiply(normal, self.weight(f"{name}.weight"))
         if not self.has_bias(name):

@@ -36,7 +36,7 @@ def build(blocks: Blocks, config: Mapping[str, Any], token_types: bool) -> Body:
     shape = bert.Shape(
         int(config["dim"]), int(config["n_heads"]), str(config.get("activation", "gelu")), 1e-12
     )
-    x = bert.embed(blocks, inputs, shape)
+    x = bert.embed(blocks, inputs, shape, has_types=False)
     biases = [blocks.padding_bias(inputs["attention_mask"])]
     for layer in range(int(config["n_layers"])):
         x = bert.encoder_layer(blocks, shape, x, biases, f"transformer.layer.{layer}", _NAMES)

@@ -43,7 +43,7 @@ def build(blocks: Blocks, config: Mapping[str, Any], token_types: bool) -> Body:
     inputs = blocks.inputs(token_types)
     shape = replace(bert.Shape.of(config), positions="absolute")  # whatever config.json says
     places = counted_places(blocks, inputs["input_ids"], PADDING)
-    x = bert.embed(blocks, inputs, shape, places)
+    x = bert.embed(blocks, inputs, shape, places, has_types=False)
     longest = int(config["max_position_embeddings"]) - PADDING - 1
     biases = [
         distance_bias(blocks, inputs["input_ids"], longest),

@@ -71,6 +71,7 @@ def uncovered(config: Mapping[str, Any]) -> Iterator[Uncovered]:
 def build(blocks: Blocks, config: Mapping[str, Any], token_types: bool) -> Body:
     """The graph of a Nomic-BERT encoder."""
     ops = blocks.ops
+    has_types = bool(config.get("type_vocab_size", 2))
     if "n_embd" in config:
         config = translated(config)
     inputs = blocks.inputs(token_types)
@@ -79,10 +80,11 @@ def build(blocks: Blocks, config: Mapping[str, Any], token_types: bool) -> Body:
     size = int(config.get("head_dim") or width // heads)
     epsilon, gating = float(config.get("layer_norm_eps", 1e-12)), str(config.get("hidden_act", "silu"))
     names = _Names() if "emb_ln.weight" in blocks.weights else _OTHER_NAMES
+    _leave_out_biases(blocks, names)
     rotary = Rotary.of(blocks, ids, size, Rope.of(config, 1000.0), int(config["max_position_embeddings"]))
     biases = [blocks.padding_bias(inputs["attention_mask"])]
 
-    x = embed(blocks, inputs)
+    x = embed(blocks, inputs, has_types)
     x = blocks.layer_norm(x, names.embedding_norm, epsilon)
     for layer in range(int(config["num_hidden_layers"])):
         name = f"{names.layer}.{layer}"
@@ -97,13 +99,27 @@ def build(blocks: Blocks, config: Mapping[str, Any], token_types: bool) -> Body:
     return Body(x, inputs, width)
 
 
-def embed(blocks: Blocks, inputs: Mapping[str, Node]) -> Node:
+def _leave_out_biases(blocks: Blocks, names: _Names) -> None:
+    """The hub's code has biases in some kinds of layers, by keys that few files write; transformers 5 has none."""
+    parts = (
+        names.attended,
+        names.gate,
+        names.inner,
+        names.outer,
+        "attn.Wqkv",
+        *(f"self_attn.{part}_proj" for part in "qkv"),
+    )
+    held = [name.removesuffix(".bias") for name in blocks.weights.names() if name.endswith(".bias")]
+    blocks.leave_out_biases(*(part for part in parts if not any(name.endswith(part) for name in held)))
+
+
+def embed(blocks: Blocks, inputs: Mapping[str, Node], has_types: bool) -> Node:
     """Sum of word and type vectors; without the input ``token_type_ids`` every token has type 0."""
     x = blocks.embedding(inputs["input_ids"], "embeddings.word_embeddings")
     types = "embeddings.token_type_embeddings"
     if "token_type_ids" in inputs:
         return blocks.ops.add(x, blocks.embedding(inputs["token_type_ids"], types))
-    if f"{types}.weight" in blocks.weights:
+    if has_types:
         return blocks.ops.add(x, blocks.constant(blocks.weights[f"{types}.weight"][0]))
     return x
 

@@ -31,6 +31,7 @@ def build(blocks: Blocks, config: Mapping[str, Any], token_types: bool) -> Body:
     the same vectors here, where batches are padded on the right.
     """
     ops = blocks.ops
+    blocks.leave_out_biases("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj", "score")
     if not config.get("attention_bias", False):
         blocks.leave_out_biases(*(f"self_attn.{part}_proj" for part in "qkvo"))
     inputs = blocks.inputs(token_types)

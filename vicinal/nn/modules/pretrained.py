@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vicinal.engine.graphs import left_out_by_torch, not_in_torch
+from vicinal.engine.graphs import check_shapes, left_out_by_torch, not_in_torch
 from vicinal.engine.graphs.nomic_bert import translated
 from vicinal.errors import ModelFormatError, UnsupportedModelError, missing_extra
 from vicinal.folder.json_files import read_json
@@ -81,6 +81,7 @@ def load_config(folder: Path, trust: bool, options: dict[str, Any]) -> Any:
     own_code = trust and "auto_map" in written
     if not own_code:
         refuse_left_out(TransformerSpec(home, written))
+        check_shapes(TransformerSpec(home, {**written, **options}))
         options = {**_translated(home, written), **options}
     try:
         with quiet():
@@ -158,6 +159,8 @@ def load_encoder(folder: Path, config: Any, trust: bool, options: dict[str, Any]
         raise
     except Exception as error:  # transformers and safetensors raise what they like
         reason = (str(error) or type(error).__name__).splitlines()[0]
+        if isinstance(error, KeyError):  # such as the name of an activation
+            reason = f"it does not know {reason}"
         raise ModelFormatError(f"{folder}: transformers cannot load this model ({reason})") from error
     own_memory(model)
     check_finite(model, str(folder))
