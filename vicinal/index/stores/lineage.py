@@ -62,6 +62,11 @@ def check_log(path: str, file: str) -> None:
         )
 
 
+def is_foreign_log(file: str) -> bool:
+    """Whether a log was left beside a file that does not belong to it."""
+    return log_bytes(file) > 0 and _log_fits(file, None) is False
+
+
 def _busy(path: str) -> str:
     return f"index {path!r}: it is written to by others all the time, and could not be checked: retry"
 
