@@ -117,6 +117,7 @@ def test_the_first_row_names_the_columns(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("anchor,positive,negative\na,b,c\n")
     assert first_row(tmp_path / "a.csv") == ["anchor", "positive", "negative"]
     assert first_row(write(tmp_path / "a.jsonl", triplets())) == ["anchor", "positive", "negative"]
+    (tmp_path / "a.txt").write_text("a")
     with pytest.raises(InputError, match="unknown kind"):
         first_row(tmp_path / "a.txt")
 

@@ -13,7 +13,7 @@ from vicinal import SentenceTransformer, util
 from vicinal.core.inputs import array_items, as_texts, plain, shown
 from vicinal.errors import InputError, InputTypeError
 from vicinal.models.pairs import as_pairs
-from vicinal.vectors.clustering import keywords
+from vicinal.vectors.keywords import keywords
 
 
 class Colour(str, enum.Enum):

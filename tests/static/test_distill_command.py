@@ -36,6 +36,6 @@ def test_errors(teacher_folder: Path, tmp_path: Path) -> None:
     taken = vicinal("distill", teacher_folder, teacher_folder)
     assert taken.returncode != 0 and "exists already" in taken.stderr
     wide = vicinal("distill", teacher_folder, tmp_path / "x", "--dim", 99)
-    assert wide.returncode != 0 and "dim=99" in wide.stderr and not (tmp_path / "x").exists()
+    assert wide.returncode != 0 and "--dim 99" in wide.stderr and not (tmp_path / "x").exists()
     odd = vicinal("distill", teacher_folder, tmp_path / "x", "--precision", "int4")
     assert odd.returncode != 0 and "int4" in odd.stderr

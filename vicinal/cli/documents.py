@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vicinal.cli.console import bytes_text, counted, say
+from vicinal.cli.console import bytes_text, counted, say, write_json
 from vicinal.cli.failures import stop_if_interrupted
 from vicinal.cli.index import opened_to_read
 from vicinal.cli.options import IndexFile
@@ -107,7 +106,7 @@ def export(
             return
         for document in _every(index):
             row = {"id": document.id, "text": document.text, "metadata": document.metadata}
-            sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
+            write_json(row, indent=None)
 
 
 def _every(index: Index) -> Iterator[Document]:

@@ -31,7 +31,7 @@ class TableWriter:
     def __init__(self, path: Path, name: str) -> None:
         self._name = name
         self._delimiter = _DELIMITERS[Path(name).suffix.lower()]
-        self._file = path.open("x", encoding="ascii", newline="\n")
+        self._file = path.open("w", encoding="ascii", newline="\n")
         self.rows = 0
         self.dimension = 0
 

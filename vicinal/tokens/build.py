@@ -40,10 +40,13 @@ def build_tokenizer(folder: Path, config: Mapping[str, Any], changes: Mapping[st
     if not readable or _needs_sentencepiece(settings, name):
         from vicinal.tokens.foreign import by_transformers
 
-        found = by_transformers(settings, name or config.get("model_type"), changes)
+        # An architecture that nobody here knows may have a folder that says everything.
+        said = class_of(options, {}, settings.content) if name is None else None
+        enough = said in RECIPES or (said == GENERIC and settings.content is not None)
+        found = by_transformers(settings, name or config.get("model_type"), changes, needed=not enough)
         if found is not None:
             return found
-        name = GENERIC  # an architecture that nobody here knows, with a file that says everything
+        name = said
     check_growth(settings.content, settings.file)
     with guarded(folder):
         return _generic(settings) if name == GENERIC else _by_recipe(settings, str(name))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ _OPTIONS = ("model_max_length", "truncation_side", "padding_side", "pad_token", 
 
 
 def by_transformers(
-    settings: TokenizerSettings, name: str | None, changes: Mapping[str, Any]
+    settings: TokenizerSettings, name: str | None, changes: Mapping[str, Any], *, needed: bool = True
 ) -> Built | None:
     """Let transformers read a folder.
 
@@ -22,19 +21,21 @@ def by_transformers(
         settings: the folder.
         name: the class or architecture, for messages.
         changes: what replaces keys of ``tokenizer_config.json``.
+        needed: False where the folder can be read without.
 
     Returns:
-        None where transformers is not installed, and the folder names no class and holds a ``tokenizer.json``.
+        None where transformers is not installed and not needed.
 
     Raises:
         UnsupportedModelError: transformers is not installed.
         ModelFormatError: it cannot read the folder either.
     """
     folder = settings.folder
-    if importlib.util.find_spec("transformers") is None:
-        declared = settings.options.get("tokenizer_class")
-        if settings.content is not None and declared is None:
+    auto = _auto_tokenizer()
+    if auto is None:
+        if not needed:
             return None
+        declared = settings.options.get("tokenizer_class")
         if settings.content is None and not any(folder.glob("*.model")) and declared is None:
             raise ModelFormatError(
                 f"{folder}: no tokenizer.json (nor vocab.txt, nor vocab.json with merges.txt). transformers writes "
@@ -44,12 +45,19 @@ def by_transformers(
             f"{folder}: its tokenizer is a {declared or name}, which only transformers can read from these files: "
             "pip install 'vicinal[train]'"
         )
-    from transformers import AutoTokenizer
-
     kind = settings.options.get("tokenizer_class") or name
     check_growth(settings.content, settings.file)
     with guarded(f"{folder} ({kind})", "cannot be read by transformers either"):
-        return given(AutoTokenizer.from_pretrained(folder, **changes))
+        return given(auto.from_pretrained(folder, **changes))
+
+
+def _auto_tokenizer() -> Any:
+    """The class that reads any tokenizer; None where transformers is not installed, or not wholly."""
+    try:
+        from transformers import AutoTokenizer
+    except ImportError:
+        return None
+    return AutoTokenizer
 
 
 def given(tokenizer: Any) -> Built:
