@@ -215,6 +215,24 @@ class Place:
     def lost(self) -> bool:
         return self._lost is not None
 
+    def refuse_left_log(self, path: str) -> None:
+        """Raise if the file was moved to ``path``, and its log still lies where it was.
+
+        Raises:
+            StoreError: what was changed last is in the log.
+        """
+        log = os.path.realpath(self._file) + "-wal"
+        with suppress(OSError):
+            status = os.stat(path)
+            if (status.st_dev, status.st_ino) == self._own and not os.path.exists(self._file):
+                if not log_bytes(log.removesuffix("-wal")):
+                    return
+                raise StoreError(
+                    f"index {path!r} was moved there from {self._path!r} while it was open, and what was changed "
+                    f"last is in the log that was left: move {log!r} to {path + '-wal'!r}, or delete it to open "
+                    "the file as it is"
+                )
+
     def check(self, db: sqlite3.Connection | None = None) -> None:
         """Refuse to go on with another file; a few microseconds.
 

@@ -32,7 +32,7 @@ from vicinal.index.stores.compaction import compact
 from vicinal.index.stores.damage import Damage
 from vicinal.index.stores.database import store_errors
 from vicinal.index.stores.description import described
-from vicinal.index.stores.forks import close_before_forks
+from vicinal.index.stores.held import close_moved, hold
 from vicinal.index.stores.idle import IdleCheckpoints
 from vicinal.index.stores.lineage import Place, replaced
 from vicinal.index.stores.reading import Caches, SqliteReader
@@ -93,6 +93,7 @@ class SqliteStore:
                 "use for example 'unicode61 remove_diacritics 2' or 'trigram'"
             ) from None
         with native_call():  # no fork meanwhile
+            close_moved(path)
             self._immutable = database.prepare(path, timeout, read_only, settings)
         try:
             self._place = Place(path, self.file, self._immutable)
@@ -100,7 +101,7 @@ class SqliteStore:
             raise StoreError(f"index {path!r} cannot be looked at: {error.strerror}") from error
         self._reset()
         with native_call():
-            close_before_forks(self)
+            hold(self, self._place)
         try:
             with store_errors(path, "opening"), self._connection() as db:
                 self._settings = state(db)
@@ -154,7 +155,7 @@ class SqliteStore:
             if db.in_transaction:
                 with contextlib.suppress(sqlite3.Error):
                     db.execute("ROLLBACK")
-            if idle is not self._idle:
+            if idle is not self._idle or self._place.lost:
                 self._let_go(db)
             else:
                 idle.append(db)
@@ -162,6 +163,7 @@ class SqliteStore:
     def _connected(self) -> sqlite3.Connection:
         mode: Literal["ro", "rw"] = "ro" if self._read_only else "rw"
         more = {"immutable": True} if self._immutable else {}
+        self._place.check()
         db = database.connect(self.file, self._timeout, mode, **more)
         try:
             self._place.check()
