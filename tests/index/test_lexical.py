@@ -157,6 +157,15 @@ def test_trigrams_are_marked_where_they_overlap(path, query, marked):
         assert index.search(query, mode="lexical")[0].passage.marked() == marked
 
 
+def test_characters_that_were_made_parts_of_words_are_found(path):
+    with Index(path, FakeModel(), tokenizer="unicode61 tokenchars '_-'") as index:
+        index.add(["call my_var-x now", "my var x", "Über_größe"], ["a", "b", "c"])
+        assert [hit.id for hit in index.search("my_var-x", mode="lexical")] == ["a"]
+        assert [hit.id for hit in index.search("(my)", mode="lexical")] == ["b"]
+        (hit,) = index.search("über_größe!", mode="lexical")
+        assert hit.id == "c" and hit.passage.marked() == "[Über_größe]"
+
+
 def test_trigrams_are_marked_with_case_where_case_counts(path):
     with Index(path, FakeModel(), tokenizer="trigram case_sensitive 1") as index:
         index.add(["Kettle kettle"], ["k"])

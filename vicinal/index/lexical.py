@@ -88,6 +88,8 @@ class Analyzer:
         self.analysis = analysis
         self._folds = analysis >= 2
         self._pairs = cuts_pairs(tokenizer)
+        more = re.search(r"tokenchars'?\s+('(?:[^']|'')*'|\S+)", tokenizer)
+        self._more = more[1].removeprefix("'").removesuffix("'").replace("''", "'") if more else ""
         self._lowers = "case_sensitive 1" not in " ".join(tokenizer.split()).replace("'", "")
         self._old = path if analysis < ANALYSIS else None
         if self._folds:
@@ -107,7 +109,7 @@ class Analyzer:
 
     def query(self, text: str) -> QueryWords:
         """Cut a query into words and terms."""
-        found = query_words(text, self._pairs) if self._folds else _WORD.findall(text)
+        found = query_words(text, self._pairs, self._more) if self._folds else _WORD.findall(text)
         words = list(dict.fromkeys(found))
         known: dict[str, str | None] = {}
         codes: set[str] = set()
