@@ -228,6 +228,10 @@ class Index:
         Args:
             prefix: only those that begin with it.
         """
+        if not isinstance(prefix, str):
+            raise InputTypeError(f"prefix must be a string, got {shown(prefix)} ({type(prefix).__name__})")
+        prefix = plain(prefix)
+        check_unicode(prefix, "prefix")
         with self._store.reader() as reader:
             return reader.ids(prefix)
 
@@ -285,6 +289,8 @@ class Index:
         depth = top_k if len(retrievers) == 1 and reranker is None else max(top_k, candidates)
         if reranker is not None:
             check_reranker(reranker)
+        if not isinstance(merge_duplicates, bool):
+            raise InputTypeError(f"merge_duplicates must be True or False, got {shown(merge_duplicates)}")
         asked: dict[str, Any] = {}
         for name in retrievers:
             encode = RETRIEVERS[name].encode
@@ -294,7 +300,7 @@ class Index:
                 return []  # nothing was ever added: no need of a model to know that
             else:
                 asked[name] = encode(self._encoder, self._checked_facts(), query)
-        request = Request(query, asked, where, top_k, depth, reranker, bool(merge_duplicates))
+        request = Request(query, asked, where, top_k, depth, reranker, merge_duplicates)
         with self._store.reader(ranking=True) as reader:
             return search(reader, request)
 
