@@ -42,8 +42,8 @@ class Index:
             similarities of unit vectors are exact to about 1e-5) or ``"float32"`` (all bits, twice the
             size). In memory they are float32 either way.
         tokenizer: for a new file, the FTS5 tokenizer of the lexical retriever. The default knows words of all
-            alphabets that put spaces between them and English endings; ``"trigram"`` suits Chinese,
-            Japanese and Thai.
+            alphabets and English endings, and cuts scripts without spaces into pairs of characters;
+            ``"trigram"`` finds parts of words of three letters or more.
         chunk_tokens: for a new file, the longest chunk in tokens. None is the model's window
             (``max_seq_length``), and 512 for a model without one.
         chunk_overlap: for a new file, about how many tokens neighbouring chunks share.
@@ -268,7 +268,7 @@ class Index:
                 :class:`vicinal.CrossEncoder`; orders the best candidates again by their best passages.
             candidates: how many documents the reranker orders again (at least ``top_k``).
             merge_duplicates: of documents with the same passage give the best only, with the ids of the others in
-                ``hit.duplicates``; False gives each one as a hit of its own.
+                ``hit.duplicates`` as far as the search has come upon them; False gives each one as a hit of its own.
 
         Returns:
             Hits, best first.
