@@ -20,7 +20,7 @@ from vicinal.index.searching import Request, search
 from vicinal.index.settings import check_settings
 from vicinal.index.stores.base import ModelFacts, Store, compare_models
 from vicinal.index.stores.sqlite import SqliteStore
-from vicinal.index.values import integer_from
+from vicinal.index.values import check_flag, integer_from
 
 
 class Index:
@@ -228,10 +228,7 @@ class Index:
         Args:
             prefix: only those that begin with it.
         """
-        if not isinstance(prefix, str):
-            raise InputTypeError(f"prefix must be a string, got {shown(prefix)} ({type(prefix).__name__})")
-        prefix = plain(prefix)
-        check_unicode(prefix, "prefix")
+        prefix = records.canonical_prefix(prefix)
         with self._store.reader() as reader:
             return reader.ids(prefix)
 
@@ -289,8 +286,7 @@ class Index:
         depth = top_k if len(retrievers) == 1 and reranker is None else max(top_k, candidates)
         if reranker is not None:
             check_reranker(reranker)
-        if not isinstance(merge_duplicates, bool):
-            raise InputTypeError(f"merge_duplicates must be True or False, got {shown(merge_duplicates)}")
+        check_flag(merge_duplicates, "merge_duplicates")
         asked: dict[str, Any] = {}
         for name in retrievers:
             encode = RETRIEVERS[name].encode
