@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vicinal.core.inputs import caller_level
 from vicinal.errors import OldIndexWarning
 from vicinal.index.folding import ANALYSIS, Folded, query_words
 from vicinal.index.results import Span
@@ -138,7 +139,7 @@ class Analyzer:
             "Japanese or Thai and misses accents in decomposed form: its next change (add, upsert, delete, "
             "compact) brings it up to date",
             OldIndexWarning,
-            stacklevel=3,
+            stacklevel=caller_level(),
         )
 
     def _terms(self, words: Sequence[str]) -> list[tuple[str, ...]]:
