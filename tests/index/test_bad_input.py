@@ -170,7 +170,7 @@ def test_a_file_that_was_moved_away_is_not_begun_anew(path, tmp_path):
     while index._store._idle:
         index._store._idle.pop().close()
     path.rename(away / "texts.db")
-    with pytest.raises(StoreError, match=r"texts\.db.*not moved"):
+    with pytest.raises(StoreError, match=r"texts\.db.*was removed or moved"):
         index.count()
     index.close()
     assert not path.exists()

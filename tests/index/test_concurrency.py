@@ -342,6 +342,40 @@ def test_an_open_index_survives_a_fork(path):
         assert index.count() == 3 and index.verify()
 
 
+PARENT_CLOSES = """
+import os, sys
+from tests.index.fakes import FakeModel
+from vicinal.index import Index
+index = Index(sys.argv[1], FakeModel())
+index.add(["parent text"], ["p"])
+to_parent, from_child = os.pipe()
+to_child, from_parent = os.pipe()
+child = os.fork()
+if not child:
+    if sys.argv[2] == "opened anew":
+        index = Index(sys.argv[1], FakeModel())
+    index.add(["child text"], ["c"])
+    os.write(from_child, b".")
+    os.read(to_child, 1)
+    index.add(["later"], ["d"])
+    os._exit(0)  # no close(): what add() has acknowledged is there all the same
+os.read(to_parent, 1)
+index.close()
+with Index(sys.argv[1], FakeModel()) as other:
+    other.add(["in between"], ["o"])
+os.write(from_parent, b".")
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.parametrize("way", ["inherited", "opened anew"])
+def test_a_forked_child_loses_nothing_when_its_parent_closes(path, way):
+    subprocess.run([sys.executable, "-c", PARENT_CLOSES, path, way], env=ENVIRONMENT, cwd=ROOT, check=True)
+    with Index(path, FakeModel()) as index:
+        assert index.ids() == ["p", "c", "o", "d"] and index.verify()
+
+
 def test_spawned_processes_open_their_own(path):
     with Index(path, FakeModel()) as index:
         index.add(["x y z"], ["1"])

@@ -218,6 +218,48 @@ class Mute:
         return [1.0]
 
 
+class Ranks:
+    def __init__(self, rows):
+        self.rows = rows
+
+    def rank(self, query, documents, top_k=None):
+        return self.rows
+
+
+class Predicts:
+    def predict(self, pairs):
+        return [["a"]] * len(pairs)
+
+
+@pytest.mark.parametrize(
+    ("rows", "match"),
+    [
+        (None, "Ranks gave None"),
+        ([1], "Ranks gave .*1"),
+        ([{"id": 0}], "corpus_id"),
+        ([{"corpus_id": 0, "score": "high"}], "'high'"),
+        ([{"corpus_id": 0.5, "score": 1.0}], "0.5"),
+        ([{"corpus_id": 99, "score": 1.0}], "ranked document 99 of"),
+        ([{"corpus_id": -1, "score": 1.0}], "ranked document -1 of"),
+        ([{"corpus_id": 0, "score": 1.0}] * 2, "twice"),
+    ],
+)
+def test_rerankers_that_give_no_ranking(index, rows, match):
+    index.add(["a b", "a c"])
+    with pytest.raises((InputError, InputTypeError), match=match):
+        index.search("a", reranker=Ranks(rows))
+    with pytest.raises(InputTypeError, match="one number for each pair"):
+        index.search("a", reranker=Predicts())
+
+
+def test_arguments_that_would_mean_something_else(index):
+    with pytest.raises(InputTypeError, match="merge_duplicates"):
+        index.search("a", merge_duplicates="no")
+    for prefix in (None, 5):
+        with pytest.raises(InputTypeError, match="prefix must be a string"):
+            index.ids(prefix)
+
+
 def test_bad_rerankers(index):
     index.add(["a b", "a c"])
     with pytest.raises(InputTypeError, match=r"reranker.*rank.*predict.*int"):

@@ -143,6 +143,35 @@ def test_trigram_tokenizer_finds_parts_of_unspaced_text(path):
         assert index.verify()
 
 
+@pytest.mark.parametrize(
+    ("query", "marked"),
+    [
+        ("kettle", "The [Kettle] boils; [kettle]s, [ket], ÎL[KET]O"),
+        ("the boils", "The Kettle [boils]; kettles, ket, ÎLKETO"),
+        ("KETO îlk", "The [Ket]tle boils; [ket]tles, [ket], [ÎLKETO]"),
+    ],
+)
+def test_trigrams_are_marked_where_they_overlap(path, query, marked):
+    with Index(path, FakeModel(), tokenizer="trigram") as index:
+        index.add(["The Kettle boils; kettles, ket, ÎLKETO"], ["k"])
+        assert index.search(query, mode="lexical")[0].passage.marked() == marked
+
+
+def test_characters_that_were_made_parts_of_words_are_found(path):
+    with Index(path, FakeModel(), tokenizer="unicode61 tokenchars '_-'") as index:
+        index.add(["call my_var-x now", "my var x", "Über_größe"], ["a", "b", "c"])
+        assert [hit.id for hit in index.search("my_var-x", mode="lexical")] == ["a"]
+        assert [hit.id for hit in index.search("(my)", mode="lexical")] == ["b"]
+        (hit,) = index.search("über_größe!", mode="lexical")
+        assert hit.id == "c" and hit.passage.marked() == "[Über_größe]"
+
+
+def test_trigrams_are_marked_with_case_where_case_counts(path):
+    with Index(path, FakeModel(), tokenizer="trigram case_sensitive 1") as index:
+        index.add(["Kettle kettle"], ["k"])
+        assert index.search("Kettle", mode="lexical")[0].passage.marked() == "[Kettle] k[ettle]"
+
+
 def test_scores_do_not_remember_deleted_documents(path):
     with Index(path, FakeModel(), tokenizer="unicode61") as index:
         index.add(["cat cat dog", "dog only", "bird"], list("abc"))

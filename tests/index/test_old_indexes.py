@@ -61,6 +61,7 @@ def test_it_is_read_as_it_is_and_said_so_once(old):
         with pytest.warns(OldIndexWarning, match="next change") as caught:
             assert found(index, "plain words") == ["d"]
         assert len(caught) == 1 and str(old) in str(caught[0].message)
+        assert caught[0].filename == __file__
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert found(index, "展望室の眺め") == ["a"] and found(index, "展望室") == []

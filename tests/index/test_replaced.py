@@ -368,6 +368,63 @@ def test_a_backup_put_back_over_an_open_index_is_noticed(path, tmp_path):
     assert len(texts(path)) == 3
 
 
+def test_a_backup_leaves_the_log_of_whoever_opens_it_at_once(path, tmp_path, monkeypatch):
+    make(path, "old")
+    opened = []
+
+    def replace_and_open(source, target):
+        replaced(source, target)
+        opened.append(Index(path, FakeModel()))
+        opened[0].add(["acknowledged"], ["new"])
+
+    replaced = os.replace
+    with Index(make(tmp_path / "saved.db", "old"), FakeModel()) as saved:
+        monkeypatch.setattr(os, "replace", replace_and_open)
+        saved.backup(path, overwrite=True)
+        monkeypatch.undo()
+    opened[0].add(["and this"], ["newer"])
+    opened[0].close()
+    with Index(path, FakeModel()) as index:
+        assert index.ids()[-2:] == ["new", "newer"] and index.verify()
+
+
+WRITER = """
+import sys
+from tests.index.fakes import FakeModel
+from vicinal.index import Index
+with Index(sys.argv[1], FakeModel()) as index:
+    index.add(["by another process"], [sys.argv[2]])
+"""
+
+
+def test_a_file_that_is_moved_while_open_here_can_be_opened_under_its_new_name(path, tmp_path):
+    rebuilt = tmp_path / "rebuilt.db"
+    with Index(rebuilt, FakeModel()) as forgotten:  # as if nobody had closed it before
+        forgotten.add(["first"], ["a"])
+        copied_alone(rebuilt, tmp_path / "idle.db")
+        os.replace(rebuilt, path)
+        with Index(path, FakeModel()) as index:
+            index.add(["second"], ["b"])
+            subprocess.run([sys.executable, "-c", WRITER, path, "c"], env=ENVIRONMENT, cwd=ROOT, check=True)
+            index.add(["third"], ["d"])
+            with pytest.raises(StoreError, match="moved"):
+                forgotten.count()
+    with Index(path, FakeModel()) as index:
+        assert index.ids() == ["a", "b", "c", "d"] and index.verify()
+
+
+def test_a_file_that_is_moved_without_its_log_is_not_opened_in_the_same_process(path, tmp_path):
+    moved = tmp_path / "moved.db"
+    with Index(path, FakeModel()) as index:
+        index.add(["acknowledged"], ["a"])
+        os.rename(path, moved)
+        with pytest.raises(StoreError, match="in the log that was left"):
+            Index(moved, FakeModel())
+    os.rename(log_of(path), log_of(moved))
+    with Index(moved, FakeModel()) as index:
+        assert index.ids() == ["a"] and index.verify()
+
+
 # -- files from before -----------------------------------------------------------------------------------
 
 

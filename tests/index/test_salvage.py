@@ -195,6 +195,28 @@ def test_what_lies_on_pages_that_can_be_read_is_saved(whole, tmp_path):
     assert all(count > COUNT / 2 for count in found if count) and found.count(0) <= 1, found
 
 
+@pytest.mark.parametrize("part", [0.9, 0.6])
+def test_a_file_that_lacks_its_end_gives_its_documents(tmp_path, part):
+    """As an interrupted copy leaves it."""
+    path, out = tmp_path / "cut.db", tmp_path / "out.jsonl"
+    with Index(path, FakeModel()) as index:
+        index.add([f"document {i}" for i in range(20)], [f"id{i}" for i in range(20)])
+        index.add(
+            [f"more {i} " + "and more words " * 20 for i in range(COUNT)]
+        )  # so the first ones lie in front
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * part)])
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="salvage"):
+        Index(path, FakeModel())
+    report, checked = salvage(path, out), verify(path)
+    assert "its end is missing" in report.problems[0] and report.expected == 20 + COUNT
+    assert {f"id{i}": (f"document {i}", {}) for i in range(20)}.items() <= saved(out).items()
+    assert report.documents == len(saved(out))
+    assert not checked and "its end is missing" in checked.problems[0]
+    assert path.read_bytes() == before
+
+
 def test_a_salvage_reads_the_log_and_leaves_another_files_log_aside(path, tmp_path):
     with Index(path, FakeModel()) as index:
         index.add(["first"], ["a"])

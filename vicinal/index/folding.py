@@ -197,17 +197,20 @@ def fold(text: str, pairs: bool = True) -> str:
     return "".join([piece for _, _, piece, _ in _pieces(text, pairs, False)])
 
 
-def query_words(text: str, pairs: bool = True) -> list[str]:
+def query_words(text: str, pairs: bool = True, more: str = "") -> list[str]:
     """The words of a query as FTS5 finds them in folded documents, in order, repetitions included.
 
     Args:
         text: as it was typed.
         pairs: as for :func:`fold`.
+        more: characters that are parts of words too (``tokenchars`` of FTS5).
     """
-    if not text.isascii():
+    if more or not text.isascii():
         text = "".join([piece for _, _, piece, _ in _pieces(text, pairs, True)])
         # Letters, numbers and marks; re's \\w has no marks.
-        text = "".join([c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in text])
+        text = "".join(
+            [c if c.isalnum() or c in more or unicodedata.category(c)[0] == "M" else " " for c in text]
+        )
         return text.split()
     return _WORD.findall(text)
 

@@ -20,7 +20,7 @@ from vicinal.index.searching import Request, search
 from vicinal.index.settings import check_settings
 from vicinal.index.stores.base import ModelFacts, Store, compare_models
 from vicinal.index.stores.sqlite import SqliteStore
-from vicinal.index.values import integer_from
+from vicinal.index.values import check_flag, integer_from
 
 
 class Index:
@@ -42,8 +42,8 @@ class Index:
             similarities of unit vectors are exact to about 1e-5) or ``"float32"`` (all bits, twice the
             size). In memory they are float32 either way.
         tokenizer: for a new file, the FTS5 tokenizer of the lexical retriever. The default knows words of all
-            alphabets that put spaces between them and English endings; ``"trigram"`` suits Chinese,
-            Japanese and Thai.
+            alphabets and English endings, and cuts scripts without spaces into pairs of characters;
+            ``"trigram"`` finds parts of words of three letters or more.
         chunk_tokens: for a new file, the longest chunk in tokens. None is the model's window
             (``max_seq_length``), and 512 for a model without one.
         chunk_overlap: for a new file, about how many tokens neighbouring chunks share.
@@ -228,6 +228,7 @@ class Index:
         Args:
             prefix: only those that begin with it.
         """
+        prefix = records.canonical_prefix(prefix)
         with self._store.reader() as reader:
             return reader.ids(prefix)
 
@@ -264,7 +265,7 @@ class Index:
                 :class:`vicinal.CrossEncoder`; orders the best candidates again by their best passages.
             candidates: how many documents the reranker orders again (at least ``top_k``).
             merge_duplicates: of documents with the same passage give the best only, with the ids of the others in
-                ``hit.duplicates``; False gives each one as a hit of its own.
+                ``hit.duplicates`` as far as the search has come upon them; False gives each one as a hit of its own.
 
         Returns:
             Hits, best first.
@@ -285,6 +286,7 @@ class Index:
         depth = top_k if len(retrievers) == 1 and reranker is None else max(top_k, candidates)
         if reranker is not None:
             check_reranker(reranker)
+        check_flag(merge_duplicates, "merge_duplicates")
         asked: dict[str, Any] = {}
         for name in retrievers:
             encode = RETRIEVERS[name].encode
@@ -294,7 +296,7 @@ class Index:
                 return []  # nothing was ever added: no need of a model to know that
             else:
                 asked[name] = encode(self._encoder, self._checked_facts(), query)
-        request = Request(query, asked, where, top_k, depth, reranker, bool(merge_duplicates))
+        request = Request(query, asked, where, top_k, depth, reranker, merge_duplicates)
         with self._store.reader(ranking=True) as reader:
             return search(reader, request)
 

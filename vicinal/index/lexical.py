@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vicinal.core.inputs import caller_level
 from vicinal.errors import OldIndexWarning
 from vicinal.index.folding import ANALYSIS, Folded, query_words
 from vicinal.index.results import Span
@@ -88,6 +89,9 @@ class Analyzer:
         self.analysis = analysis
         self._folds = analysis >= 2
         self._pairs = cuts_pairs(tokenizer)
+        more = re.search(r"tokenchars'?\s+('(?:[^']|'')*'|\S+)", tokenizer)
+        self._more = more[1].removeprefix("'").removesuffix("'").replace("''", "'") if more else ""
+        self._lowers = "case_sensitive 1" not in " ".join(tokenizer.split()).replace("'", "")
         self._old = path if analysis < ANALYSIS else None
         if self._folds:
             tokenizer = with_marks(tokenizer)
@@ -106,7 +110,7 @@ class Analyzer:
 
     def query(self, text: str) -> QueryWords:
         """Cut a query into words and terms."""
-        found = query_words(text, self._pairs) if self._folds else _WORD.findall(text)
+        found = query_words(text, self._pairs, self._more) if self._folds else _WORD.findall(text)
         words = list(dict.fromkeys(found))
         known: dict[str, str | None] = {}
         codes: set[str] = set()
@@ -135,7 +139,7 @@ class Analyzer:
             "Japanese or Thai and misses accents in decomposed form: its next change (add, upsert, delete, "
             "compact) brings it up to date",
             OldIndexWarning,
-            stacklevel=3,
+            stacklevel=caller_level(),
         )
 
     def _terms(self, words: Sequence[str]) -> list[tuple[str, ...]]:
@@ -160,6 +164,8 @@ class Analyzer:
             words: one at least.
             texts: as they are.
         """
+        if not self._pairs:
+            return [self._trigram_places(words, self._folded(text)) for text in texts]
         wanted = match_any(words)
         spans: list[list[Span]] = [[] for _ in texts]
         for group in _groups(texts):
@@ -177,6 +183,22 @@ class Analyzer:
             for i, text in marked:
                 spans[i] = folded[i].original(marked_spans(text, folded[i].text, before, after))
         return spans
+
+    def _trigram_places(self, terms: Sequence[str], folded: Folded) -> list[Span]:
+        """Trigrams overlap, and ``highlight()`` of SQLite up to 3.43 repeats text then: they are looked for here."""
+        text = folded.text
+        if self._lowers:
+            text, terms = _lowered(text), [_lowered(term) for term in terms]
+        found = sorted(
+            (at, at + len(term)) for term in set(terms) if len(term) > 2 for at in _occurrences(text, term)
+        )
+        spans: list[Span] = []
+        for start, end in found:
+            if spans and start < spans[-1][1]:
+                spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
+            else:
+                spans.append((start, end))
+        return folded.original(spans)
 
     def _folded(self, text: str) -> Folded:
         return Folded.of(text, self._pairs) if self._folds else Folded(text, None, ())
@@ -217,6 +239,18 @@ def _unused(text: str) -> tuple[str, str]:
     candidates = itertools.chain((2, 3), range(0xE000, 0xF900), range(0xF0000, 0xFFFFE))  # for private use
     free = (c for c in map(chr, candidates) if c not in text)
     return next(free), next(free)
+
+
+def _lowered(text: str) -> str:
+    """Letter by letter, as FTS5 does it, so that offsets stay."""
+    return "".join([c.lower() if len(c.lower()) == 1 else c for c in text]).replace("ς", "σ")
+
+
+def _occurrences(text: str, term: str) -> Iterator[int]:
+    at = text.find(term)
+    while at >= 0:
+        yield at
+        at = text.find(term, at + 1)
 
 
 def cuts_pairs(tokenizer: str) -> bool:

@@ -44,6 +44,14 @@ def canonical_ids(ids: str | Iterable[str], name: str = "ids") -> list[str]:
     return [plain(id) for id in given]
 
 
+def canonical_prefix(prefix: str) -> str:
+    """What ids begin with; empty for all."""
+    if not isinstance(prefix, str):
+        raise InputTypeError(f"prefix must be a string, got {shown(prefix)} ({type(prefix).__name__})")
+    check_unicode(prefix, "prefix")
+    return plain(prefix)
+
+
 def new_ids(ids: Iterable[str] | str | None, n: int) -> list[str]:
     """The ids of ``n`` new documents, made up if there are none.
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
+from vicinal.core.inputs import shown
 from vicinal.errors import InputError, InputTypeError
 
 
@@ -56,18 +59,38 @@ def rerank_scores(reranker: Reranker, query: str, passages: Sequence[str]) -> li
     """
     if not passages:
         return []
-    scores = np.full(len(passages), np.nan)
+    name, n = type(reranker).__name__, len(passages)
     if isinstance(reranker, RankingModel):
-        for row in reranker.rank(query, list(passages), top_k=len(passages)):
-            scores[int(row["corpus_id"])] = float(row["score"])
+        scores = _scores_of_rows(name, reranker.rank(query, list(passages), top_k=n), n)
     else:
-        given = np.asarray(reranker.predict([(query, passage) for passage in passages]), dtype=np.float64)
-        if given.shape != scores.shape:
+        predicted = reranker.predict([(query, passage) for passage in passages])
+        try:
+            scores = np.asarray(predicted, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise InputTypeError(
+                f"reranker {name} predicted {shown(predicted)}: it must give one number for each pair"
+            ) from None
+        if scores.shape != (n,):
             raise InputError(
-                f"reranker {type(reranker).__name__} gave scores of shape {given.shape} for {len(passages)} "
-                "pairs: it must give one number for each"
+                f"reranker {name} gave scores of shape {scores.shape} for {n} pairs: it must give one number for each"
             )
-        scores = given
     if not np.isfinite(scores).all():
-        raise InputError(f"reranker {type(reranker).__name__} left passages without a finite score")
+        raise InputError(f"reranker {name} left passages without a finite score")
     return [float(score) for score in scores]
+
+
+def _scores_of_rows(name: str, rows: Any, n: int) -> NDArray[np.float64]:
+    scores = np.full(n, np.nan)
+    try:
+        pairs = [(operator.index(row["corpus_id"]), float(row["score"])) for row in rows]
+    except (TypeError, KeyError, ValueError, IndexError):
+        raise InputTypeError(
+            f"reranker {name} gave {shown(rows)}: rank() must give a list of dictionaries with 'corpus_id' and 'score'"
+        ) from None
+    for place, score in pairs:
+        if not (0 <= place < n and np.isnan(scores[place])):
+            raise InputError(
+                f"reranker {name} ranked document {place} of {n}, which it was not given, or twice"
+            )
+        scores[place] = score
+    return scores

@@ -9,7 +9,7 @@ from vicinal.core.files import check_path
 from vicinal.core.inputs import shown
 from vicinal.errors import InputError, InputTypeError
 from vicinal.index.segments import STORAGES
-from vicinal.index.values import integer_from, seconds
+from vicinal.index.values import check_flag, integer_from, seconds
 
 
 class Settings(NamedTuple):
@@ -45,8 +45,7 @@ def check_settings(
         raise InputError(f"storage must be one of {', '.join(map(repr, STORAGES))}, got {shown(storage)}")
     if not isinstance(tokenizer, str):
         raise InputTypeError(f"tokenizer must be a string such as 'trigram', got {shown(tokenizer)}")
-    if not isinstance(read_only, bool):
-        raise InputTypeError(f"read_only must be True or False, got {shown(read_only)}")
+    check_flag(read_only, "read_only")
     return Settings(
         file,
         seconds(timeout, "timeout"),

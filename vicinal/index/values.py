@@ -60,6 +60,16 @@ def check_depth(value: Any, where: str, deepest: int = DEEPEST) -> None:
             check_depth(part, where, deepest - 1)
 
 
+def check_flag(value: Any, name: str) -> None:
+    """Refuse what is neither True nor False.
+
+    Raises:
+        InputTypeError: names the argument.
+    """
+    if not isinstance(value, bool):
+        raise InputTypeError(f"{name} must be True or False, got {shown(value)}")
+
+
 def integer_from(least: int, value: Any, name: str) -> int:
     """An integer argument, numpy's included.
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from vicinal.core.files import replacing
 from vicinal.errors import StoreError
+from vicinal.index.stores.database import tidy
+from vicinal.index.stores.lineage import is_foreign_log
 from vicinal.index.stores.state import set_state, state
 
 # Pages copied in one step; in between, Ctrl-C is heard.
@@ -45,10 +47,13 @@ def back_up(db: sqlite3.Connection, target: Path, check: Callable[[], None]) -> 
         raise StoreError(
             f"backup to {str(target)!r}: {reason}: a file that was there is as it was; check space and permissions"
         ) from error
-    # Who opens the file before its old log is gone is told so: no harm is done.
+    # Who opens the file before its old log is gone is told so: no harm is done. Whoever found none to refuse may
+    # have begun a new one meanwhile, which stays.
     with suppress(OSError):
-        for end in ("-wal", "-shm"):
-            Path(str(target) + end).unlink(missing_ok=True)
+        if is_foreign_log(str(target)):
+            for end in ("-wal", "-shm"):
+                Path(str(target) + end).unlink(missing_ok=True)
+        tidy(str(target))
         _sync_folder(target.parent)
 
 

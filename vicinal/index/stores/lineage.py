@@ -62,6 +62,11 @@ def check_log(path: str, file: str) -> None:
         )
 
 
+def is_foreign_log(file: str) -> bool:
+    """Whether a log was left beside a file that does not belong to it."""
+    return log_bytes(file) > 0 and _log_fits(file, None) is False
+
+
 def _busy(path: str) -> str:
     return f"index {path!r}: it is written to by others all the time, and could not be checked: retry"
 
@@ -209,6 +214,24 @@ class Place:
     @property
     def lost(self) -> bool:
         return self._lost is not None
+
+    def refuse_left_log(self, path: str) -> None:
+        """Raise if the file was moved to ``path``, and its log still lies where it was.
+
+        Raises:
+            StoreError: what was changed last is in the log.
+        """
+        log = os.path.realpath(self._file) + "-wal"
+        with suppress(OSError):
+            status = os.stat(path)
+            if (status.st_dev, status.st_ino) == self._own and not os.path.exists(self._file):
+                if not log_bytes(log.removesuffix("-wal")):
+                    return
+                raise StoreError(
+                    f"index {path!r} was moved there from {self._path!r} while it was open, and what was changed "
+                    f"last is in the log that was left: move {log!r} to {path + '-wal'!r}, or delete it to open "
+                    "the file as it is"
+                )
 
     def check(self, db: sqlite3.Connection | None = None) -> None:
         """Refuse to go on with another file; a few microseconds.

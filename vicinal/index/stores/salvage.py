@@ -162,7 +162,7 @@ def _opened(path: str, note: Callable[[str], None]) -> Iterator[tuple[sqlite3.Co
     except StoreError as error:
         note(f"log: {error}")
         immutable = True
-    db, mode = _connected(path, immutable)
+    db, mode = _connected(path, immutable, note)
     try:
         yield db, mode
     finally:
@@ -174,21 +174,32 @@ def _opened(path: str, note: Callable[[str], None]) -> Iterator[tuple[sqlite3.Co
             database.tidy(os.path.abspath(path))
 
 
-def _connected(path: str, immutable: bool) -> tuple[sqlite3.Connection, str]:
-    ways: tuple[tuple[Literal["ro", "rw"], bool], ...] = (("rw", False), ("ro", False), ("ro", True))
+def _connected(path: str, immutable: bool, note: Callable[[str], None]) -> tuple[sqlite3.Connection, str]:
     refused: Exception | None = None
-    for mode, alone in ways[2:] if immutable else ways:
-        try:
-            db = database.connect(path, 5.0, mode, alone)
-        except sqlite3.Error as error:
-            refused = error
-            continue
-        try:
-            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    for cut_off in (False, True):
+        ways: tuple[tuple[Literal["ro", "rw"], bool], ...] = (("rw", False), ("ro", False), ("ro", True))
+        # Nobody can have a file open that lacks its end, and nothing may be written to it.
+        for mode, alone in ways[2:] if immutable or cut_off else ways:
+            try:
+                with _closing_if_refused(database.connect(path, 5.0, mode, alone, cut_off)) as db:
+                    db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            except sqlite3.Error as error:
+                refused = refused or error
+                continue
+            if cut_off:
+                note(
+                    f"file: its end is missing: it holds {os.path.getsize(path)} bytes, and should be larger"
+                )
             return db, mode
-        except sqlite3.Error as error:
-            refused = error
-            db.close()
     raise StoreError(
         f"index {path!r}: it does not open as SQLite ({refused}): {database.NO_INDEX}"
     ) from refused
+
+
+@contextmanager
+def _closing_if_refused(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    try:
+        yield db
+    except BaseException:
+        db.close()
+        raise

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from vicinal.core.native_calls import native_call
 from vicinal.errors import InputError, StoreError
 from vicinal.index.lexical import Analyzer
 from vicinal.index.memory import Memory, View
@@ -31,6 +32,7 @@ from vicinal.index.stores.compaction import compact
 from vicinal.index.stores.damage import Damage
 from vicinal.index.stores.database import store_errors
 from vicinal.index.stores.description import described
+from vicinal.index.stores.held import close_moved, hold
 from vicinal.index.stores.idle import IdleCheckpoints
 from vicinal.index.stores.lineage import Place, replaced
 from vicinal.index.stores.reading import Caches, SqliteReader
@@ -90,12 +92,16 @@ class SqliteStore:
                 f"tokenizer {tokenizer!r} is not known to SQLite FTS5 ({error}): "
                 "use for example 'unicode61 remove_diacritics 2' or 'trigram'"
             ) from None
-        self._immutable = database.prepare(path, timeout, read_only, settings)
+        with native_call():  # no fork meanwhile
+            close_moved(path)
+            self._immutable = database.prepare(path, timeout, read_only, settings)
         try:
             self._place = Place(path, self.file, self._immutable)
         except OSError as error:
             raise StoreError(f"index {path!r} cannot be looked at: {error.strerror}") from error
         self._reset()
+        with native_call():
+            hold(self, self._place)
         try:
             with store_errors(path, "opening"), self._connection() as db:
                 self._settings = state(db)
@@ -103,7 +109,7 @@ class SqliteStore:
                 self.chunk_overlap = int(self._settings["chunk_overlap"])
                 self._analyzers = Analyzers(path, self._settings)
         except BaseException:
-            self._close_idle()
+            self.close_idle()
             raise
 
     def _reset(self) -> None:
@@ -149,7 +155,7 @@ class SqliteStore:
             if db.in_transaction:
                 with contextlib.suppress(sqlite3.Error):
                     db.execute("ROLLBACK")
-            if idle is not self._idle:
+            if idle is not self._idle or self._place.lost:
                 self._let_go(db)
             else:
                 idle.append(db)
@@ -157,6 +163,7 @@ class SqliteStore:
     def _connected(self) -> sqlite3.Connection:
         mode: Literal["ro", "rw"] = "ro" if self._read_only else "rw"
         more = {"immutable": True} if self._immutable else {}
+        self._place.check()
         db = database.connect(self.file, self._timeout, mode, **more)
         try:
             self._place.check()
@@ -165,7 +172,8 @@ class SqliteStore:
             raise
         return db
 
-    def _close_idle(self) -> None:
+    def close_idle(self) -> None:
+        """Close the connections that nobody uses just now: before a fork, and at the end."""
         while self._idle:
             self._let_go(self._idle.pop())
 
@@ -381,7 +389,7 @@ class SqliteStore:
         self._visits.close(self._timeout)
 
     def _free(self) -> None:
-        self._close_idle()
+        self.close_idle()
         if self._read_only and not self._immutable and not self._place.lost:
             database.tidy(self.file)
         self._forget()
