@@ -155,7 +155,11 @@ def test_cluster_map(vicinal: Shell, put: Put, minilm_path: Path) -> None:
     [
         ([], "kmeans needs the number of clusters, e.g. -k 20"),
         (["-k", "9"], "there are only 6 texts"),
-        (["--method", "dbscan"], "choose one of kmeans"),
+        (["-k", "2", "--labels", "./x.txt"], "--labels ./x.txt: this is the file of the texts too"),
+        (
+            ["-k", "2", "--plot", "a.png", "--labels", "a.png"],
+            "--labels a.png: this is the file of --plot too",
+        ),
         (["--method", "hdbscan", "-k", "3"], "leave -k out"),
         (["--method", "agglomerative"], "needs -k or --threshold"),
         (["-k", "2", "--threshold", "0.5"], "takes none"),

@@ -114,6 +114,13 @@ def one_line(text: str) -> str:
     return visible(" ".join(text.split()))
 
 
+def id_text(id: str) -> str:
+    """An id on one line with all its blanks, so that two ids never look the same; `vicinal delete` reads it back."""
+    for mark, shown in (("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
+        id = id.replace(mark, shown)
+    return visible(id)
+
+
 def shortened(text: str, width: int) -> str:
     """A text on one line of at most ``width`` terminal cells; what is cut becomes an ellipsis."""
     from rich.cells import cell_len, set_cell_size

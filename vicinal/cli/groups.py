@@ -23,9 +23,9 @@ from vicinal.cli.console import (
     write_json,
     write_rows,
 )
-from vicinal.cli.options import DEFAULT_MODEL, AsJson, DType, Field, FileFormat, ModelName, TextFile
+from vicinal.cli.options import DEFAULT_MODEL, AsJson, DType, Field, FileFormat, ModelName, TextFile, one_of
 from vicinal.cli.texts import Encoder, filled_lines_of, load_model, shown_name
-from vicinal.core.files import check_target, replacing
+from vicinal.core.files import check_apart, check_target, replacing
 from vicinal.errors import InputError, missing_extra
 from vicinal.readers.lines import Line
 
@@ -144,7 +144,10 @@ def cluster(
             show_default=False,
         ),
     ] = None,
-    method: Annotated[str, typer.Option(metavar="METHOD", help=f"One of {', '.join(_METHODS)}.")] = "kmeans",
+    method: Annotated[
+        str,
+        typer.Option(metavar="METHOD", help=f"One of {', '.join(_METHODS)}.", callback=one_of(*_METHODS)),
+    ] = "kmeans",
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -197,11 +200,14 @@ def cluster(
     _check_method(method, clusters, threshold, min_size)
     maps = planned_maps(plot or [], projection)
     table_file = None if labels is None else check_target(labels, "--labels")
+    drawn = [("--plot", each) for each in plot or []]
+    check_apart([("the texts", file), *drawn, *([] if labels is None else [("--labels", labels)])])
     if method != "communities" and importlib.util.find_spec("sklearn") is None:
         raise missing_extra("sklearn", f"--method {method}", "cluster")
     lines = filled_lines_of(file, field, format)
     if clusters is not None and clusters > len(lines):
-        raise InputError(f"-k {clusters}: there are only {counted(len(lines), 'text')} in {file}")
+        there = "is only 1 text" if len(lines) == 1 else f"are only {len(lines):,} texts"
+        raise InputError(f"-k {clusters}: there {there} in {file}")
     rows = Encoder(load_model(model, dtype)).all(lines)
     from vicinal.vectors import clustering
 
@@ -242,8 +248,6 @@ def cluster(
 
 
 def _check_method(method: str, clusters: int | None, threshold: float | None, min_size: int) -> None:
-    if method not in _METHODS:
-        raise InputError(f"--method {method}: choose one of {', '.join(_METHODS)}")
     if method == "kmeans" and clusters is None:
         raise InputError("kmeans needs the number of clusters, e.g. -k 20; --method hdbscan finds it itself")
     if method == "agglomerative" and (clusters is None) == (threshold is None):

@@ -24,14 +24,14 @@ class TableWriter:
     """Writes a line for each vector, without headings; every float32 is read back exactly.
 
     Args:
-        path: the file; the caller removes it if the work ends early.
+        path: the file, which may be there already, empty; the caller removes it if the work ends early.
         name: what the file will be called, for errors; its ending says whether it is a csv or a tsv.
     """
 
     def __init__(self, path: Path, name: str) -> None:
         self._name = name
         self._delimiter = _DELIMITERS[Path(name).suffix.lower()]
-        self._file = path.open("x", encoding="ascii", newline="\n")
+        self._file = path.open("w", encoding="ascii", newline="\n")
         self.rows = 0
         self.dimension = 0
 
