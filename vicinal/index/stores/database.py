@@ -96,7 +96,12 @@ def _explain(error: sqlite3.Error, path: str) -> str:
 
 
 def connect(
-    path: str, timeout: float, mode: Literal["ro", "rw", "rwc"], immutable: bool = False
+    path: str,
+    timeout: float,
+    mode: Literal["ro", "rw", "rwc"],
+    immutable: bool = False,
+    *,
+    cut_off: bool = False,
 ) -> sqlite3.Connection:
     """Open one connection; :func:`prepare` has made the file.
 
@@ -105,6 +110,7 @@ def connect(
         timeout: seconds to wait for another writer.
         mode: ``"ro"``: nothing can be written; ``"rwc"``: the file is made if it is not there.
         immutable: nobody writes to the file: it is read without locks and without its log.
+        cut_off: the file may be shorter than it says; the pages that are there can be read.
 
     Returns:
         A connection in autocommit mode that any thread may use, one at a time.
@@ -112,6 +118,8 @@ def connect(
     uri = file_uri(path, mode, immutable)
     db = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
     try:
+        if cut_off:
+            db.execute("PRAGMA writable_schema = ON")  # else SQLite refuses it as a whole
         # Reading through a memory map would turn a truncated file into SIGBUS, the end of the process.
         db.execute("PRAGMA mmap_size = 0")
         db.execute("PRAGMA trusted_schema = ON")  # the view of texts calls a function of ours

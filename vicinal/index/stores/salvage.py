@@ -162,7 +162,7 @@ def _opened(path: str, note: Callable[[str], None]) -> Iterator[tuple[sqlite3.Co
     except StoreError as error:
         note(f"log: {error}")
         immutable = True
-    db, mode = _connected(path, immutable)
+    db, mode = _connected(path, immutable, note)
     try:
         yield db, mode
     finally:
@@ -174,21 +174,36 @@ def _opened(path: str, note: Callable[[str], None]) -> Iterator[tuple[sqlite3.Co
             database.tidy(os.path.abspath(path))
 
 
-def _connected(path: str, immutable: bool) -> tuple[sqlite3.Connection, str]:
-    ways: tuple[tuple[Literal["ro", "rw"], bool], ...] = (("rw", False), ("ro", False), ("ro", True))
+def _connected(path: str, immutable: bool, note: Callable[[str], None]) -> tuple[sqlite3.Connection, str]:
+    ways: tuple[tuple[Literal["ro", "rw", "cut"], bool], ...] = (("rw", False), ("ro", False), ("ro", True))
     refused: Exception | None = None
-    for mode, alone in ways[2:] if immutable else ways:
+    # A file that was cut off does not open, unless SQLite is told to go on with the pages that are there.
+    for mode, alone in (ways[2:] if immutable else ways) + (("cut", True),):
+        cut = mode == "cut"
         try:
-            db = database.connect(path, 5.0, mode, alone)
+            db = database.connect(path, 5.0, "ro" if mode == "cut" else mode, alone, cut_off=cut)
         except sqlite3.Error as error:
             refused = error
             continue
         try:
             db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            return db, mode
+            if cut:
+                note(f"file: {_missing(path)}")
+            return db, "ro" if cut else mode
         except sqlite3.Error as error:
             refused = error
             db.close()
     raise StoreError(
         f"index {path!r}: it does not open as SQLite ({refused}): {database.NO_INDEX}"
     ) from refused
+
+
+def _missing(path: str) -> str:
+    """What a file that does not open lacks, by the page count in its head."""
+    with open(path, "rb") as file:
+        head = file.read(32)
+    size, promised = int.from_bytes(head[16:18], "big"), int.from_bytes(head[28:32], "big")
+    there = os.path.getsize(path) // (65536 if size == 1 else max(1, size))
+    if there < promised:
+        return f"its end is missing: {there:,} of {promised:,} pages are there"
+    return "its head is damaged"
