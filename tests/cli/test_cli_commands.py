@@ -175,6 +175,13 @@ def test_cluster_arguments(vicinal: Shell, put: Put, options: list[str], part: s
     assert part in done.err
 
 
+def test_fewer_clusters_than_asked_for(vicinal: Shell, put: Put) -> None:
+    put("x.txt", "a\na\na\n")
+    done = vicinal.quick("cluster", "x.txt", "-k", "2")
+    assert done.code == 0 and "note: 1 in place of 2: the other texts have the same vectors" in done.err
+    assert "n_clusters" not in done.err
+
+
 def test_rerank(vicinal: Shell, put: Put, cross_encoder: str) -> None:
     put("x.txt", "\n".join([*MONEY, "", *PETS]))
     done = vicinal("rerank", "a small cat on a mat", "x.txt", "-m", cross_encoder, "-k", "2")

@@ -6,6 +6,8 @@ A terminal gets tables and few colours; a pipe or file gets plain tab-separated 
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import math
 import os
@@ -165,6 +167,14 @@ def seconds_text(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+class _Closed(io.TextIOBase):
+    """Stands for standard output where the process was started without: an answer is not lost in silence."""
+
+    def write(self, text: str, /) -> int:
+        """Refuse it."""
+        raise OSError(errno.EBADF, "standard output is closed")
+
+
 def set_up_streams() -> None:
     """Make stdout and stderr safe for every text, whatever the locale.
 
@@ -178,6 +188,8 @@ def set_up_streams() -> None:
             stream.reconfigure(encoding="utf-8", errors="replace")
         else:
             stream.reconfigure(errors="replace")
+    if sys.stdout is None:
+        sys.stdout = _Closed()
     sys.stdout, sys.stderr = _guarded(sys.stdout), _guarded(sys.stderr)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -212,14 +213,16 @@ def cluster(
     from vicinal.vectors import clustering
 
     start = time.perf_counter()
-    numbers = clustering.cluster(
-        rows,
-        clusters,
-        cast("Method", method),
-        threshold=threshold,
-        min_cluster_size=min_size,
-        seed=seed,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Number of distinct clusters")  # it is said below
+        numbers = clustering.cluster(
+            rows,
+            clusters,
+            cast("Method", method),
+            threshold=threshold,
+            min_cluster_size=min_size,
+            seed=seed,
+        )
     took = time.perf_counter() - start
     groups = _describe(lines, rows, numbers, texts, words)
     if table_file is not None:
@@ -243,6 +246,8 @@ def cluster(
         + "".join(f"; map in {each}" for each in plot or [])
         + (f"; labels in {labels}" if labels else "")
     )
+    if clusters is not None and len(groups) < clusters:
+        say(f"{len(groups):,} in place of {clusters:,}: the other texts have the same vectors", "note")
     if not groups:
         say("no clusters: try a smaller --min-size" + (" or --threshold" if method == "communities" else ""))
 
