@@ -45,6 +45,8 @@ def check_target(path: str, option: str) -> Path:
             long.
     """
     check_path(path, option)
+    if path == "-":
+        raise InputError(f"{option} -: this is written to a file; give its name")
     target = Path(os.path.realpath(path))
     try:
         target.stat()
