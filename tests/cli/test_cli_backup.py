@@ -95,3 +95,10 @@ def test_an_index_with_two_names_is_searched_and_not_written(filled: Shell, put:
     assert filled.quick("search", "second.db", "kettle", "--mode", "lexical").rows[0][2] == "a"
     done = filled.quick("index", "second.db", "t.jsonl")
     assert done.code == 1 and "2 names (hard links)" in done.err
+
+
+def test_standard_output_is_no_place_for_a_copy(filled: Shell) -> None:
+    for command in ("backup", "salvage"):
+        done = filled.quick(command, "live.db", "-")
+        assert done.code == 1 and "error: FILE -: this is written to a file; give its name" in done.err
+    assert not (filled.folder / "-").exists()

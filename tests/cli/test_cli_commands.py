@@ -155,7 +155,11 @@ def test_cluster_map(vicinal: Shell, put: Put, minilm_path: Path) -> None:
     [
         ([], "kmeans needs the number of clusters, e.g. -k 20"),
         (["-k", "9"], "there are only 6 texts"),
-        (["--method", "dbscan"], "choose one of kmeans"),
+        (["-k", "2", "--labels", "./x.txt"], "--labels ./x.txt: this is the file of the texts too"),
+        (
+            ["-k", "2", "--plot", "a.png", "--labels", "a.png"],
+            "--labels a.png: this is the file of --plot too",
+        ),
         (["--method", "hdbscan", "-k", "3"], "leave -k out"),
         (["--method", "agglomerative"], "needs -k or --threshold"),
         (["-k", "2", "--threshold", "0.5"], "takes none"),
@@ -169,6 +173,13 @@ def test_cluster_arguments(vicinal: Shell, put: Put, options: list[str], part: s
     done = vicinal.quick("cluster", "x.txt", *options)
     assert done.code == 1
     assert part in done.err
+
+
+def test_fewer_clusters_than_asked_for(vicinal: Shell, put: Put) -> None:
+    put("x.txt", "a\na\na\n")
+    done = vicinal.quick("cluster", "x.txt", "-k", "2")
+    assert done.code == 0 and "note: 1 in place of 2: the other texts have the same vectors" in done.err
+    assert "n_clusters" not in done.err
 
 
 def test_rerank(vicinal: Shell, put: Put, cross_encoder: str) -> None:

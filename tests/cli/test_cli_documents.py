@@ -9,6 +9,8 @@ import pytest
 from cli_notes import KETTLE, numbers
 from cli_shell import Shell
 
+from vicinal.cli.console import id_text
+
 Put = Callable[[str, "str | bytes"], str]
 ALL = ["k1", "k2", "c1", "c2", "t1", "e.md", "f.html", "below/d.txt"]
 
@@ -35,6 +37,36 @@ def test_delete_of_ids_from_standard_input(vicinal: Shell, notes: str) -> None:
     )
 
 
+def test_ids_that_search_prints_are_those_that_delete_takes(vicinal: Shell, put: Put) -> None:
+    strange = ["a  b", "a b", " a b", "x\ny", "x\ty", "x y", "e\x1b[31m", "caf\\xe9"]
+    put(
+        "x.jsonl", "".join(json.dumps({"id": id, "text": f"text {n}"}) + "\n" for n, id in enumerate(strange))
+    )
+    assert vicinal.quick("index", "notes.db", "x.jsonl").code == 0
+    for left in range(len(strange) - 1, -1, -1):
+        line = vicinal.quick("search", "notes.db", "text", "-k", "1", "--filter", "{}").out
+        id = line.split("\t")[2]
+        [gone] = [each for each in ids(vicinal) if id_text(each) == id]
+        done = vicinal("delete", "notes.db", "-", stdin=f"{id}\n".encode())
+        assert done.err == f"1 document removed, {left} left in notes.db\n"
+        assert gone not in ids(vicinal)
+
+
+def test_ids_that_are_printed_alike_are_not_guessed(vicinal: Shell, put: Put) -> None:
+    put("x.jsonl", "".join(json.dumps({"id": id, "text": "t"}) + "\n" for id in ("x\ny", "x\\ny")))
+    vicinal.quick("index", "notes.db", "x.jsonl")
+    done = vicinal.quick("delete", "notes.db", "x\\ny")
+    assert done.code == 1 and "2 documents have ids that are printed as 'x\\ny'" in done.err
+    assert len(ids(vicinal)) == 2
+
+
+def test_metadata_in_a_pipe_is_exact(vicinal: Shell, put: Put) -> None:
+    put("x.jsonl", json.dumps({"id": "1", "text": "t", "note": "two  blanks,\ta tab\u00a0\x9b\U000e0041"}))
+    vicinal.quick("index", "notes.db", "x.jsonl")
+    printed = vicinal.quick("search", "notes.db", "t").out.split("\t")[4]
+    assert json.loads(printed) == {"note": "two  blanks,\ta tab\u00a0\x9b\U000e0041"}
+
+
 def test_delete_by_filter(vicinal: Shell, notes: str) -> None:
     done = vicinal.quick("delete", notes, "--filter", '{"year": {"$gte": 1950}}')
     assert done.err == "2 documents removed, 6 left in notes.db\n"
@@ -49,6 +81,8 @@ def test_delete_by_filter(vicinal: Shell, notes: str) -> None:
     [
         ([], "give either ids of documents or --filter"),
         (["k1", "--filter", "{}"], "give either ids of documents or --filter"),
+        (["", "k1"], "an id is empty"),
+        (["-", "k1"], "give the ids as arguments, or - for those on standard input, not both"),
         (["nothing"], "nothing was removed: notes.db has no such document"),
         (["--filter", '{"a": '], "--filter"),
         (["--filter", '{"year": 3}'], "nothing was removed"),

@@ -92,7 +92,7 @@ def test_blocks_and_truncation(vicinal: Shell, put: Put, one_layer: Path) -> Non
         ("x.txt", b"ok\n\xff\xfe", [], ["x.txt, line 2", "byte 3"]),
         ("x.jsonl", '{"a": "x"}\n', [], ["no field 'text'", "'a'"]),
         ("x.jsonl", '{"text": "x"}\nrubbish\n', [], ["line 2, column 1: not JSON"]),
-        ("x.txt", "a\n", ["--format", "xml"], ["--format xml"]),
+        ("x.csv", "text\na\n", ["-o", "x.csv"], ["--output x.csv: this is the file of the texts too"]),
         ("x.txt", "a\n", ["-o", "no/out.npy"], ["--output no/out.npy", "does not exist"]),
         ("x.txt", "a\n", ["-o", "-"], ["--output -"]),
         ("x.txt", "a\n", ["-o", "out.parquet"], ["--output out.parquet", ".npy, .csv or .tsv"]),
@@ -101,7 +101,6 @@ def test_blocks_and_truncation(vicinal: Shell, put: Put, one_layer: Path) -> Non
         ("x.jsonl", '{"text": 5}\n', [], ["the field 'text' is a number, not text"]),
         ("x.txt", "a\n", ["-m", "no such/model"], ["no such/model"]),
         ("x.txt", "a\n", ["-m", "org/unknown"], ["'org/unknown'", "HF_HUB_OFFLINE"]),
-        ("x.txt", "a\n", ["--dtype", "int3"], ["--dtype int3 is not one of"]),
         ("x.txt", "a\n", ["--prompt-name", "query"], ["--prompt-name query", "it has none"]),
     ],
 )

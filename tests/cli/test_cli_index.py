@@ -92,10 +92,6 @@ def test_what_cannot_be_used_is_named(vicinal: Shell, put: Put, one_layer: Path)
         (["index", "x.db", "nothing.txt"], "'nothing.txt' does not exist"),
         (["index", "x.db", "a.png"], "unknown kind"),
         (["index", "x.db", "a.txt", "--format", "csv"], "--format is for standard input (-)"),
-        (
-            ["index", "x.db", "-", "--format", "xml"],
-            "--format xml: choose one of txt, jsonl, csv, tsv, md, html",
-        ),
         (["index", "x.db", ".", "--include", "*.zip"], "holds no file that fits '*.zip'"),
         (["index", "a.txt", "x.db"], "the index comes first, then the texts: vicinal index texts.db a.txt"),
         (["index", "no/x.db", "a.txt"], "does not exist"),

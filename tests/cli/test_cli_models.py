@@ -118,3 +118,8 @@ def test_download_offline(vicinal: Shell) -> None:
     done = vicinal("download", "acme/tiny-encoder")
     assert done.code == 1
     assert "offline mode is on" in done.err
+
+
+def test_a_narrow_terminal_shows_names_whole(vicinal: Shell) -> None:
+    done = vicinal.pretty("models", "--bench", columns=40)
+    assert done.code == 0 and "vicinal-mini\n  encoder, dim 256," in done.out

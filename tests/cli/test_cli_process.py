@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -116,6 +117,22 @@ def test_head_closes_the_pipe(vicinal: Shell, put: Put, one_layer: Path) -> None
     process.stderr.close()
     assert process.wait(timeout=30) == 141
     assert err == b""
+
+
+def test_closed_standard_output(vicinal: Shell, put: Put) -> None:
+    put("x.txt", "kettle")
+
+    def run(*arguments: str) -> tuple[int, str]:
+        line = shlex.join([sys.executable, "-m", "vicinal", *arguments]) + " >&-"
+        done = subprocess.run(
+            line, shell=True, cwd=vicinal.folder, env=vicinal.environment(), capture_output=True, text=True
+        )
+        return done.returncode, done.stderr
+
+    code, err = run("index", "x.db", "x.txt")
+    assert code == 0 and err.startswith("1 added")
+    for arguments in (["search", "x.db", "kettle"], ["info", "x.db"], ["export", "x.db", "-"], ["models"]):
+        assert run(*arguments) == (1, "error: standard output is closed\n")
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_filter(vicinal: Shell, notes: str) -> None:
         (["--filter", "[" * 100_000], "is no JSON"),
         (["--filter", '{"year": {"$gtt": 1}}'], "unknown operator '$gtt' for 'year'"),
         (["--filter", '{"year": {"$in": 1}}'], "takes a list"),
-        (["--mode", "fuzzy"], "--mode fuzzy: choose one of dense, lexical, hybrid"),
+        (["--filter", '{"year": "1'], "is no JSON (Unterminated string starting at character 10)"),
         (["--rerank", "./nothing"], "nothing"),
         (["-m", "./nothing"], "nothing"),
     ],

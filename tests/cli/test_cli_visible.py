@@ -22,6 +22,7 @@ from tqdm import tqdm
 import vicinal.cli
 from vicinal.cli.console import agreed, one_line, write_json
 from vicinal.cli.visible_console import VisibleConsole
+from vicinal.core.progress import Meter
 from vicinal.core.visible import VisibleStream, visible
 
 Put = Callable[[str, "str | bytes"], str]
@@ -90,6 +91,17 @@ def test_a_stream_filters_whoever_writes_and_lets_bars_be() -> None:
         tqdm.write("above", file=stream)
     shown = raw.getvalue()
     assert shown.count("\r") >= 2 and "\x1b[31m" not in shown and r"\x1b[31m" in shown
+
+
+def test_a_bar_that_is_wiped_out_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.StringIO()
+    raw.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr(sys, "stderr", VisibleStream(raw))
+    with Meter("Indexing", 3, always=True) as meter:
+        meter.clear()
+        assert re.search(r"\r +\r", raw.getvalue()) and "x0d" not in raw.getvalue()
+    VisibleStream(raw).write("\rname\r")
+    assert raw.getvalue().endswith("\rname\\x0d")
 
 
 def test_rich_keeps_its_colours_and_no_others() -> None:

@@ -48,8 +48,8 @@ WRONG = [
     ("encode x.txt -o o.json", ".npy, .csv or .tsv"),
     ("encode x.txt -o -", "--output -"),
     ("encode x.txt -o .", "a folder"),
-    ("encode x.txt -o o.npy --format xml", "--format xml is not one of"),
-    ("encode x.txt -o o.npy --dtype int3", "--dtype int3 is not one of"),
+    ("encode x.txt -o o.npy --format xml", "--format xml is unknown: choose one of txt, jsonl, csv, tsv ("),
+    ("encode x.txt -o o.npy --dtype int3", "--dtype int3 is unknown: choose one of auto, float32,"),
     ("encode x.txt -o o.npy --dtype int8", "--dtype int8 is for transformers"),
     ("encode x.txt -o o.npy --prompt-name query", "--prompt-name query: the model has no prompt"),
     ("encode x.txt -o o.npy --truncate-dim 999", "--truncate-dim 999: the model gives 256 dimensions"),
@@ -107,7 +107,10 @@ WRONG = [
     ("evaluate CROSS -t sts -d sts.tsv --dtype int8", "--dtype int8"),
     ("quantize vicinal-mini x.txt out", "9 texts"),
     ("distill vicinal-mini out", "static model already"),
-    ("distill org/none out --precision foo", "--precision foo is not one of"),
+    (
+        "distill org/none out --precision foo",
+        "--precision foo is unknown: choose one of float32, float16, int8",
+    ),
     ("download 'a b'", "not a hub name"),
     ("download org/none", "offline mode is on"),
     ("cache clera", "Did you mean 'clear'?"),
@@ -125,6 +128,27 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     for name, content in FILES.items():
         (folder / name).write_text(content)
     return Shell(folder, folder / "cache")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "search x.db q --mode fuzzy",
+        "index x.db - --format xml",
+        "encode x.txt -o o.npy --format xml",
+        "mine x.txt --dtype foo",
+        "cluster x.txt --method dbscan",
+        "cluster x.txt -k 2 --projection foo",
+        "evaluate vicinal-mini -t foo -d sts.tsv",
+        "evaluate vicinal-mini -t sts -d sts.tsv --similarity foo",
+        "train -m vicinal-mini -d sts.tsv -o out --loss foo",
+        "distill org/none out --precision foo",
+    ],
+)
+def test_a_value_that_is_none_of_an_options_ends_with_2(shell: Shell, line: str) -> None:
+    done = shell.quick(*shlex.split(line))
+    assert (done.code, done.out) == (2, "")
+    assert " is unknown: choose one of " in done.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(("line", "words"), WRONG, ids=[line for line, _ in WRONG])

@@ -309,6 +309,18 @@ def test_a_file_is_no_model_folder(tmp_path: Path) -> None:
         resolve_model(file)
 
 
+def test_a_file_is_not_asked_of_the_hub(
+    hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    for name in ("notes.txt", "data/more.jsonl"):
+        (tmp_path / name).touch()
+        with pytest.raises(ModelNotFoundError, match="is a file, not a folder"):
+            resolve_model(name)
+    assert hub.asked == []
+
+
 @pytest.mark.parametrize("name", ["", "  ", "a\0b"])
 def test_an_impossible_name(name: str) -> None:
     with pytest.raises(InputError):

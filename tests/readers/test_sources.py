@@ -136,3 +136,31 @@ def test_binary_files_are_refused_as_text(tmp_path: Path) -> None:
     (source,) = survey([tmp_path]).sources
     (problem,) = read_source(source, Fields())
     assert "NUL characters" in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("a.html", b'<meta charset="iso-8859-1"><p>caf\xe9 \x80', "café €"),
+        (
+            "a.htm",
+            b"<meta http-equiv=Content-Type content='text/html; charset=Shift_JIS'><p>\x93\xfa\x96\x7b",
+            "日本",
+        ),
+        ("a.xhtml", b'<?xml version="1.0" encoding="ISO-8859-2"?><body>\xb1</body>', "ą"),
+        ("a.py", b"# -*- coding: latin-1 -*-\n# caf\xe9\n", "# -*- coding: latin-1 -*-\n# café"),
+        ("a.html", "<meta charset=iso-8859-1><p>café".encode(), "café"),  # it is UTF-8, whatever it says
+        ("a.html", b"<meta charset=windows-1252><p>\x81", None),
+        ("a.html", b"<meta charset=unicode_escape><p>\xe9", None),
+        ("a.html", b"<p>\xe9", None),
+        ("a.txt", b"coding: latin-1 \xe9", None),
+    ],
+)
+def test_declared_encodings(tmp_path: Path, name: str, content: bytes, text: str | None) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    [record] = read_source(survey([path]).sources[0], Fields())
+    if text is None:
+        assert isinstance(record, InputError) and "not UTF-8" in str(record)
+    else:
+        assert isinstance(record, Record) and record.text == text

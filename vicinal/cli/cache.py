@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(cls=Group, help="List the cached models, or clear one.", rich_markup_mode=None)
 
+# Below this width a name and its figures do not fit into one line.
+_NARROW = 60
 _OWN = "sentence-transformers/"
 # A maximum length beyond this is a guard against absurd inputs, not what the model reads.
 _NO_LIMIT = 1_000_000
@@ -82,7 +84,15 @@ def models(
         )
         return
     headings = ["model", "kind", "dim", "tokens", "size", *(["texts/s"] if bench else [])]
-    if is_terminal():
+    if is_terminal() and screen().width < _NARROW:
+        for model, fact in zip(every, facts, strict=True):
+            name, kind, *cells = _cells(
+                model.name.removeprefix(_OWN), bytes_text(model.size_bytes), fact, bench
+            )
+            screen().print(name)
+            named = [f"{heading} {cell}" for heading, cell in zip(headings[2:], cells, strict=True)]
+            screen().print(f"  {', '.join([kind, *named])}")
+    elif is_terminal():
         table = plain_table()
         for heading in headings:
             left = heading in ("model", "kind")

@@ -6,6 +6,8 @@ A terminal gets tables and few colours; a pipe or file gets plain tab-separated 
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import math
 import os
@@ -114,6 +116,13 @@ def one_line(text: str) -> str:
     return visible(" ".join(text.split()))
 
 
+def id_text(id: str) -> str:
+    """An id on one line with all its blanks, so that two ids never look the same; `vicinal delete` reads it back."""
+    for mark, shown in (("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
+        id = id.replace(mark, shown)
+    return visible(id)
+
+
 def shortened(text: str, width: int) -> str:
     """A text on one line of at most ``width`` terminal cells; what is cut becomes an ellipsis."""
     from rich.cells import cell_len, set_cell_size
@@ -158,6 +167,14 @@ def seconds_text(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+class _Closed(io.TextIOBase):
+    """Stands for standard output where the process was started without: an answer is not lost in silence."""
+
+    def write(self, text: str, /) -> int:
+        """Refuse it."""
+        raise OSError(errno.EBADF, "standard output is closed")
+
+
 def set_up_streams() -> None:
     """Make stdout and stderr safe for every text, whatever the locale.
 
@@ -171,6 +188,8 @@ def set_up_streams() -> None:
             stream.reconfigure(encoding="utf-8", errors="replace")
         else:
             stream.reconfigure(errors="replace")
+    if sys.stdout is None:
+        sys.stdout = _Closed()
     sys.stdout, sys.stderr = _guarded(sys.stdout), _guarded(sys.stderr)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from vicinal.cli.console import counted, say
-from vicinal.cli.options import Field, FileFormat
+from vicinal.cli.options import Field, FileFormat, one_of
 from vicinal.cli.texts import filled_lines_of
 from vicinal.errors import InputError
 
@@ -19,7 +19,7 @@ def distill(
         str, typer.Argument(metavar="TEACHER", help="A model folder or hub name.", show_default=False)
     ],
     out: Annotated[str, typer.Argument(metavar="OUT", help="The folder to write.", show_default=False)],
-    dim: Annotated[int, typer.Option(metavar="N", min=1, help="Numbers a vector.")] = 256,
+    dim: Annotated[int, typer.Option(metavar="N", min=1, help="Dimensions of a vector.")] = 256,
     texts: Annotated[
         list[str] | None,
         typer.Option(
@@ -35,7 +35,9 @@ def distill(
     precision: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="float32 or float16, or int8: a quarter of the size, for Vicinal only."
+            metavar="NAME",
+            help="float32 or float16, or int8: a quarter of the size, for Vicinal only.",
+            callback=one_of("float32", "float16", "int8"),
         ),
     ] = "float32",
 ) -> None:
@@ -45,16 +47,13 @@ def distill(
     averages of them agree with the teacher's vectors of the texts. Without, they are only weighted by
     frequency: done in seconds, and clearly worse.
     """
-    from vicinal.core.inputs import check_choice
     from vicinal.distillation.static_model import distill as make
     from vicinal.distillation.training import Settings
-    from vicinal.folder.static import PRECISIONS
 
-    check_choice(precision, PRECISIONS, "--precision")
     target = Path(os.path.realpath(out))
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise InputError(f"{out} exists already: give a new folder")
     lines = [line.text for file in texts or [] for line in filled_lines_of(file, field, format)]
     made = make(teacher, dim=dim, texts=lines or None, settings=Settings(epochs=epochs), report=say)
     made.save(target, precision=precision)
-    say(f"{out} is written: {counted(len(made.rows), 'token')} of {dim} numbers. Use it as --model {out}")
+    say(f"{out} is written: {counted(len(made.rows), 'token')} of {dim} dimensions. Use it as --model {out}")

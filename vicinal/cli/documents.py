@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vicinal.cli.console import bytes_text, counted, say, write_json
+from vicinal.cli.console import bytes_text, counted, id_text, say, write_json
 from vicinal.cli.failures import stop_if_interrupted
 from vicinal.cli.index import opened_to_read
 from vicinal.cli.options import IndexFile
@@ -61,18 +61,45 @@ def delete(
         if where is not None:
             removed = index.delete(filter=where)
         else:
-            missing = [id for id in dict.fromkeys(listed) if id not in index]
-            removed = index.delete(listed)
+            found, missing = _as_printed(index, listed)
+            removed = index.delete(found)
             if missing:
                 more = f" and {len(missing) - _NAMED:,} more" if len(missing) > _NAMED else ""
-                say(f"not in {db}: {', '.join(map(repr, missing[:_NAMED]))}{more}", "note")
+                named = ", ".join(f"'{id_text(id)}'" for id in missing[:_NAMED])
+                say(f"not in {db}: {named}{more}", "note")
         left = index.count()
     if not removed:
         raise InputError(f"nothing was removed: {db} has no such document")
     say(f"{counted(removed, 'document')} removed, {left:,} left in {db}")
 
 
+def _as_printed(index: Index, listed: list[str]) -> tuple[list[str], list[str]]:
+    """The ids that are meant, also where search printed them with escapes, and those that are not there.
+
+    Raises:
+        InputError: two documents' ids are printed in the same way.
+    """
+    wanted = dict.fromkeys(listed)
+    if not any("\\" in id for id in wanted):
+        return [id for id in wanted if id in index], [id for id in wanted if id not in index]
+    printed: dict[str, list[str]] = {id: [] for id in wanted}
+    for id in index.ids():
+        shown = id_text(id)
+        for name in {shown, id} & printed.keys():
+            printed[name].append(id)
+    for name, ids in printed.items():
+        if len(ids) > 1:
+            raise InputError(
+                f"{len(ids)} documents have ids that are printed as '{name}': remove them with --filter, or from Python"
+            )
+    return [id for ids in printed.values() for id in ids], [name for name, ids in printed.items() if not ids]
+
+
 def _ids(given: list[str]) -> list[str]:
+    if "" in given:
+        raise InputError("an id is empty: give the ids as search prints them")
+    if "-" in given and len(given) > 1:
+        raise InputError("give the ids as arguments, or - for those on standard input, not both")
     if given != ["-"]:
         return [check_argument(id, "the id") for id in given]
     if sys.stdin is None:
@@ -82,6 +109,8 @@ def _ids(given: list[str]) -> list[str]:
     except UnicodeDecodeError as error:
         raise InputError(f"standard input is not UTF-8 at byte {error.start:,}") from error
     found = [line.removesuffix("\r") for line in lines]
+    if not any(found):
+        raise InputError("there is no id on standard input")
     return [id for id in found if id]
 
 

@@ -21,7 +21,7 @@ from vicinal.cli.options import (
 )
 from vicinal.cli.texts import Encoder, count_lines, lines_of, load_model
 from vicinal.cli.vector_files import check_dimensions, writer_for
-from vicinal.core.files import check_target, replacing
+from vicinal.core.files import check_apart, check_target, replacing
 from vicinal.errors import InputError
 
 
@@ -52,6 +52,7 @@ def encode(
         raise InputError("--output -: vectors go to a file; give its name")
     write_to = writer_for(output)
     target = check_target(output, "--output")
+    check_apart([("the texts", file), ("--output", output)])
     total = count_lines(file, field, format)
     encoder = Encoder(load_model(model, dtype, truncate_dim), prompt_name, batch_size, normalize)
     check_dimensions(encoder.model, truncate_dim)

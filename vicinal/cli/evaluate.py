@@ -23,7 +23,7 @@ from vicinal.cli.console import (
     write_json,
     write_rows,
 )
-from vicinal.cli.options import AsJson, BatchSize, Columns, DType, TruncateDim, split_columns
+from vicinal.cli.options import AsJson, BatchSize, Columns, DType, TruncateDim, one_of, split_columns
 from vicinal.cli.vector_files import check_dimensions
 from vicinal.errors import InputError, InputTypeError
 
@@ -91,6 +91,7 @@ def evaluate(
             metavar="NAME",
             show_default=False,
             help="cosine, dot, euclidean or manhattan; the model's own if not given.",
+            callback=one_of("cosine", "dot", "euclidean", "manhattan"),
         ),
     ] = None,
     dtype: DType = "auto",
@@ -231,8 +232,6 @@ def _evaluator(
     options: dict[str, Any],
 ) -> tuple[SentenceEvaluator, str]:
     """The evaluator, and how much it evaluates."""
-    if similarity is not None:
-        _check_similarity(similarity)
     if split is not None and task is not Task.retrieval:
         raise InputError(f"--split {split} is for retrieval; {task.value} reads the one file of --data")
     if task in _COLUMNS:
@@ -246,15 +245,6 @@ def _evaluator(
         if task is Task.retrieval
         else _of_samples(data, cross, similarity, options)
     )
-
-
-def _check_similarity(name: str) -> None:
-    from vicinal.vectors.similarity import SimilarityFunction
-
-    try:
-        SimilarityFunction(name)
-    except InputError as error:
-        raise InputError(f"--similarity: {error}") from error
 
 
 def _of_table(

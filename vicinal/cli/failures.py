@@ -61,7 +61,8 @@ class GuardedGroup(Group):
             warnings.showwarning = _note
             try:
                 result = super().invoke(ctx)
-                sys.stdout.flush()
+                if sys.stdout is not None:
+                    sys.stdout.flush()
             except KeyboardInterrupt:
                 say("interrupted")
                 raise SystemExit(_INTERRUPTED) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -23,9 +24,9 @@ from vicinal.cli.console import (
     write_json,
     write_rows,
 )
-from vicinal.cli.options import DEFAULT_MODEL, AsJson, DType, Field, FileFormat, ModelName, TextFile
+from vicinal.cli.options import DEFAULT_MODEL, AsJson, DType, Field, FileFormat, ModelName, TextFile, one_of
 from vicinal.cli.texts import Encoder, filled_lines_of, load_model, shown_name
-from vicinal.core.files import check_target, replacing
+from vicinal.core.files import check_apart, check_target, replacing
 from vicinal.errors import InputError, missing_extra
 from vicinal.readers.lines import Line
 
@@ -144,7 +145,10 @@ def cluster(
             show_default=False,
         ),
     ] = None,
-    method: Annotated[str, typer.Option(metavar="METHOD", help=f"One of {', '.join(_METHODS)}.")] = "kmeans",
+    method: Annotated[
+        str,
+        typer.Option(metavar="METHOD", help=f"One of {', '.join(_METHODS)}.", callback=one_of(*_METHODS)),
+    ] = "kmeans",
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -197,23 +201,28 @@ def cluster(
     _check_method(method, clusters, threshold, min_size)
     maps = planned_maps(plot or [], projection)
     table_file = None if labels is None else check_target(labels, "--labels")
+    drawn = [("--plot", each) for each in plot or []]
+    check_apart([("the texts", file), *drawn, *([] if labels is None else [("--labels", labels)])])
     if method != "communities" and importlib.util.find_spec("sklearn") is None:
         raise missing_extra("sklearn", f"--method {method}", "cluster")
     lines = filled_lines_of(file, field, format)
     if clusters is not None and clusters > len(lines):
-        raise InputError(f"-k {clusters}: there are only {counted(len(lines), 'text')} in {file}")
+        there = "is only 1 text" if len(lines) == 1 else f"are only {len(lines):,} texts"
+        raise InputError(f"-k {clusters}: there {there} in {file}")
     rows = Encoder(load_model(model, dtype)).all(lines)
     from vicinal.vectors import clustering
 
     start = time.perf_counter()
-    numbers = clustering.cluster(
-        rows,
-        clusters,
-        cast("Method", method),
-        threshold=threshold,
-        min_cluster_size=min_size,
-        seed=seed,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Number of distinct clusters")  # it is said below
+        numbers = clustering.cluster(
+            rows,
+            clusters,
+            cast("Method", method),
+            threshold=threshold,
+            min_cluster_size=min_size,
+            seed=seed,
+        )
     took = time.perf_counter() - start
     groups = _describe(lines, rows, numbers, texts, words)
     if table_file is not None:
@@ -237,13 +246,13 @@ def cluster(
         + "".join(f"; map in {each}" for each in plot or [])
         + (f"; labels in {labels}" if labels else "")
     )
+    if clusters is not None and len(groups) < clusters:
+        say(f"{len(groups):,} in place of {clusters:,}: the other texts have the same vectors", "note")
     if not groups:
         say("no clusters: try a smaller --min-size" + (" or --threshold" if method == "communities" else ""))
 
 
 def _check_method(method: str, clusters: int | None, threshold: float | None, min_size: int) -> None:
-    if method not in _METHODS:
-        raise InputError(f"--method {method}: choose one of {', '.join(_METHODS)}")
     if method == "kmeans" and clusters is None:
         raise InputError("kmeans needs the number of clusters, e.g. -k 20; --method hdbscan finds it itself")
     if method == "agglomerative" and (clusters is None) == (threshold is None):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vicinal.cli.console import one_line, plain_table, scored, screen, shortened, write_rows
+from vicinal.cli.console import id_text, one_line, plain_table, scored, screen, shortened, write
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -30,10 +30,10 @@ _HEADING_MARKS = re.compile(r"[#\s]*")
 
 def write_hits(hits: Sequence[Hit]) -> None:
     """Rank, score, id, passage and metadata, tab-separated."""
-    write_rows(
-        [rank, f"{hit.score:.6f}", hit.id, hit.passage.text, json.dumps(hit.metadata, ensure_ascii=False)]
-        for rank, hit in enumerate(hits, start=1)
-    )
+    for rank, hit in enumerate(hits, start=1):
+        passage = one_line(hit.passage.text)
+        metadata = json.dumps(hit.metadata, ensure_ascii=False)  # holds no tab and no line break
+        write(f"{rank}\t{hit.score:.6f}\t{id_text(hit.id)}\t{passage}\t{metadata}\n")
 
 
 def show_hits(hits: Sequence[Hit], explain: bool) -> None:
@@ -67,7 +67,7 @@ def _described(hit: Hit, width: int, explain: bool) -> Text:
 
     title, passage, begins = _title_and_passage(hit)
     shown = Text()
-    shown.append(one_line(hit.id), style="cyan")
+    shown.append(id_text(hit.id), style="cyan")
     text, spans = _window(*passage, _TALLEST * (width - 3 - width // 16))
     # A passage that begins with the title shows it, unless the part with the query's words lies further on.
     if title[0] and not (begins and text.startswith(title[0])):
@@ -194,7 +194,7 @@ def _metadata_line(hit: Hit) -> str:
 def _duplicates_line(hit: Hit) -> str:
     if not hit.duplicates:
         return ""
-    shown = ", ".join(map(one_line, hit.duplicates[:_NAMED]))
+    shown = ", ".join(map(id_text, hit.duplicates[:_NAMED]))
     more = f" and {len(hit.duplicates) - _NAMED} more" if len(hit.duplicates) > _NAMED else ""
     return f"the same in {shown}{more}"
 

@@ -13,6 +13,7 @@ import typer
 
 from vicinal.cli.console import bytes_text, counted, rate_text, say, seconds_text
 from vicinal.cli.failures import stop_if_interrupted
+from vicinal.cli.options import one_of
 from vicinal.cli.texts import load_model
 from vicinal.core.files import SQLITE_START, check_target
 from vicinal.errors import InputError
@@ -91,6 +92,7 @@ def index(
         typer.Option(
             metavar="FORMAT",
             help="What standard input is: txt, jsonl, csv, tsv, md or html; if not given, jsonl or txt.",
+            callback=one_of("txt", "jsonl", "csv", "tsv", "md", "html"),
             show_default=False,
         ),
     ] = None,
@@ -176,8 +178,6 @@ def _survey(db: str, inputs: list[str], include: list[str], as_text: bool, forma
         if format is not None:
             raise InputError("--format is for standard input (-); the names of files say what they are")
         return found
-    if format is not None and format not in FORMATS:
-        raise InputError(f"--format {format}: choose one of {', '.join(FORMATS)}")
     if sys.stdin is None:
         raise InputError("standard input is closed: give files or folders")
     if sys.stdin.isatty():

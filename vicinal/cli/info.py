@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import asdict
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -48,7 +48,7 @@ def info(
             if report is None or report.ok:
                 raise
             held = None  # the report says why
-    changed = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(os.path.getmtime(db)))
+    changed = datetime.fromtimestamp(int(os.path.getmtime(db)), timezone.utc).isoformat()
     if as_json:
         shown: dict[str, object] = {} if held is None else {**asdict(held), "changed": changed}
         if report is not None:
@@ -77,12 +77,17 @@ def _facts(held: IndexInfo, changed: str) -> list[tuple[str, str]]:
         ("longest chunk", "-" if held.chunk_tokens is None else f"{held.chunk_tokens} tokens"),
         ("metadata", ", ".join(held.fields) or "-"),
         ("size", bytes_text(held.file_bytes)),
-        ("created", or_dash(held.created)),
-        ("changed", changed.replace("T", " ")),
+        ("created", _local(held.created)),
+        ("changed", _local(changed)),
     ]
     if held.deleted_chunks:
         facts.insert(3, ("deleted chunks", f"{held.deleted_chunks:,}"))
     return facts
+
+
+def _local(time: str | None) -> str:
+    """A time as the clock on the wall shows it; "-" for none."""
+    return "-" if time is None else f"{datetime.fromisoformat(time).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def _show_info(facts: list[tuple[str, str]], report: VerifyReport | None) -> None:

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 # Lies in the package: every command works at once and without a network; --model names a more exact one.
 DEFAULT_MODEL = "vicinal-mini"
+
+
+def one_of(*choices: str) -> Callable[[str | None], str | None]:
+    """A check of an option's value: another one is an error in what was typed."""
+
+    def check(value: str | None) -> str | None:
+        if value is not None and value not in choices:
+            raise typer.BadParameter(f"'{value}' is not one of {', '.join(map(repr, choices))}")
+        return value
+
+    return check
+
 
 TextFile = Annotated[
     str,
@@ -35,12 +48,17 @@ FileFormat = Annotated[
         "--format",
         metavar="FORMAT",
         help="txt, jsonl, csv or tsv, where the file's name does not say.",
+        callback=one_of("txt", "jsonl", "csv", "tsv"),
         show_default=False,
     ),
 ]
 DType = Annotated[
     str,
-    typer.Option(metavar="DTYPE", help="auto, float32, bfloat16, float16, or int8 for a quantized model."),
+    typer.Option(
+        metavar="DTYPE",
+        help="auto, float32, bfloat16, float16, or int8 for a quantized model.",
+        callback=one_of("auto", "float32", "bfloat16", "float16", "int8"),
+    ),
 ]
 PromptName = Annotated[
     str | None,

@@ -19,7 +19,7 @@ from vicinal.cli.console import counted, is_terminal, one_line, say, screen, sec
 from vicinal.cli.failures import stop_if_interrupted
 from vicinal.cli.hits import show_hits, write_hits
 from vicinal.cli.index import opened_to_read
-from vicinal.cli.options import AsJson, IndexFile
+from vicinal.cli.options import AsJson, IndexFile, one_of
 from vicinal.cli.texts import check_argument
 from vicinal.errors import InputError, InputTypeError, VicinalError
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from vicinal import CrossEncoder
     from vicinal.index import Hit, Index, Mode
 
+_MODES = ("dense", "lexical", "hybrid")
 _PROMPT = "search> "
 _HELP = """\
 Type a query. What begins with a colon is a command:
@@ -138,7 +139,12 @@ def search(
         ),
     ] = None,
     mode: Annotated[
-        str, typer.Option(metavar="MODE", help="dense (by meaning), lexical (by words) or hybrid (both).")
+        str,
+        typer.Option(
+            metavar="MODE",
+            help="dense (by meaning), lexical (by words) or hybrid (both).",
+            callback=one_of(*_MODES),
+        ),
     ] = "dense",
     rerank: Annotated[
         str | None,
@@ -183,7 +189,7 @@ def search(
     words = None if query is None else " ".join(check_argument(word, "the query") for word in query)
     if words is not None and not words.strip():
         raise InputError("the query is blank")
-    chosen = _mode(mode, "--mode")
+    chosen = cast("Mode", mode)
     where = None if filter is None else read_filter(check_argument(filter, "--filter"), "--filter")
     if min_score is not None and not math.isfinite(min_score):
         raise InputError(f"--min-score {min_score}: give a finite number")
@@ -208,11 +214,9 @@ def search(
         say(f"{asked.summary(hits, took)}; loading took {seconds_text(loading)}")
 
 
-def _mode(name: str, option: str) -> Mode:
-    from vicinal.index.retrievers import MODES
-
-    if name not in MODES:
-        raise InputError(f"{option} {name}: choose one of {', '.join(MODES)}")
+def _mode(name: str) -> Mode:
+    if name not in _MODES:
+        raise InputError(f":mode {name}: choose one of {', '.join(_MODES)}")
     return cast("Mode", name)
 
 
@@ -227,9 +231,9 @@ def read_filter(text: str, option: str) -> dict[str, Any]:
     try:
         where = json.loads(text)
     except (ValueError, RecursionError) as error:
-        place = (
-            f" ({error.msg} at character {error.pos + 1})" if isinstance(error, json.JSONDecodeError) else ""
-        )
+        place = ""
+        if isinstance(error, json.JSONDecodeError):
+            place = f" ({error.msg.removesuffix(' at')} at character {error.pos + 1})"
         raise InputError(
             f"""{option} {text!r} is no JSON{place}: write it like '{{"year": {{"$gte": 1950}}}}'"""
         ) from None
@@ -328,7 +332,7 @@ def _obey(line: str, asked: _Search, last: list[Hit]) -> bool:
         asked.top = _number(rest, ":k")
         say(f"{counted(asked.top, 'hit')} at most")
     elif name == "mode":
-        asked.mode = _mode(rest, ":mode")
+        asked.mode = _mode(rest)
         say(f"{asked.mode} search")
     elif name == "filter":
         asked.where = read_filter(rest, ":filter") if rest else None

@@ -24,7 +24,7 @@ class TableWriter:
     """Writes a line for each vector, without headings; every float32 is read back exactly.
 
     Args:
-        path: the file; the caller removes it if the work ends early.
+        path: the file, which may be there already, empty; the caller removes it if the work ends early.
         name: what the file will be called, for errors; its ending says whether it is a csv or a tsv.
     """
 

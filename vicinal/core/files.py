@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -45,6 +45,8 @@ def check_target(path: str, option: str) -> Path:
             long.
     """
     check_path(path, option)
+    if path == "-":
+        raise InputError(f"{option} -: this is written to a file; give its name")
     target = Path(os.path.realpath(path))
     try:
         target.stat()
@@ -60,6 +62,28 @@ def check_target(path: str, option: str) -> Path:
     if not os.access(target.parent, os.W_OK):
         raise InputError(f"{option} {path}: no permission to write into {target.parent}")
     return target
+
+
+def check_apart(files: Sequence[tuple[str, str]]) -> None:
+    """Refuse to write a file over one that the same command reads or writes.
+
+    Args:
+        files: option and path of each, the ones that are read first; ``-`` is no file.
+
+    Raises:
+        InputError: two are the same file, perhaps by links.
+    """
+    seen: dict[str, str] = {}
+    for option, path in files:
+        if path == "-":
+            continue
+        real = os.path.realpath(path)
+        with suppress(OSError, ValueError):
+            found = os.stat(real)
+            real = f"{found.st_dev}:{found.st_ino}"
+        if real in seen:
+            raise InputError(f"{option} {path}: this is the file of {seen[real]} too; give another one")
+        seen[real] = option
 
 
 def check_folder(path: str | os.PathLike[str] | None, option: str) -> None:

@@ -16,8 +16,9 @@ _UNSEEN = (
     "\U000e0000-\U000e007f"
 )
 _HIDDEN = re.compile(f"[{_UNSEEN}]")
-# What moves nothing but the cursor of a progress bar: back to its line's start, and between the lines of several.
-_BAR_MOVES = re.compile(r"\r|(?:\n|\x1b\[A)+\Z")
+# What moves nothing but the cursor of a progress bar: back to its line's start, perhaps over blanks that wipe it out,
+# and between the lines of several.
+_BAR_MOVES = re.compile(r"\r(?: +\r)?|(?:\n|\x1b\[A)+\Z")
 
 
 def visible(text: str) -> str:

@@ -184,11 +184,15 @@ def not_cached(
 
 def no_such_path(name: str, folder: Path) -> ModelNotFoundError:
     """A path that is no folder."""
-    state = "is a file, not a folder" if folder.is_file() else "does not exist"
+    if folder.is_file():
+        return ModelNotFoundError(
+            f"Model folder {str(folder)!r} is a file, not a folder. Give the folder that holds the model's files, "
+            "or a hub name such as 'org/name'."
+        )
     parent = next((p for p in folder.parents if p.is_dir()), None)
     exists = f" {parent} exists." if parent and not folder.exists() else ""
     return ModelNotFoundError(
-        f"Model folder {str(folder)!r} {state}, and {name!r} is no hub name, so no hub was asked.{exists} "
+        f"Model folder {str(folder)!r} does not exist, and {name!r} is no hub name, so no hub was asked.{exists} "
         "Check the path, or give a hub name such as 'org/name'."
     )
 

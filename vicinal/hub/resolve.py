@@ -119,7 +119,7 @@ def resolve_model(
     folder = Path(os.path.abspath(os.path.expanduser(name)))
     if folder.is_dir():
         return folder
-    repos = [] if _looks_like_path(name_or_path) else hub_names(name)
+    repos = [] if _looks_like_path(name_or_path) or folder.is_file() else hub_names(name)
     if not repos:
         raise no_such_path(name, folder)
     _check_revision(revision)

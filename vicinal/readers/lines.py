@@ -90,10 +90,13 @@ class Lines:
             number += 1
             try:
                 text = decoded(raw, self.name, number, self._offset)
-            except InputError:
+            except InputError as error:
                 if self._fallback is None:
                     raise
-                text = raw.decode(self._fallback)
+                try:
+                    text = raw.decode(self._fallback)
+                except UnicodeDecodeError:
+                    raise error from None
             self._offset += len(raw)
             yield Line(number, text)
 

@@ -11,7 +11,16 @@ from vicinal.errors import InputError
 from vicinal.readers.lines import Lines, kind_of, opened
 from vicinal.readers.manual import manual_text
 from vicinal.readers.pages import markdown_title, page_of, underlined_title
-from vicinal.readers.sources import HTML, LINES, MANUAL, MARKDOWN, STANDARD_INPUT, TABLES, Source
+from vicinal.readers.sources import (
+    HTML,
+    LINES,
+    MANUAL,
+    MARKDOWN,
+    STANDARD_INPUT,
+    TABLES,
+    Source,
+    declared_encoding,
+)
 from vicinal.readers.tables import Table, as_text, json_objects
 
 TEXT_FIELDS = ("text", "contents", "content", "body", "document", "sentence")
@@ -71,7 +80,7 @@ def read_source(source: Source, fields: Fields) -> Iterator[Record | InputError]
     """
     kind = source.kind or kind_of(source.path)
     try:
-        with opened(source.stream or source.path, fallback="latin-1" if kind == MANUAL else None) as lines:
+        with opened(source.stream or source.path, fallback=_fallback(source, kind)) as lines:
             if kind == STANDARD_INPUT:
                 kind = ".jsonl" if lines.peek().lstrip().startswith("{") else ".txt"
             if kind in LINES:
@@ -82,6 +91,13 @@ def read_source(source: Source, fields: Fields) -> Iterator[Record | InputError]
                 yield _page(lines, source, kind)
     except InputError as error:
         yield error
+
+
+def _fallback(source: Source, kind: str) -> str | None:
+    """The encoding of a file that is not UTF-8, where it can be known."""
+    if kind == MANUAL:
+        return "latin-1"
+    return declared_encoding(source.path) if source.stream is None and kind in (*HTML, ".py") else None
 
 
 def _objects(lines: Lines, source: Source, fields: Fields) -> Iterator[Record | InputError]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import os
 import re
@@ -42,7 +43,13 @@ STANDARD_INPUT = "-"
 _SECTION = re.compile(r"\.[1-9][a-z0-9]{0,8}")
 # How a man page begins: a comment, or a macro that says its title or another page.
 _ROFF = re.compile(rb"""\s*(?:['.]\\"|\.\s*(?:TH|Dd|so|ds|de|if|ie|nr|TP|SH)\b)""")
-_HEAD = 512
+_HEAD = 1024
+# Encodings other than UTF-8 that a page or a source file may say it has, at its beginning.
+_DECLARED = re.compile(rb"""(?:charset|coding)\s*[:=]\s*["']?\s*([a-z0-9_-]+)""", re.IGNORECASE)
+_ENCODINGS = re.compile(
+    r"(?:iso-?8859-?\d{1,2}|windows-?125\d|cp-?125\d|koi8-?[ru]|shift-?jis|euc-?(?:jp|kr)|gbk|gb2312|gb18030|big5)"
+)
+_WESTERN = ("latin1", "iso88591", "usascii", "ascii")
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +223,8 @@ def _known_kind(path: Path) -> str:
 
 
 def _head(path: Path) -> bytes:
+    if not path.is_file():  # a pipe gives its bytes only once
+        return b""
     try:
         if path.suffix.lower() == ".gz":
             with gzip.open(path) as file:
@@ -224,6 +233,18 @@ def _head(path: Path) -> bytes:
             return file.read(_HEAD)
     except (OSError, EOFError, zlib.error):
         return b""
+
+
+def declared_encoding(path: Path) -> str | None:
+    """What a file that is not UTF-8 says of its encoding, as browsers read it; None if it says nothing known."""
+    found = _DECLARED.search(_head(path))
+    name = "" if found is None else found[1].decode("ascii").lower().replace("_", "-")
+    if name.replace("-", "") in _WESTERN:
+        return "cp1252"
+    try:
+        return codecs.lookup(name).name if _ENCODINGS.fullmatch(name) else None
+    except LookupError:
+        return None
 
 
 def _distinct(found: Sequence[tuple[Source, str]]) -> list[Source]:

@@ -64,7 +64,9 @@ class _Check:
             step()
         except StoreError as error:
             self.problems.append(f"{what}: {error}")
-        except (sqlite3.Error, ValueError, TypeError, LookupError, OverflowError, MemoryError) as error:
+        except sqlite3.Error as error:
+            self.problems.append(f"{what}: cannot be read: {error}")
+        except (ValueError, TypeError, LookupError, OverflowError, MemoryError) as error:
             self.problems.append(f"{what}: cannot be read: {type(error).__name__}: {error}")
 
     def pages(self) -> None:
