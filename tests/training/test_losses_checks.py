@@ -143,12 +143,26 @@ def test_what_is_no_loss_or_function() -> None:
         L.TripletLoss(MODEL, "cosine")
 
 
-def test_the_loss_holds_its_own_weights_only() -> None:
-    assert list(L.CosineSimilarityLoss(MODEL).parameters()) == []
-    softmax = L.SoftmaxLoss(MODEL, 6, 3)
-    assert sorted(softmax.state_dict()) == ["classifier.bias", "classifier.weight"]
-    wrapped = L.MatryoshkaLoss(MODEL, L.MSELoss(MODEL, projection_dim=2), [6])
+class Plain:
+    """A model that is no torch module."""
+
+    def get_sentence_embedding_dimension(self) -> int:
+        return 6
+
+    def __call__(self, features: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        found: dict[str, torch.Tensor] = MODEL(features)
+        return found
+
+
+def test_the_loss_holds_its_own_weights_and_a_model_that_is_a_module() -> None:
+    plain = Plain()
+    assert list(L.CosineSimilarityLoss(plain).parameters()) == []
+    assert sorted(L.SoftmaxLoss(plain, 6, 3).state_dict()) == ["classifier.bias", "classifier.weight"]
+    wrapped = L.MatryoshkaLoss(plain, L.MSELoss(plain, projection_dim=2), [6])
     assert sorted(wrapped.state_dict()) == ["loss.projection.bias", "loss.projection.weight"]
+    assert [id(each) for each in L.CosineSimilarityLoss(MODEL).parameters()] == [id(MODEL.weight)]
+    softmax = L.SoftmaxLoss(MODEL, 6, 3)
+    assert sorted(softmax.state_dict()) == ["classifier.bias", "classifier.weight", "model.weight"]
     assert softmax.model is MODEL
     pair = [{"sentence_embedding": x}] * 2
     assert softmax.logits(pair).shape == (4, 3)
