@@ -399,11 +399,25 @@ with Index(sys.argv[1], FakeModel()) as index:
 
 def test_a_file_that_is_moved_while_open_here_can_be_opened_under_its_new_name(path, tmp_path):
     rebuilt = tmp_path / "rebuilt.db"
-    with Index(rebuilt, FakeModel()) as forgotten:  # as if nobody had closed it before
+    with (
+        ThreadPoolExecutor(1) as pool,
+        Index(rebuilt, FakeModel()) as forgotten,
+    ):  # as if nobody had closed it before
         forgotten.add(["first"], ["a"])
         copied_alone(rebuilt, tmp_path / "idle.db")
+        inside = threading.Event()
+
+        def read():
+            with forgotten._store.reader():
+                inside.set()
+                time.sleep(0.3)  # while the file is moved, and opened again
+
+        reading = pool.submit(read)
+        assert inside.wait(60)
         os.replace(rebuilt, path)
         with Index(path, FakeModel()) as index:
+            with pytest.raises(StoreError, match="moved"):
+                reading.result(60)
             index.add(["second"], ["b"])
             subprocess.run([sys.executable, "-c", WRITER, path, "c"], env=ENVIRONMENT, cwd=ROOT, check=True)
             index.add(["third"], ["d"])

@@ -26,14 +26,15 @@ from vicinal.index.stores.lineage import Place
 class Connected(Protocol):
     """Something that keeps connections for later."""
 
-    def close_idle(self) -> None:
-        """Close those that nobody uses just now."""
+    def close_idle(self, wait: float = 0.0) -> None:
+        """Close those that nobody uses just now, after waiting so many seconds at most for calls under way."""
         ...
 
 
 _all: weakref.WeakKeyDictionary[Connected, Place] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
 _registered: list[bool] = []
+_PATIENCE = 5.0  # seconds: calls on a file that was moved end with an error
 
 
 def hold(one: Connected, place: Place) -> None:
@@ -68,5 +69,5 @@ def close_moved(path: str) -> None:
         try:
             place.check()
         except StoreError:
-            one.close_idle()
+            one.close_idle(_PATIENCE)
             place.refuse_left_log(path)

@@ -172,8 +172,10 @@ class SqliteStore:
             raise
         return db
 
-    def close_idle(self) -> None:
-        """Close the connections that nobody uses just now: before a fork, and at the end."""
+    def close_idle(self, wait: float = 0.0) -> None:
+        """Close the connections that nobody uses just now, after waiting so long for calls under way."""
+        if wait:
+            self._visits.wait(wait)
         while self._idle:
             self._let_go(self._idle.pop())
 

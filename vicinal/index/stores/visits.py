@@ -59,12 +59,16 @@ class Visits:
         Args:
             longest: seconds to wait.
         """
-        thread = threading.get_ident()
         with self._changed:
             self._closed = True
-            # A visit of the closing thread itself cannot end while it waits.
-            self._changed.wait_for(lambda: not self._inside.keys() - {thread}, longest)
+        self.wait(longest)
         self._free()
+
+    def wait(self, longest: float) -> None:
+        """Wait for those inside, at most so many seconds; a visit of the waiting thread itself cannot end meanwhile."""
+        thread = threading.get_ident()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._inside.keys() - {thread}, longest)
 
     def _free(self) -> None:
         if not self._closed or self._inside:
