@@ -209,3 +209,10 @@ def test_impossible_arguments() -> None:
     model = SentenceTransformer(modules=[models.BoW(VOCAB)], device="cpu")
     with pytest.raises(InputError, match="no limit to set"):
         model.max_seq_length = 5
+
+
+def test_a_table_that_is_too_short_for_its_tokenizer() -> None:
+    tokenizer = SentenceTransformer("vicinal-mini").module[0].tokenizer
+    table = models.StaticEmbedding(tokenizer, np.ones((50, 4), np.float32))
+    with pytest.raises(ModelFormatError, match=r"gives the id \d+, but there are vectors for 50 tokens"):
+        SentenceTransformer(modules=[table]).encode("hello world")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vicinal.core.inputs import check_positive
-from vicinal.errors import InputError, InputTypeError
+from vicinal.errors import InputError, InputTypeError, ModelFormatError
 from vicinal.folder.specs import UNLIMITED, StaticEmbeddingSpec
 from vicinal.nn.modules.base import Features, InputModule
 from vicinal.tokens.guard import guarded
@@ -121,6 +121,12 @@ class StaticEmbedding(InputModule):
         rows = [self._row(each.ids, unknown) for each in encodings]
         starts = np.cumsum([0, *(len(row) for row in rows)])[:-1]
         ids = [id for row in rows for id in row]
+        highest = max(ids, default=-1)
+        if highest >= self.embedding.num_embeddings:
+            raise ModelFormatError(
+                f"the tokenizer gives the id {highest}, but there are vectors for {self.embedding.num_embeddings} "
+                "tokens: tokenizer.json and model.safetensors do not belong together"
+            )
         return {
             "input_ids": torch.tensor(ids, dtype=torch.long),
             "offsets": torch.from_numpy(starts.astype(np.int64)),
