@@ -83,6 +83,9 @@ def one_or_several(device: Any) -> tuple[Any, Sequence[Any] | None]:
         if device is not None and not names_device(device):
             read_device(device)  # says what is wrong with it
         return device, None
+    for each in device:
+        if not names_device(each):
+            read_device(each)
     return (device[0], None) if len(device) == 1 else (None, device)
 
 
