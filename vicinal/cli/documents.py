@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vicinal.cli.console import bytes_text, counted, id_text, say
+from vicinal.cli.console import bytes_text, counted, id_text, say, write
 from vicinal.cli.failures import stop_if_interrupted
 from vicinal.cli.index import opened_to_read
 from vicinal.cli.options import IndexFile
@@ -136,7 +136,7 @@ def export(
             return
         for document in _every(index):
             row = {"id": document.id, "text": document.text, "metadata": document.metadata}
-            sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
+            write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def _every(index: Index) -> Iterator[Document]:
