@@ -66,7 +66,7 @@ WRONG = [
     ("encode '' -o o.npy", "name of the file is empty"),
     ("encode x.txt -o o.npy -m ''", "no model name"),
     ("encode x.txt -o o.npy -m .", "not a model folder"),
-    ("encode x.txt -o o.npy -m x.txt", "not there; the cache"),
+    ("encode x.txt -o o.npy -m x.txt", "x.txt' is a file, not a folder"),
     ("encode x.txt -o o.npy -m org/unknown", "No cached model has a similar name"),
     ("encode x.txt -o o.npy -m CROSS", "`vicinal rerank` takes it"),
     ("encod x.txt", "Did you mean 'encode'?"),

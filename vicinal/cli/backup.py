@@ -41,7 +41,7 @@ def backup(
 
 
 def verify(db: IndexFile, as_json: AsJson = False) -> None:
-    """Read a whole index; list what is wrong.
+    """Read an index and list what is wrong.
 
     It works on files that are too damaged to be searched, too. The exit code is 1 if anything is wrong.
     """
@@ -70,7 +70,7 @@ def salvage(
         bool, typer.Option("--keep-damaged", help="Also write texts that do not match their hash.")
     ] = False,
 ) -> None:
-    """Save what a damaged index still holds.
+    """Save the texts of a damaged index.
 
     FILE gets one line of JSON for each, with id, text and metadata: vicinal index NEW.db FILE makes an index of them.
     The damaged index is not changed. The exit code is 1 if texts were lost.

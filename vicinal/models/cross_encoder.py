@@ -32,6 +32,7 @@ from vicinal.models.activations import folder_activation, given_activation, soft
 from vicinal.models.device import one_or_several
 from vicinal.models.fitting import PairFit
 from vicinal.models.heads import read_head
+from vicinal.models.outputs import check_results
 from vicinal.models.pairs import as_pairs
 from vicinal.models.scoring import PairModel
 from vicinal.models.truncation import ON_TRUNCATE, Truncations
@@ -346,6 +347,7 @@ class CrossEncoder(PairModel, PairFit):
                 batch_size=batch_size,
                 progress=progress,
             )
+        check_results(out, self.name_or_path, self.dtype)
         return out
 
     @property

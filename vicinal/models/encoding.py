@@ -17,7 +17,7 @@ from vicinal.folder.specs import PoolingSpec
 from vicinal.models.base import Model
 from vicinal.models.device import one_or_several
 from vicinal.models.forward import Forward
-from vicinal.models.outputs import Precision, as_tensors, converted, normalize, quantized
+from vicinal.models.outputs import Precision, as_tensors, check_results, converted, normalize, quantized
 from vicinal.models.truncation import ON_TRUNCATE, OnTruncate, Truncations
 from vicinal.tokens.text import TextTokenizer
 
@@ -320,6 +320,7 @@ class VectorModel(Model):
             for start in range(0, len(texts), _WINDOW):
                 window = rows[start : start + _WINDOW]
                 forward.fill(texts[start : start + _WINDOW], window, first + start, progress)
+                check_results(window, self.name_or_path, self.dtype, first + start)
                 if options.normalize_embeddings:
                     normalize(window)
         forward.cut.report()

@@ -7,6 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from vicinal.errors import ModelFormatError
+
 Precision = Literal["float32", "int8", "uint8", "binary", "ubinary"]
 
 
@@ -14,6 +16,28 @@ def normalize(rows: NDArray[np.float32]) -> None:
     """Scale rows to length 1, in place; a zero row stays zero."""
     norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
     rows /= np.maximum(norms, 1e-12)[:, None]
+
+
+def check_results(rows: NDArray[np.float32], model: str, precision: str, first: int = 0) -> None:
+    """Refuse results that are no numbers, which weights that are finite and huge give.
+
+    Args:
+        rows: (n, dim) vectors or (n, labels) scores.
+        model: its name, for the error.
+        precision: what it computed in.
+        first: the number of the first row.
+
+    Raises:
+        ModelFormatError: a row holds NaN or infinity.
+    """
+    if np.isfinite(rows).all():
+        return
+    place = first + int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
+    remedy = "" if precision == "float32" else "; dtype='float32' has a larger range"
+    raise ModelFormatError(
+        f"{model or 'the model'}: its result for text {place} holds NaN or infinite numbers in {precision}: its weights are too "
+        f"large, as after a training that diverged{remedy}"
+    )
 
 
 def as_tensors(found: Any) -> Any:
