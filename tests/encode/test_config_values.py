@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
-from tinyfolder import BERT, POOLING, TRANSFORMER, WIDTH, dense, make_folder, write_json
+from tinyfolder import BERT, POOLING, TRANSFORMER, WIDTH, bert_weights, dense, make_folder, write_json
 
 from vicinal import CrossEncoder, SentenceTransformer
 from vicinal.errors import ModelFormatError, VicinalError
@@ -235,3 +235,16 @@ def test_a_cross_encoder_is_checked_at_loading(tmp_path: Path) -> None:
     write_json(folder / "config.json", {**BERT, "num_hidden_layers": 7})
     with pytest.raises(ModelFormatError, match=r"'num_hidden_layers' is 7"):
         CrossEncoder(folder)
+
+
+@pytest.mark.parametrize("settings", [{}, {"dtype": "float32"}, {"backend": "torch"}], ids=str)
+def test_huge_weights_give_an_error_and_not_nan(tmp_path: Path, settings: dict[str, str]) -> None:
+    """Each of them is finite, and the result is not."""
+    if "backend" in settings:
+        pytest.importorskip("torch")
+    folder = make_folder(tmp_path / "huge")
+    weights = {name: tensor * np.float32(1e20) for name, tensor in bert_weights().items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    model = SentenceTransformer(str(folder), device="cpu", **settings)  # type: ignore[arg-type]
+    with pytest.raises(ModelFormatError, match="result for text 0 holds NaN or infinite numbers"):
+        model.encode(["a cat", "a dog"])

@@ -35,8 +35,8 @@ def check_results(rows: NDArray[np.float32], model: str, precision: str, first: 
     place = first + int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
     remedy = "" if precision == "float32" else "; dtype='float32' has a larger range"
     raise ModelFormatError(
-        f"{model or 'the model'}: its result for text {place} holds NaN or infinite numbers in {precision}: its weights are too "
-        f"large, as after a training that diverged{remedy}"
+        f"{model or 'the model'}: its result for text {place} holds NaN or infinite numbers in {precision}: its "
+        f"weights are too large, as after a training that diverged{remedy}"
     )
 
 
