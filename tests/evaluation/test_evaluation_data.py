@@ -108,7 +108,7 @@ def test_command_refuses(tmp_path: Path) -> None:
     for arguments, message in (
         ([str(tmp_path / "no.tsv")], "no.tsv"),
         ([str(file), "--split", "dev"], "--split dev is for retrieval"),
-        ([str(file), "--similarity", "cosin"], "'cosin' is no similarity function"),
+        ([str(file), "--similarity", "cosin"], "--similarity cosin is unknown: choose one of cosine, dot"),
         ([str(file), "--csv", str(file)], "this is a file; give a folder"),
     ):
         done = CliRunner().invoke(app, [*run, *arguments])
@@ -118,7 +118,7 @@ def test_command_refuses(tmp_path: Path) -> None:
 
 def said(*arguments: str) -> str:
     done = CliRunner().invoke(app, ["evaluate", *arguments])
-    assert done.exit_code == 1
+    assert done.exit_code in (1, 2)  # 2 for a value that an option does not have
     return " ".join(done.stderr.split())
 
 
@@ -129,7 +129,7 @@ def test_messages_speak_of_the_file_and_the_options(tmp_path: Path) -> None:
     assert f"{file}, line 2: the label is 2; classes are 0 or 1" in said(*data, "classification")
     file.write_text("a\tb\t1\nc\td\tnan\n")
     assert f"{file}, line 2: the score is 'nan', not a number" in said(*data, "sts")
-    assert "error: --similarity: 'cosin' is no" in said(*data, "sts", "--similarity", "cosin")
+    assert "error: --similarity cosin is unknown" in said(*data, "sts", "--similarity", "cosin")
     samples = tmp_path / "samples.jsonl"
     samples.write_text('{"query": "a", "positive": ["b"], "negative": ["c"]}\n{"query": "a"}\n')
     assert f"{samples}: sample 2 has no 'positive'" in said(

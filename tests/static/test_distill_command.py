@@ -20,7 +20,7 @@ def vicinal(*arguments: object) -> subprocess.CompletedProcess[str]:
 def test_without_and_with_texts(teacher_folder: Path, tmp_path: Path) -> None:
     done = vicinal("distill", teacher_folder, tmp_path / "plain", "--dim", 6)
     assert done.returncode == 0, done.stderr
-    assert "is written: 34 tokens of 6 numbers" in done.stderr and done.stdout == ""
+    assert "is written: 34 tokens of 6 dimensions" in done.stderr and done.stdout == ""
     random = np.random.default_rng(0)
     lines = [" ".join(random.choice(WORDS, 5)) for _ in range(200)]
     (tmp_path / "texts.txt").write_text("\n".join(lines))

@@ -70,7 +70,8 @@ def check_growth(content: Mapping[str, Any] | None, file: Path) -> None:
     """
     if content is None:
         return
-    vocabulary = (content.get("model") or {}).get("vocab")
+    model = content.get("model")
+    vocabulary = model.get("vocab") if isinstance(model, Mapping) else None
     if isinstance(vocabulary, Mapping):
         highest = max((number for number in vocabulary.values() if isinstance(number, int)), default=0)
         if highest > _HIGHEST_ID:
