@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Script
 from safetensors.numpy import load_file, save_file
 from tinyfolder import WIDTH, make_folder, make_plain
 from tinyonnx import gather_model
@@ -145,7 +144,7 @@ def test_it_lives(
     name: str,
     options: dict[str, Any],
     tmp_path: Path,
-    run_script: Script,
+    run_script: Callable[..., str],
 ) -> None:
     if options:
         pytest.importorskip("transformers")
