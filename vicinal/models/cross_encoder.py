@@ -347,7 +347,7 @@ class CrossEncoder(PairModel, PairFit):
                 batch_size=batch_size,
                 progress=progress,
             )
-        check_results(out, self.name_or_path, self.dtype)
+        check_results(out, self.name_or_path, engine)
         return out
 
     @property

@@ -320,7 +320,7 @@ class VectorModel(Model):
             for start in range(0, len(texts), _WINDOW):
                 window = rows[start : start + _WINDOW]
                 forward.fill(texts[start : start + _WINDOW], window, first + start, progress)
-                check_results(window, self.name_or_path, self.dtype, first + start)
+                check_results(window, self.name_or_path, forward.engine, first + start)
                 if options.normalize_embeddings:
                     normalize(window)
         forward.cut.report()

@@ -18,13 +18,13 @@ def normalize(rows: NDArray[np.float32]) -> None:
     rows /= np.maximum(norms, 1e-12)[:, None]
 
 
-def check_results(rows: NDArray[np.float32], model: str, precision: str, first: int = 0) -> None:
+def check_results(rows: NDArray[np.float32], model: str, engine: object, first: int = 0) -> None:
     """Refuse results that are no numbers, which weights that are finite and huge give.
 
     Args:
         rows: (n, dim) vectors or (n, labels) scores.
         model: its name, for the error.
-        precision: what it computed in.
+        engine: what computed them.
         first: the number of the first row.
 
     Raises:
@@ -32,6 +32,7 @@ def check_results(rows: NDArray[np.float32], model: str, precision: str, first: 
     """
     if np.isfinite(rows).all():
         return
+    precision = str(getattr(engine, "precision", "float32"))
     place = first + int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
     remedy = "" if precision == "float32" else "; dtype='float32' has a larger range"
     raise ModelFormatError(
