@@ -7,17 +7,51 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+Self = TypeVar("Self", bound="VectorWriter")
+
 # Room for any shape, so that the header can be rewritten when the number of rows is known.
 _HEADER = 128
 
 
-class NpyWriter:
+class VectorWriter:
+    """Base of what writes vectors into a file block by block.
+
+    Args:
+        file: the open file, which is closed at the end of a ``with`` block.
+        name: what the file will be called, for errors.
+    """
+
+    def __init__(self, file: IO[Any], name: str) -> None:
+        self._name = name
+        self._file = file
+        self.rows = 0
+        self.dimension = 0
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        """A full disk says which file did not fit."""
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._name) from error
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(OSError) if kind is not None else nullcontext():
+            self._file.close()
+
+
+class NpyWriter(VectorWriter):
     """Writes a two-dimensional float32 ``.npy`` file block by block.
 
     Args:
@@ -26,11 +60,8 @@ class NpyWriter:
     """
 
     def __init__(self, path: Path, name: str) -> None:
-        self._name = name
-        self._file = path.open("wb")
+        super().__init__(path.open("wb"), name)
         self._file.write(bytes(_HEADER))
-        self.rows = 0
-        self.dimension = 0
 
     def append(self, block: NDArray[np.float32]) -> None:
         """Add rows, ``(n, dim)``."""
@@ -46,23 +77,6 @@ class NpyWriter:
             self._file.write(npy_header(self.rows, self.dimension))
             self._file.flush()
             os.fsync(self._file.fileno())
-
-    @contextmanager
-    def _named_errors(self) -> Iterator[None]:
-        """A full disk says which file did not fit."""
-        try:
-            yield
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, self._name) from error
-
-    def __enter__(self) -> NpyWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with suppress(OSError) if kind is not None else nullcontext():
-            self._file.close()
 
 
 def npy_header(rows: int, dimension: int) -> bytes:

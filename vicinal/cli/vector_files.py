@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
-from vicinal.cli.files import NpyWriter
+from vicinal.cli.files import NpyWriter, VectorWriter
 from vicinal.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,7 +17,7 @@ if TYPE_CHECKING:
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
-class TableWriter:
+class TableWriter(VectorWriter):
     """Writes a line for each vector, without headings; every float32 is read back exactly.
 
     Args:
@@ -29,11 +26,8 @@ class TableWriter:
     """
 
     def __init__(self, path: Path, name: str) -> None:
-        self._name = name
+        super().__init__(path.open("w", encoding="ascii", newline="\n"), name)
         self._delimiter = _DELIMITERS[Path(name).suffix.lower()]
-        self._file = path.open("w", encoding="ascii", newline="\n")
-        self.rows = 0
-        self.dimension = 0
 
     def append(self, block: NDArray[np.float32]) -> None:
         """Add rows, ``(n, dim)``."""
@@ -48,23 +42,6 @@ class TableWriter:
         """Write what is still in memory."""
         with self._named_errors():
             self._file.flush()
-
-    @contextmanager
-    def _named_errors(self) -> Iterator[None]:
-        """A full disk says which file did not fit."""
-        try:
-            yield
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, self._name) from error
-
-    def __enter__(self) -> TableWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with suppress(OSError) if kind is not None else nullcontext():
-            self._file.close()
 
 
 def writer_for(output: str) -> type[NpyWriter] | type[TableWriter]:
