@@ -68,6 +68,12 @@ class StaticTokenizer(TextTokenizer):
         np.cumsum(counts, out=starts[1:])
         return Ragged(ids, starts, full, unknown=alone if alone is not None and alone.any() else None)
 
+    def only_unknown(self, ragged: Ragged, prompt: str = "") -> NDArray[np.bool_] | None:
+        """As for every tokenizer; without a prompt it was found out when the texts were split."""
+        if self._unknown is not None and not prompt:
+            return ragged.unknown
+        return super().only_unknown(ragged, prompt)
+
     def count(self, texts: Sequence[str]) -> NDArray[np.int32]:
         """``(n,)`` int32: tokens of each text before truncation."""
         return self._flat(texts)[1]
