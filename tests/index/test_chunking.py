@@ -4,7 +4,7 @@ import itertools
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vicinal.index.chunking import chunk_spans, counts_add_up
@@ -162,6 +162,7 @@ def mini():
 
 
 @given(parts=st.lists(st.sampled_from(HOSTILE), min_size=20, max_size=120), limit=st.integers(8, 40))
+@example(parts=["a\n", "a" * 18], limit=8)  # the halves of the long word have 4 tokens each, the whole has 9
 @settings(max_examples=60, deadline=None)
 def test_chunks_of_a_real_tokenizer_fit_though_none_is_counted_again(mini, parts, limit):
     assert counts_add_up(mini.count_tokens)

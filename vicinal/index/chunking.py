@@ -144,7 +144,7 @@ def _cut(
     while todo:
         for place in todo:
             found[place] = _pack(parts[place].text, parts[place].units, budget, min(overlap, budget // 2))
-        if budget < 16:
+        if budget == 0:  # every chunk is one unit, and those were counted each by itself
             break
         unsure = [place for place in todo if not parts[place].sure]
         pieces = [parts[place].text[a:b] for place in unsure for a, b in found[place]]
