@@ -112,12 +112,19 @@ _HOMES = {
     "quantization": ("vicinal.util",),
     "readers": ("vicinal.readers",),
     "similarity_functions": ("vicinal.vectors.similarity",),
-    "util": ("vicinal.util",),
+    "util": (
+        "vicinal.util",
+        "vicinal.compat.utilities",
+        "vicinal.compat.tensor_rows",
+        "vicinal.compat.decorators",
+    ),
 }
 _CROSS_HOMES = {
     "evaluation": ("vicinal.cross_encoder.evaluation",),
     "losses": ("vicinal.cross_encoder.losses",),
 }
+# Names with an underscore that packages import from ``util`` all the same.
+_PRIVATE = ("_convert_to_batch", "_convert_to_batch_tensor", "_convert_to_tensor", "_move_tensors_to_cpu")
 # Where a name is looked for in the end.
 _EVERYWHERE = (
     "vicinal",
@@ -207,7 +214,7 @@ def lookup(path: str, name: str) -> Any:
     Raises:
         MissingExtraError: the name is there and needs a package that is not installed.
     """
-    if name.startswith("_"):
+    if name.startswith("_") and name not in _PRIVATE:
         return Missing
     if name in MODELS:
         return model_class(name)
