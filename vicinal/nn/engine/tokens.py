@@ -18,6 +18,7 @@ from vicinal.core.torch import note_computing, one_thread_after_forks
 from vicinal.engine.base import Batch, Output
 from vicinal.engine.weights import is_finite
 from vicinal.errors import OutOfMemoryError
+from vicinal.nn.engine.packed import Packed, packed
 from vicinal.nn.modules.memory import check_finite
 from vicinal.nn.modules.static_embedding import StaticEmbedding
 from vicinal.nn.modules.transformer import Transformer
@@ -63,11 +64,23 @@ class TorchEngine:
         first = module[0]
         if not self.is_live_on(module, device, dtype):
             self._half = copy.deepcopy(first).to(getattr(torch, self.precision)).eval()
+        self._packed = self._without_padding()
+
+    def _without_padding(self) -> Packed | None:
+        if not isinstance(self._half, Transformer):
+            return None
+        with native_call(), out_of_memory(1):
+            return packed(self._half, self._send)
 
     @property
     def dimension(self) -> int:
         """Length of a sentence vector."""
         return self._dimension
+
+    @property
+    def attention(self) -> str:
+        """How texts of different lengths are computed: ``"padded"``, or ``"packed (flash)"``, say."""
+        return "padded" if self._packed is None else f"packed ({self._packed.kernel})"
 
     def for_task(self, task: str | None) -> TorchEngine:
         """This engine for texts of one task, which modules such as a ``Router`` read."""
@@ -129,6 +142,8 @@ class TorchEngine:
             torch.inference_mode(),
             evaluating(self.module),
         ):
+            if self._packed is not None:
+                return self._behind_packed(self._packed, batch)
             features = self._inputs(batch)
             if self.task is not None:
                 features["task"] = self.task
@@ -145,6 +160,20 @@ class TorchEngine:
                     features = each(features)
             return features
 
+    def _behind_packed(self, run: Packed, batch: Batch) -> dict[str, Any]:
+        """What all modules make of a batch whose texts go through the first one without padding."""
+        features: dict[str, Any] = {
+            key: value.float() if value.is_floating_point() else value
+            for key, value in run(batch, self._send).items()
+        }
+        if self.task is not None:
+            features["task"] = self.task
+        if batch.prompt_length:
+            features["prompt_length"] = batch.prompt_length
+        for each in list(self.module)[1:]:
+            features = each(features)
+        return features
+
     def _inputs(self, batch: Batch) -> dict[str, Any]:
         if isinstance(self.module[0], StaticEmbedding):
             rows = [row[:length] for row, length in zip(batch.input_ids, batch.lengths, strict=True)]
@@ -159,7 +188,10 @@ class TorchEngine:
         }
 
     def _to_device(self, ids: NDArray[np.int32]) -> Tensor:
-        tensor = torch.from_numpy(ids.astype(np.int64))
+        return self._send(ids.astype(np.int64))
+
+    def _send(self, ids: NDArray[Any]) -> Tensor:
+        tensor = torch.from_numpy(ids)
         if self.device == "cpu":
             return tensor
         pinned = tensor.pin_memory() if self.device.startswith("cuda") else tensor

@@ -29,7 +29,7 @@ def _roberta(model: Any, tokens: Tensor) -> Tensor:
 
 
 # Architecture -> (network, token vectors) -> scores; those that were tested to give the same with packed rows.
-_HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
+HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "bert": _bert,
     "distilbert": _distilbert,
     "electra": _roberta,
@@ -41,10 +41,10 @@ _HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
 
 def packs_pairs(model: Any, inputs: Features) -> bool:
     """Whether packing keeps the scores of this batch, and pays."""
-    known = model.config.model_type in _HEADS and packs(model.config, inputs)
+    known = model.config.model_type in HEADS and packs(model.config, inputs)
     return known and not is_customised(model)
 
 
 def packed_scores(model: Any, inputs: Features) -> Tensor:
     """``(n, labels)`` raw scores of a network for which :func:`packs_pairs` holds."""
-    return _HEADS[model.config.model_type](model, packed_vectors(model.base_model, inputs))
+    return HEADS[model.config.model_type](model, packed_vectors(model.base_model, inputs))

@@ -16,8 +16,8 @@ from vicinal.nn.modules.base import Features
 
 # Architectures that were tested to give the same with packed rows, and how they number positions: from 0, or
 # behind the id of their padding.
-_FROM_ZERO = frozenset({"albert", "bert", "distilbert", "electra"})
-_BEHIND_PADDING = frozenset({"camembert", "mpnet", "roberta", "xlm-roberta"})
+FROM_ZERO = frozenset({"albert", "bert", "distilbert", "electra"})
+BEHIND_PADDING = frozenset({"camembert", "mpnet", "roberta", "xlm-roberta"})
 # Their attention takes a mask of its own for each pair of tokens.
 _ATTENTIONS = frozenset({"eager", "sdpa"})
 _INPUTS = frozenset({"attention_mask", "input_ids", "token_type_ids"})
@@ -76,10 +76,7 @@ def packs(config: Any, inputs: Features) -> bool:
         or config.output_attentions
     ):
         return False
-    if (
-        config.model_type not in _FROM_ZERO | _BEHIND_PADDING
-        or config._attn_implementation not in _ATTENTIONS
-    ):
+    if config.model_type not in FROM_ZERO | BEHIND_PADDING or config._attn_implementation not in _ATTENTIONS:
         return False
     if getattr(config, "is_decoder", False) or getattr(config, "position_embedding_type", None) not in (
         None,
@@ -111,7 +108,7 @@ def packed_vectors(model: Any, inputs: Features) -> Tensor:
     """
     ids, config = inputs["input_ids"], model.config
     packing = pack(inputs["attention_mask"])
-    first = config.pad_token_id + 1 if config.model_type in _BEHIND_PADDING else 0
+    first = config.pad_token_id + 1 if config.model_type in BEHIND_PADDING else 0
     # Empty places look at each other: a row of the mask without any token would make NaN.
     mask = packing.texts[:, None, :, None] == packing.texts[:, None, None, :]
     if config._attn_implementation == "eager":
