@@ -71,12 +71,15 @@ TORCH_PATHS = {
 }
 
 
-# A model is a torch module under the other name, wherever torch is installed.
-MODELS = "vicinal.torch" if importlib.util.find_spec("torch") else "vicinal"
-PATHS = {
-    path: place.replace("vicinal:", f"{MODELS}:") if place.endswith(("Transformer", "Encoder")) else place
-    for path, place in PATHS.items()
-}
+# The home of the models.
+MODELS = "vicinal.compat.models" if importlib.util.find_spec("torch") else "vicinal"
+# Under the other name models are torch modules and similarities tensors, wherever torch is installed.
+if importlib.util.find_spec("torch"):
+    _THERE = dict.fromkeys(("SentenceTransformer", "CrossEncoder"), "vicinal.compat.models")
+    _THERE |= dict.fromkeys(("cos_sim", "pytorch_cos_sim"), "vicinal.compat.tensors")
+    for _path, _place in PATHS.items():
+        _name = _place.partition(":")[2]
+        PATHS[_path] = f"{_THERE[_name]}:{_name}" if _name in _THERE else _place
 
 
 def value(place: str) -> object:
@@ -288,7 +291,7 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
             assert importlib.import_module(PACKAGE).SentenceTransformer is value(
                 f"{MODELS}:SentenceTransformer"
             )
-            assert importlib.import_module(f"{PACKAGE}.util").cos_sim is vicinal.util.cos_sim
+            assert importlib.import_module(f"{PACKAGE}.util").semantic_search is vicinal.util.semantic_search
         finally:
             uninstall()
         assert importlib.import_module(PACKAGE).SentenceTransformer == "real"

@@ -50,7 +50,7 @@ def test_the_name_means_vicinal(tmp_path: Path) -> None:
         tmp_path,
         "from sentence_transformers import SentenceTransformer, util\n"
         "import vicinal\n"
-        "print(issubclass(SentenceTransformer, vicinal.SentenceTransformer), util.cos_sim is vicinal.util.cos_sim)",
+        "print(issubclass(SentenceTransformer, vicinal.SentenceTransformer), util.semantic_search is vicinal.util.semantic_search)",
     )
     assert run(script, cwd=tmp_path).stdout == "True True\n"
 
@@ -141,8 +141,8 @@ from sentence_transformers import InputExample
 
 def work(example):
     import sentence_transformers
-    from sentence_transformers.util import cos_sim
-    return type(example).__module__, sentence_transformers.__version__, cos_sim.__module__
+    from sentence_transformers.util import SimilarityFunction
+    return type(example).__module__, sentence_transformers.__version__, SimilarityFunction.__module__
 
 if __name__ == "__main__":
     with mp.get_context({method!r}).Pool(1) as pool:
@@ -161,7 +161,7 @@ def test_commands_that_the_script_starts(tmp_path: Path) -> None:
         "from importlib.metadata import version\n"
         "print(version('sentence-transformers'))\n"
         "import sentence_transformers.util as util\n"
-        "print(util.cos_sim.__module__)",
+        "print(util.SimilarityFunction.__module__)",
         "child.py",
     )
     script = write(

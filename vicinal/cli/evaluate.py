@@ -310,14 +310,15 @@ def _of_retrieval(
 def _of_samples(
     data: str, cross: bool, similarity: str | None, options: dict[str, Any]
 ) -> tuple[SentenceEvaluator, str]:
-    from vicinal.evaluation import RerankingEvaluator, SimilarityFunction
+    from vicinal.evaluation import RerankingEvaluator
     from vicinal.evaluation.cross_encoder import CrossEncoderRerankingEvaluator
     from vicinal.readers.columns import read_samples
+    from vicinal.vectors.similarity import all_pairs_function
 
     samples = read_samples(data)
     what = counted(len(samples), "query", "queries")
     with _about(data):
         if cross:
             return CrossEncoderRerankingEvaluator(samples, **options), what
-        function = SimilarityFunction.to_similarity_fn(similarity or "cosine")
+        function = all_pairs_function(similarity or "cosine")
         return RerankingEvaluator(samples, similarity_fct=function, **options), what

@@ -22,7 +22,26 @@ _PLAIN = {
     "SentenceTransformer": "vicinal.models.sentence_transformer",
     "CrossEncoder": "vicinal.models.cross_encoder",
 }
-_AS_TORCH = "vicinal.models.as_torch"
+_AS_TORCH = "vicinal.compat.models"
+# Their bases, which users of Vicinal may have made models of.
+_BASES = "vicinal.models.as_torch"
+
+_TENSORS = "vicinal.compat.tensors"
+
+# Names whose results are tensors.
+_GIVING_TENSORS = (
+    "SimilarityFunction",
+    "cos_sim",
+    "dot_score",
+    "euclidean_sim",
+    "manhattan_sim",
+    "pairwise_angle_sim",
+    "pairwise_cos_sim",
+    "pairwise_dot_score",
+    "pairwise_euclidean_sim",
+    "pairwise_manhattan_sim",
+    "pytorch_cos_sim",
+)
 
 #: The names of the models.
 MODELS = tuple(_OTHER)
@@ -33,7 +52,21 @@ def model_class(name: str) -> type:
     home = _AS_TORCH if find_spec("torch") is not None else _PLAIN[name]
     found: type = getattr(import_module(home), name)
     _rename(found)
+    if home == _AS_TORCH:
+        _rename(_class(_BASES, name))
     return found
+
+
+def as_there(name: str, value: Any) -> Any:
+    """A value of ``vicinal.util`` as old code expects it: wherever torch is installed, similarities are tensors."""
+    if name not in _GIVING_TENSORS or find_spec("torch") is None:
+        return value
+    from vicinal.compat import tensors
+
+    if name == "SimilarityFunction":
+        tensors.of_similarity_function()
+        return value
+    return getattr(tensors, name)
 
 
 def take_names() -> None:
@@ -48,11 +81,13 @@ def give_names_back() -> None:
         cls = _class(home, name)
         cls.__module__ = home
         copyreg.dispatch_table.pop(cls, None)
+    if _TENSORS in sys.modules:
+        sys.modules[_TENSORS].back_to_arrays()
 
 
 def _loaded() -> list[tuple[str, str]]:
     """Home and name of each class that exists by now."""
-    later = [(_AS_TORCH, name) for name in MODELS] if _AS_TORCH in sys.modules else []
+    later = [(home, name) for home in (_AS_TORCH, _BASES) if home in sys.modules for name in MODELS]
     return [*((home, name) for name, home in _PLAIN.items()), *later]
 
 

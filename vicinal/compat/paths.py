@@ -11,7 +11,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from vicinal.compat.naming import MODELS, model_class
+from vicinal.compat.naming import MODELS, as_there, model_class
 
 PACKAGE = "sentence_transformers"
 
@@ -230,7 +230,7 @@ def lookup(path: str, name: str) -> Any:
         except AttributeError:
             continue
         if not isinstance(value, ModuleType):  # submodules are found by their path
-            return value
+            return as_there(name, value)
     return Missing
 
 

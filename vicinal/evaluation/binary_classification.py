@@ -14,7 +14,7 @@ from vicinal.evaluation.checks import (
 )
 from vicinal.evaluation.labelled import LabelledTextsEvaluator
 from vicinal.evaluation.metrics import average_precision, matthews, threshold_metrics
-from vicinal.vectors.similarity import SimilarityFunction
+from vicinal.vectors.similarity import SimilarityFunction, pairwise_function
 
 _DISTANCES = ("euclidean", "manhattan")
 _COLUMNS = ("accuracy", "accuracy_threshold", "f1", "precision", "recall", "f1_threshold", "ap", "mcc")
@@ -73,7 +73,7 @@ class BinaryClassificationEvaluator(LabelledTextsEvaluator):
         names = self.similarity_fn_names or [model_similarity(model)]
         metrics, row = {}, {}
         for each in names:
-            found = SimilarityFunction.to_similarity_pairwise_fn(each)(first, second)
+            found = pairwise_function(each)(first, second)
             figures = self._figures(found, each in _DISTANCES)
             metrics.update({f"{each}_{key}": value for key, value in figures.items()})
             row.update({f"{each}_{key}": figures[key] for key in _COLUMNS})

@@ -17,7 +17,7 @@ from vicinal.evaluation.checks import (
 )
 from vicinal.evaluation.labelled import LabelledTextsEvaluator
 from vicinal.evaluation.metrics import pearson, spearman
-from vicinal.vectors.similarity import SimilarityFunction, as_similarity
+from vicinal.vectors.similarity import SimilarityFunction, as_similarity, pairwise_function
 
 Precision = Literal["float32", "int8", "uint8", "binary", "ubinary"]
 
@@ -88,7 +88,7 @@ class EmbeddingSimilarityEvaluator(LabelledTextsEvaluator):
         names = self.similarity_fn_names or [model_similarity(model)]
         metrics, row = {}, {}
         for each in names:
-            found = SimilarityFunction.to_similarity_pairwise_fn(each)(first, second)
+            found = pairwise_function(each)(first, second)
             for figure, value in (
                 ("pearson", pearson(self.scores, found)),
                 ("spearman", spearman(self.scores, found)),

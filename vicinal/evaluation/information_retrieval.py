@@ -15,7 +15,7 @@ from vicinal.evaluation import metrics
 from vicinal.evaluation.base import Measured, VectorEvaluator, embed_columns, mean, model_similarity
 from vicinal.evaluation.checks import cutoffs, text_column
 from vicinal.vectors.search import semantic_search
-from vicinal.vectors.similarity import SimilarityCallable, SimilarityFunction
+from vicinal.vectors.similarity import SimilarityCallable, SimilarityFunction, all_pairs_function
 
 Relevant = Collection[str] | Mapping[str, float]
 # corpus number, score
@@ -120,7 +120,7 @@ class InformationRetrievalEvaluator(VectorEvaluator):
         functions = self.score_functions
         if functions is None:
             own = model_similarity(model)
-            functions = {own: SimilarityFunction.to_similarity_fn(own)}
+            functions = {own: all_pairs_function(own)}
         ranked = self._search(model, functions)
         found = {each: self._figures(hits) for each, hits in ranked.items()}
         largest = f"ndcg@{max(self.ndcg_at_k)}"
@@ -251,7 +251,7 @@ def _functions(
     """Score functions by name, None for the model's own; and the main one's name."""
     name = main.value if isinstance(main, SimilarityFunction) else main
     if given is None:
-        return (None if name is None else {name: SimilarityFunction.to_similarity_fn(name)}), name
+        return (None if name is None else {name: all_pairs_function(name)}), name
     if not given:
         raise InputError("score_functions is empty: leave it out for the model's own similarity")
     if name is not None and name not in given:

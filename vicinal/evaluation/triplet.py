@@ -12,7 +12,7 @@ from vicinal.errors import InputError
 from vicinal.evaluation.base import Measured, VectorEvaluator, mean, model_similarity
 from vicinal.evaluation.checks import check_examples, check_lengths, similarity_names, text_column
 from vicinal.readers.input_example import InputExample
-from vicinal.vectors.similarity import SimilarityFunction, as_similarity
+from vicinal.vectors.similarity import SimilarityFunction, as_similarity, pairwise_function
 
 
 class TripletEvaluator(VectorEvaluator):
@@ -79,7 +79,7 @@ class TripletEvaluator(VectorEvaluator):
         names = self.similarity_fn_names or [model_similarity(model)]
         metrics, row = {}, {}
         for each in names:
-            compare = SimilarityFunction.to_similarity_pairwise_fn(each)
+            compare = pairwise_function(each)
             ahead = compare(anchors, positives) > compare(anchors, negatives) + self.margin[each]
             metrics[f"{each}_accuracy"] = row[f"accuracy_{each}"] = mean(ahead)
         if len(names) > 1:

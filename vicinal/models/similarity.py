@@ -31,12 +31,12 @@ class Similarity:
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
         """``(n, m)`` similarities of all pairs; numpy in, numpy out; torch in, torch out."""
-        from vicinal.vectors.similarity import SimilarityFunction
+        from vicinal.vectors.similarity import all_pairs_function
 
-        return SimilarityFunction.to_similarity_fn(self.similarity_fn_name)(embeddings1, embeddings2)
+        return all_pairs_function(self.similarity_fn_name)(embeddings1, embeddings2)
 
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
         """``(n,)`` similarities of each row with its counterpart."""
-        from vicinal.vectors.similarity import SimilarityFunction
+        from vicinal.vectors.similarity import pairwise_function
 
-        return SimilarityFunction.to_similarity_pairwise_fn(self.similarity_fn_name)(embeddings1, embeddings2)
+        return pairwise_function(self.similarity_fn_name)(embeddings1, embeddings2)

@@ -13,7 +13,7 @@ from vicinal.errors import InputError
 from vicinal.vectors.products import Products, from_bfloat16, shares, spread, to_bfloat16
 from vicinal.vectors.rows import dot_rows, scaled_rows
 from vicinal.vectors.search import Hits, semantic_search, to_hits, unit_rows
-from vicinal.vectors.similarity import SimilarityFunction, as_similarity
+from vicinal.vectors.similarity import SimilarityFunction, all_pairs_function, as_similarity
 from vicinal.vectors.topk import TopK
 
 # Queries and rows of a block: their scores stay in the cache. A single query gets long blocks instead.
@@ -116,7 +116,7 @@ class CorpusMatrix:
         """
         top_k, oversample = as_count(top_k, "top_k"), as_count(oversample, "oversample")
         if self._bf16_copy is None:
-            function = SimilarityFunction.to_similarity_fn(self.similarity)
+            function = all_pairs_function(self.similarity)
             return semantic_search(query_embeddings, self._rows, top_k=top_k, score_function=function)
         queries = as_rows(query_embeddings, "query_embeddings")
         check_same_width(queries, self._rows, "query_embeddings", "corpus_embeddings")

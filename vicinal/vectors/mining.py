@@ -17,7 +17,7 @@ from vicinal.core.inputs import as_count, as_number, as_texts, check_flag
 from vicinal.errors import InputTypeError
 from vicinal.vectors.all_pairs import RowPairs
 from vicinal.vectors.best_pairs import BestPairs
-from vicinal.vectors.search import is_product, semantic_search
+from vicinal.vectors.search import is_product, plain_function, semantic_search
 from vicinal.vectors.similarity import SimilarityCallable, cos_sim, dot_score
 from vicinal.vectors.topk import floor_of_best
 
@@ -112,7 +112,7 @@ def paraphrase_mining_embeddings(
     rows = as_floats(embeddings)
     if len(rows) < 2:
         return []
-    pairs = RowPairs(rows, "embeddings", cosine=score_function is not dot_score)
+    pairs = RowPairs(rows, "embeddings", cosine=plain_function(score_function) is not dot_score)
     best = BestPairs(pairs, top_k, max_pairs)
     margin = np.float32(2 * pairs.margin)
 

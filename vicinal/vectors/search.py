@@ -29,7 +29,7 @@ from vicinal.core.inputs import as_count, shown
 from vicinal.errors import InputError, InputTypeError
 from vicinal.vectors.products import Products, shares, spread
 from vicinal.vectors.rows import dot_rows, scaled_rows
-from vicinal.vectors.similarity import SimilarityCallable, cos_sim, dot_score, pytorch_cos_sim
+from vicinal.vectors.similarity import ANSWERS_FOR, SimilarityCallable, cos_sim, dot_score, pytorch_cos_sim
 from vicinal.vectors.topk import TopK
 
 Hits = list[list[dict[str, int | float]]]
@@ -84,7 +84,7 @@ def semantic_search(
     top_k = as_count(top_k, "top_k")
     query_chunk_size = as_count(query_chunk_size, "query_chunk_size")
     corpus_chunk_size = as_count(corpus_chunk_size, "corpus_chunk_size")
-    known = is_product(score_function)
+    known, dots = is_product(score_function), plain_function(score_function) is dot_score
     if not known or on_accelerator(query_embeddings, corpus_embeddings):
         return _search_with(
             score_function, query_embeddings, corpus_embeddings, query_chunk_size, corpus_chunk_size, top_k
@@ -100,13 +100,13 @@ def semantic_search(
             compute_type(queries.dtype, corpus.dtype), copy=False
         )
         check_finite(span, "query_embeddings", start)
-        if score_function is not dot_score:
+        if not dots:
             span = unit_rows(span, "query_embeddings")
         best = TopK(len(span), top_k, span.dtype)
         if len(span) <= _FEW:
-            _scan_narrow(span, corpus, score_function is not dot_score, best)
+            _scan_narrow(span, corpus, not dots, best)
         else:
-            _scan_wide(span, corpus, score_function is not dot_score, best)
+            _scan_wide(span, corpus, not dots, best)
         hits += to_hits(best)
     return hits
 
@@ -122,7 +122,16 @@ def is_product(score_function: SimilarityCallable) -> bool:
             f"score_function={shown(score_function)} is {type(score_function).__name__}: give a function such as "
             "util.cos_sim or util.dot_score"
         )
-    return any(score_function is known for known in (cos_sim, pytorch_cos_sim, dot_score))
+    return plain_function(score_function) in (cos_sim, pytorch_cos_sim, dot_score)
+
+
+def plain_function(score_function: SimilarityCallable) -> SimilarityCallable:
+    """The function of this library behind one that only answers in another form; any other one itself."""
+    # functools.wraps copies this to what a caller makes of such a function; then it names another one.
+    pair: Any = getattr(score_function, ANSWERS_FOR, (None, score_function))
+    itself, behind = pair
+    plain: SimilarityCallable = behind if itself is score_function else score_function
+    return plain
 
 
 def information_retrieval(

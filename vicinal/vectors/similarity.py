@@ -27,6 +27,9 @@ from vicinal.vectors.rows import checked, dot_rows, scaled_rows, two_matrices, t
 
 SimilarityCallable: TypeAlias = Callable[[Any, Any], Any]
 
+#: Attribute of a function that only changes the form of what another one answers: itself, and that other one.
+ANSWERS_FOR = "_vicinal_answers_for"
+
 # Elements of the largest temporary of the blocked distances: 64 MiB of float64.
 _BLOCK_ELEMENTS = 1 << 23
 
@@ -172,13 +175,7 @@ class SimilarityFunction(Enum):
         Raises:
             InputError: the name is unknown.
         """
-        chosen = as_similarity(similarity_function)
-        return {
-            SimilarityFunction.COSINE: cos_sim,
-            SimilarityFunction.DOT_PRODUCT: dot_score,
-            SimilarityFunction.EUCLIDEAN: euclidean_sim,
-            SimilarityFunction.MANHATTAN: manhattan_sim,
-        }[chosen]
+        return all_pairs_function(similarity_function)
 
     @staticmethod
     def to_similarity_pairwise_fn(similarity_function: str | SimilarityFunction) -> SimilarityCallable:
@@ -187,13 +184,7 @@ class SimilarityFunction(Enum):
         Raises:
             InputError: the name is unknown.
         """
-        chosen = as_similarity(similarity_function)
-        return {
-            SimilarityFunction.COSINE: pairwise_cos_sim,
-            SimilarityFunction.DOT_PRODUCT: pairwise_dot_score,
-            SimilarityFunction.EUCLIDEAN: pairwise_euclidean_sim,
-            SimilarityFunction.MANHATTAN: pairwise_manhattan_sim,
-        }[chosen]
+        return pairwise_function(similarity_function)
 
     @staticmethod
     def possible_values() -> list[str]:
@@ -214,3 +205,31 @@ def as_similarity(value: object) -> SimilarityFunction:
             f"{SimilarityFunction.possible_values()}"
         )
     return SimilarityFunction(value)
+
+
+def all_pairs_function(similarity_function: str | SimilarityFunction) -> SimilarityCallable:
+    """The all-against-all function of a name or member.
+
+    Raises:
+        InputError: the name is unknown.
+    """
+    return {
+        SimilarityFunction.COSINE: cos_sim,
+        SimilarityFunction.DOT_PRODUCT: dot_score,
+        SimilarityFunction.EUCLIDEAN: euclidean_sim,
+        SimilarityFunction.MANHATTAN: manhattan_sim,
+    }[as_similarity(similarity_function)]
+
+
+def pairwise_function(similarity_function: str | SimilarityFunction) -> SimilarityCallable:
+    """The row-by-row function of a name or member.
+
+    Raises:
+        InputError: the name is unknown.
+    """
+    return {
+        SimilarityFunction.COSINE: pairwise_cos_sim,
+        SimilarityFunction.DOT_PRODUCT: pairwise_dot_score,
+        SimilarityFunction.EUCLIDEAN: pairwise_euclidean_sim,
+        SimilarityFunction.MANHATTAN: pairwise_manhattan_sim,
+    }[as_similarity(similarity_function)]
