@@ -1,7 +1,7 @@
 """Each public name of sentence-transformers 6.2 is there, with its members, its parameters, their order and defaults.
 
-What is not, stands in tests/compat/signature_differences.py with a reason. The signatures (tests/compat/signatures.json)
-are taken from the installed package by tools/compat_signatures.py.
+What is not, stands in tests/compat/signature_differences.py with a reason. The signatures
+(tests/compat/signatures.json) are taken from the installed package by tools/compat_signatures.py.
 """
 
 from __future__ import annotations
