@@ -10,8 +10,6 @@ _WHERE: dict[str, str] = {
         :Sparse*
         :MultiVector*
         util:*maxsim*
-        util:select_max_active_dims
-        util:compute_count_vector
     """,
     "Vicinal writes no ONNX files; model.quantize() gives int8 models": """
         :export_*
@@ -303,7 +301,6 @@ _WHERE: dict[str, str] = {
         base:NoDuplicatesBatchSampler(precompute_num_proc)
         base:NoDuplicatesBatchSampler(precompute_batch_size)
         base:PeftAdapterMixin
-        base.evaluation:BaseEvaluator.get_config_dict
         base.losses:CachedLossMixin
         base.losses:RandContext
         base.losses:column_merging_disabled
@@ -312,10 +309,6 @@ _WHERE: dict[str, str] = {
         sentence_transformers.base.losses.merged_forward
         base.peft_mixin:peft_wrapper
         cross_encoder:CrossEncoderDataCollator
-        cross_encoder.evaluation:CERerankingEvaluator.compute_metrics
-        cross_encoder.evaluation:CERerankingEvaluator.get_config_dict
-        cross_encoder.evaluation:CrossEncoderRerankingEvaluator.compute_metrics
-        cross_encoder.evaluation:CrossEncoderRerankingEvaluator.get_config_dict
         cross_encoder.fit_mixin:EvaluatorCallback
         cross_encoder.fit_mixin:FitMixin
         cross_encoder.fit_mixin:FitMixinLoss
@@ -354,43 +347,9 @@ _WHERE: dict[str, str] = {
         sentence_transformer:SentenceTransformerDataCollator(max_length)
         sentence_transformer:SentenceTransformerDataCollator.max_length
         sentence_transformer:SentenceTransformerDataCollator.maybe_warn_about_column_order
-        sentence_transformer.evaluation:BinaryClassificationEvaluator.compute_metrices
-        sentence_transformer.evaluation:BinaryClassificationEvaluator.compute_metrics
-        sentence_transformer.evaluation:BinaryClassificationEvaluator.embed_inputs
-        sentence_transformer.evaluation:BinaryClassificationEvaluator.find_best_acc_and_threshold
-        sentence_transformer.evaluation:BinaryClassificationEvaluator.find_best_f1_and_threshold
-        sentence_transformer.evaluation:BinaryClassificationEvaluator.get_config_dict
-        sentence_transformer.evaluation:EmbeddingSimilarityEvaluator.embed_inputs
-        sentence_transformer.evaluation:EmbeddingSimilarityEvaluator.get_config_dict
-        sentence_transformer.evaluation:InformationRetrievalEvaluator(write_predictions)
-        sentence_transformer.evaluation:InformationRetrievalEvaluator.compute_all_metrics
-        sentence_transformer.evaluation:InformationRetrievalEvaluator.compute_dcg_at_k
-        sentence_transformer.evaluation:InformationRetrievalEvaluator.compute_metrices
-        sentence_transformer.evaluation:InformationRetrievalEvaluator.compute_metrics
-        sentence_transformer.evaluation:InformationRetrievalEvaluator.embed_inputs
-        sentence_transformer.evaluation:InformationRetrievalEvaluator.get_config_dict
         sentence_transformer.evaluation:InformationRetrievalEvaluator.get_corpus_id_ranks
         sentence_transformer.evaluation:InformationRetrievalEvaluator.output_scores
-        sentence_transformer.evaluation:MSEEvaluator.embed_inputs
-        sentence_transformer.evaluation:MSEEvaluator.get_config_dict
-        sentence_transformer.evaluation:ParaphraseMiningEvaluator.add_transitive_closure
-        sentence_transformer.evaluation:ParaphraseMiningEvaluator.get_config_dict
-        sentence_transformer.evaluation:RerankingEvaluator.compute_metrices
-        sentence_transformer.evaluation:RerankingEvaluator.compute_metrices_batched
-        sentence_transformer.evaluation:RerankingEvaluator.compute_metrices_individual
-        sentence_transformer.evaluation:RerankingEvaluator.compute_metrics
-        sentence_transformer.evaluation:RerankingEvaluator.compute_metrics_batched
-        sentence_transformer.evaluation:RerankingEvaluator.compute_metrics_individual
-        sentence_transformer.evaluation:RerankingEvaluator.embed_inputs
-        sentence_transformer.evaluation:RerankingEvaluator.get_config_dict
-        sentence_transformer.evaluation:TranslationEvaluator(print_wrong_matches)
-        sentence_transformer.evaluation:TranslationEvaluator(write_csv)
-        sentence_transformer.evaluation:TranslationEvaluator(truncate_dim)
-        sentence_transformer.evaluation:TranslationEvaluator.embed_inputs
-        sentence_transformer.evaluation:TranslationEvaluator.get_config_dict
         sentence_transformer.evaluation:TripletEvaluator(main_distance_function)
-        sentence_transformer.evaluation:TripletEvaluator.embed_inputs
-        sentence_transformer.evaluation:TripletEvaluator.get_config_dict
         sentence_transformer.fit_mixin:EvaluatorCallback
         sentence_transformer.fit_mixin:FitMixin
         sentence_transformer.fit_mixin:OriginalCallback
@@ -447,45 +406,14 @@ _WHERE: dict[str, str] = {
         sentence_transformer.losses.matryoshka:ForwardDecorator
         sentence_transformer.losses.matryoshka:shrink
         util:ORIGINAL_TRANSFORMER_MODELS
-        util:all_gather
         util:all_gather_padded
-        util:all_gather_with_grad
-        util:append_to_last_row
         util:cat_padded_token_embeddings
-        util:check_package_availability
         util:check_teacher_targets
-        util:check_version_requirements
-        util:disable_datasets_caching
-        util:disable_logging
-        util:disabled_tqdm
-        util:fullname
-        util:get_device_name
-        util:get_rank
-        util:get_world_size
-        util:http_get
-        util:import_from_string
-        util:import_module_class
-        util:install_logger
-        util:is_accelerate_available
-        util:is_datasets_available
-        util:is_dist_initialized
-        util:is_sentence_transformer_model
-        util:is_training_available
-        util:load_dir_path
-        util:load_file_path
         util:repad_flattened_features
-        util:save_to_hub_args_decorator
-        util:similarity_fct_name
         util:stack_padded_token_embeddings
-        util:to_scipy_coo
         util.decorators:F
-        util.decorators:cross_encoder_init_args_decorator
-        util.decorators:cross_encoder_predict_rank_args_decorator
-        util.decorators:deprecated_kwargs
-        util.decorators:transformer_kwargs_decorator
         sentence_transformers.util.deprecated_import
         util.distributed:distributed_evaluation
-        util.environment:get_installed_version
         util.environment:suggest_extra_on_exception
     """,
 }

@@ -40,6 +40,7 @@ class SentenceEvaluator:
         greater_is_better: whether a larger primary metric is a better one.
         name: what stands before every key; "" for nothing.
         csv_file: name of the file that a call with ``output_path`` appends to.
+        csv_headers: its columns; some evaluators know all of them only after the first call.
         write_csv: whether it does.
     """
 
@@ -47,6 +48,7 @@ class SentenceEvaluator:
     greater_is_better: bool = True
     name: str = ""
     csv_file: str = ""
+    csv_headers: Sequence[str] = ("epoch", "steps")
     write_csv: bool = True
 
     def __call__(
@@ -73,8 +75,10 @@ class SentenceEvaluator:
         when = "" if epoch == -1 else f" after epoch {epoch}" + ("" if steps == -1 else f", step {steps}")
         shown = ", ".join(f"{key} {value:.4f}" for key, value in named.items())
         _log.info("%s%s: %s", self.description, when, shown)
+        written = {"epoch": epoch, "steps": steps, **row}
+        self.csv_headers = list(written)
         if output_path is not None and self.write_csv:
-            append_row(output_path, self.csv_file, {"epoch": epoch, "steps": steps, **row})
+            append_row(output_path, self.csv_file, written)
         return named
 
     def _measure(self, model: Any) -> Measured:
@@ -98,7 +102,17 @@ class SentenceEvaluator:
     def store_metrics_in_model_card_data(
         self, model: Any, metrics: Any, epoch: int = 0, step: int = 0
     ) -> None:
-        """Does nothing: the trainer itself keeps the metrics for the card. Old custom evaluators call it."""
+        """Give the metrics to the model's card, if it keeps them; custom evaluators of old code call it.
+
+        The trainer keeps the metrics for the card by itself.
+        """
+        keep = getattr(getattr(model, "model_card_data", None), "set_evaluation_metrics", None)
+        if keep is not None:
+            keep(self, metrics, epoch, step)
+
+    def get_config_dict(self) -> dict[str, Any]:
+        """The settings that the model card shows beside the metrics; those that are not set are left out."""
+        return {}
 
 
 class VectorEvaluator(SentenceEvaluator):
@@ -124,41 +138,45 @@ class VectorEvaluator(SentenceEvaluator):
         self.truncate_dim = truncate_dim
         self.csv_file = file_name(file, name, end)
 
+    def get_config_dict(self) -> dict[str, Any]:
+        return set_only(truncate_dim=self.truncate_dim)
+
+    def embed_inputs(
+        self, model: Any, sentences: Sequence[str], encode_fn_name: str | None = None, **kwargs: Any
+    ) -> Any:
+        """Encode texts; a subclass that encodes in its own way overrides this.
+
+        Args:
+            model: the model that is evaluated.
+            sentences: n texts.
+            encode_fn_name: "query" and "document" take the model's method for these, if it has one; None ``encode``.
+            kwargs: further arguments of that method; those that are None are left out.
+
+        Returns:
+            (n, dim) vectors.
+        """
+        encode = getattr(model, f"encode_{encode_fn_name}", model.encode) if encode_fn_name else model.encode
+        options = {
+            "batch_size": self.batch_size,
+            "truncate_dim": self.truncate_dim,
+            "show_progress_bar": self.show_progress_bar,
+            **kwargs,
+        }
+        # None means something for a bar only: shown after some seconds.
+        given = {key: each for key, each in options.items() if each is not None or key == "show_progress_bar"}
+        return encode(sentences, **given)
+
     def _embed(self, model: Any, *columns: Sequence[str], **options: Any) -> list[NDArray[Any]]:
-        """One ``(n, dim)`` array per column; ``options`` as in :func:`embed_columns`."""
-        return embed_columns(
-            model.encode,
-            columns,
-            self.batch_size,
-            self.show_progress_bar,
-            truncate_dim=self.truncate_dim,
-            **options,
-        )
+        """One ``(n, dim)`` array per column, each different text encoded once; ``options`` for ``embed_inputs``."""
+        place = {text: number for number, text in enumerate(dict.fromkeys(_every(columns)))}
+        given = {key: value for key, value in options.items() if value is not None}
+        vectors = as_array(self.embed_inputs(model, list(place), **given))
+        return [vectors[[place[text] for text in column]] for column in columns]
 
 
-def embed_columns(
-    encode: Any,
-    columns: Sequence[Sequence[str]],
-    batch_size: int | None,
-    show_progress_bar: bool | None,
-    **options: Any,
-) -> list[NDArray[Any]]:
-    """Vectors of several columns of texts, each different text encoded once.
-
-    Args:
-        encode: the model's method.
-        columns: lists of texts.
-        batch_size: given to it, if not None.
-        show_progress_bar: given to it.
-        options: further arguments; those that are None are left out.
-
-    Returns:
-        One (n, dim) array per column.
-    """
-    place = {text: number for number, text in enumerate(dict.fromkeys(_every(columns)))}
-    given = {key: value for key, value in {"batch_size": batch_size, **options}.items() if value is not None}
-    vectors = as_array(encode(list(place), show_progress_bar=show_progress_bar, **given))
-    return [vectors[[place[text] for text in column]] for column in columns]
+def set_only(**given: Any) -> dict[str, Any]:
+    """What is set of some settings."""
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def predict_pairs(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from numpy.typing import ArrayLike
+
 from vicinal.core.inputs import explains_keywords
 from vicinal.evaluation.base import Measured, model_similarity
 from vicinal.evaluation.checks import (
@@ -13,7 +15,7 @@ from vicinal.evaluation.checks import (
     similarity_names,
 )
 from vicinal.evaluation.labelled import LabelledTextsEvaluator
-from vicinal.evaluation.metrics import average_precision, matthews, threshold_metrics
+from vicinal.evaluation.metrics import average_precision, best_accuracy, best_f1, matthews, threshold_metrics
 from vicinal.vectors.similarity import SimilarityFunction, pairwise_function
 
 _DISTANCES = ("euclidean", "manhattan")
@@ -68,13 +70,54 @@ class BinaryClassificationEvaluator(LabelledTextsEvaluator):
         check_lengths(sentences1=self.sentences1, sentences2=self.sentences2, labels=self.labels)
         self.similarity_fn_names = similarity_names(similarity_fn_names, None)
 
-    def _measure(self, model: Any) -> Measured:
+    def compute_metrics(self, model: Any) -> dict[str, dict[str, float]]:
+        """The metrics by similarity and then by name."""
         first, second = self._embed(model, self.sentences1, self.sentences2)
         names = self.similarity_fn_names or [model_similarity(model)]
-        metrics, row = {}, {}
+        found = {}
         for each in names:
-            found = pairwise_function(each)(first, second)
-            figures = self._figures(found, each in _DISTANCES)
+            similarities = pairwise_function(each)(first, second)
+            found[each] = self._figures(similarities, each in _DISTANCES)
+        return found
+
+    def compute_metrices(self, model: Any) -> dict[str, dict[str, float]]:
+        """The old name of :meth:`compute_metrics`."""
+        return self.compute_metrics(model)
+
+    @staticmethod
+    def find_best_acc_and_threshold(
+        scores: ArrayLike, labels: ArrayLike, high_score_more_similar: bool
+    ) -> tuple[float, float]:
+        """The most accurate threshold.
+
+        Args:
+            scores: (n,) similarities, or distances.
+            labels: (n,) of 0 and 1.
+            high_score_more_similar: False for distances.
+
+        Returns:
+            Accuracy and threshold.
+        """
+        found = best_accuracy(scores, labels, high_score_more_similar)
+        return found.accuracy, found.threshold
+
+    @staticmethod
+    def find_best_f1_and_threshold(
+        scores: ArrayLike, labels: ArrayLike, high_score_more_similar: bool
+    ) -> tuple[float, float, float, float]:
+        """The threshold of the highest F1; arguments as in :meth:`find_best_acc_and_threshold`.
+
+        Returns:
+            F1, precision, recall and threshold.
+        """
+        found = best_f1(scores, labels, high_score_more_similar)
+        return found.f1, found.precision, found.recall, found.threshold
+
+    def _measure(self, model: Any) -> Measured:
+        by_name = self.compute_metrics(model)
+        names = list(by_name)
+        metrics, row = {}, {}
+        for each, figures in by_name.items():
             metrics.update({f"{each}_{key}": value for key, value in figures.items()})
             row.update({f"{each}_{key}": figures[key] for key in _COLUMNS})
         if len(names) > 1:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vicinal.core.inputs import check_choice, explains_keywords
-from vicinal.evaluation.base import Measured, model_similarity
+from vicinal.evaluation.base import Measured, model_similarity, set_only
 from vicinal.evaluation.checks import (
     check_lengths,
     number_column,
@@ -81,6 +81,9 @@ class EmbeddingSimilarityEvaluator(LabelledTextsEvaluator):
     @property
     def description(self) -> str:
         return "Semantic Similarity"
+
+    def get_config_dict(self) -> dict[str, Any]:
+        return {**super().get_config_dict(), **set_only(precision=self.precision)}
 
     def _measure(self, model: Any) -> Measured:
         embedded = self._embed(model, self.sentences1, self.sentences2, precision=self.precision)

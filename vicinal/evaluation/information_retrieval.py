@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import json
+import math
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vicinal.core.arrays import Embeddings, as_array
 from vicinal.core.inputs import check_positive, explains_keywords
 from vicinal.errors import InputError, InputTypeError
 from vicinal.evaluation import metrics
-from vicinal.evaluation.base import Measured, VectorEvaluator, embed_columns, mean, model_similarity
+from vicinal.evaluation.base import Measured, VectorEvaluator, file_name, mean, model_similarity, set_only
 from vicinal.evaluation.checks import cutoffs, text_column
 from vicinal.vectors.search import semantic_search
 from vicinal.vectors.similarity import SimilarityCallable, SimilarityFunction, all_pairs_function
@@ -58,6 +63,9 @@ class InformationRetrievalEvaluator(VectorEvaluator):
             of the model is used, if it has one.
         corpus_prompt: likewise before every document.
         corpus_prompt_name: likewise.
+        write_predictions: where ``output_path`` is given, write for each score function the ranked documents of all
+            queries to ``Information-Retrieval_evaluation_{name}_predictions_{function}.jsonl``, one query per
+            line: ``query_id``, ``query`` and ``results``, a list of ``corpus_id`` and ``score``.
 
     Raises:
         InputError: no query has a relevant document, a relevant document is not in the corpus, an unknown
@@ -91,6 +99,7 @@ class InformationRetrievalEvaluator(VectorEvaluator):
         query_prompt_name: str | None = None,
         corpus_prompt: str | None = None,
         corpus_prompt_name: str | None = None,
+        write_predictions: bool = False,
     ) -> None:
         check_positive(corpus_chunk_size, "corpus_chunk_size")
         self._set_up(
@@ -115,21 +124,135 @@ class InformationRetrievalEvaluator(VectorEvaluator):
         self.query_prompt_name = query_prompt_name
         self.corpus_prompt = corpus_prompt
         self.corpus_prompt_name = corpus_prompt_name
+        self.write_predictions = write_predictions
+        self._predictions: Path | None = None
 
     def _measure(self, model: Any) -> Measured:
+        return self._measured(self.compute_all_metrics(model))
+
+    def __call__(
+        self,
+        model: Any,
+        output_path: str | os.PathLike[str] | None = None,
+        epoch: int = -1,
+        steps: int = -1,
+    ) -> dict[str, float]:
+        self._predictions = Path(output_path) if output_path is not None and self.write_predictions else None
+        return super().__call__(model, output_path, epoch, steps)
+
+    def compute_all_metrics(
+        self,
+        model: Any,
+        corpus_model: Any = None,
+        corpus_embeddings: Embeddings | None = None,
+        output_path: str | os.PathLike[str] | None = None,
+    ) -> dict[str, dict[str, dict[int, float]]]:
+        """The metrics by score function, by kind (``"ndcg@k"``) and by rank.
+
+        Args:
+            model: encodes the queries.
+            corpus_model: encodes the corpus; None takes ``model``.
+            corpus_embeddings: (documents, dim), in the order of the corpus, which is not encoded then.
+            output_path: the folder for the predictions, if these are written.
+        """
         functions = self.score_functions
         if functions is None:
             own = model_similarity(model)
             functions = {own: all_pairs_function(own)}
-        ranked = self._search(model, functions)
-        found = {each: self._figures(hits) for each, hits in ranked.items()}
+        ranked = self._search(model, functions, corpus_model or model, corpus_embeddings)
+        folder = Path(output_path) if output_path is not None else self._predictions
+        if folder is not None and self.write_predictions:
+            for each, hits in ranked.items():
+                self._write_predictions(folder, each, hits)
+        # A subclass may compute its own metrics of the hits.
+        if type(self).compute_metrics is InformationRetrievalEvaluator.compute_metrics:
+            return {each: self._figures(hits) for each, hits in ranked.items()}
+        return {
+            each: self.compute_metrics([self._named(row) for row in hits]) for each, hits in ranked.items()
+        }
+
+    def compute_metrices(
+        self,
+        model: Any,
+        corpus_model: Any = None,
+        corpus_embeddings: Embeddings | None = None,
+        output_path: str | os.PathLike[str] | None = None,
+    ) -> dict[str, dict[str, dict[int, float]]]:
+        """The old name of :meth:`compute_all_metrics`."""
+        return self.compute_all_metrics(model, corpus_model, corpus_embeddings, output_path)
+
+    def compute_metrics(
+        self, queries_result_list: Sequence[Sequence[Mapping[str, Any]]]
+    ) -> dict[str, dict[int, float]]:
+        """The metrics of a search's hits, by kind (``"ndcg@k"``) and by rank.
+
+        Args:
+            queries_result_list: for each query of ``queries``, in that order, dictionaries of ``corpus_id`` and
+                ``score``.
+        """
+        place = {key: number for number, key in enumerate(self.corpus_ids)}
+        ranked: list[Ranked] = [
+            sorted(
+                ((place[hit["corpus_id"]], float(hit["score"])) for hit in hits), key=lambda pair: -pair[1]
+            )
+            for hits in queries_result_list
+        ]
+        return self._figures(ranked)
+
+    @staticmethod
+    def compute_dcg_at_k(relevances: Sequence[float], k: int) -> float:
+        """The discounted gain of the first k ranks.
+
+        Args:
+            relevances: what the document on each rank is worth.
+            k: ranks that count.
+        """
+        return float(sum(gain / math.log2(rank + 2) for rank, gain in enumerate(relevances[:k])))
+
+    def get_config_dict(self) -> dict[str, Any]:
+        return {
+            **super().get_config_dict(),
+            **set_only(
+                query_prompt=self.query_prompt,
+                query_prompt_name=self.query_prompt_name,
+                corpus_prompt=self.corpus_prompt,
+                corpus_prompt_name=self.corpus_prompt_name,
+            ),
+        }
+
+    def _named(self, hits: Ranked) -> list[dict[str, Any]]:
+        return [{"corpus_id": self.corpus_ids[number], "score": score} for number, score in hits]
+
+    def _write_predictions(self, folder: Path, function: str, ranked: Sequence[Ranked]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        name = file_name("Information-Retrieval_evaluation", self.name, f"predictions_{function}.jsonl")
+        with (folder / name).open("w", encoding="utf-8") as file:
+            for key, query, hits in zip(self.queries_ids, self.queries, ranked, strict=True):
+                line = {"query_id": key, "query": query, "results": self._named(hits)}
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def _measured(self, nested: Mapping[str, Mapping[str, Mapping[int, float]]]) -> Measured:
+        found = {
+            each: {
+                f"{kind.removesuffix('k')}{k}": value
+                for kind, by_k in kinds.items()
+                for k, value in by_k.items()
+            }
+            for each, kinds in nested.items()
+        }
         largest = f"ndcg@{max(self.ndcg_at_k)}"
         main = self.main_score_function or max(found, key=lambda each: found[each][largest])
         named = {f"{each}_{key}": value for each, figures in found.items() for key, value in figures.items()}
         row = {column: named[key] for each in found for column, key in self._columns(each)}
         return Measured(named, f"{main}_{largest}", row)
 
-    def _search(self, model: Any, functions: Mapping[str, SimilarityCallable]) -> dict[str, list[Ranked]]:
+    def _search(
+        self,
+        model: Any,
+        functions: Mapping[str, SimilarityCallable],
+        corpus_model: Any,
+        corpus_embeddings: Embeddings | None,
+    ) -> dict[str, list[Ranked]]:
         """The best documents of each query, by each function."""
         depth = max(
             *self.mrr_at_k,
@@ -139,27 +262,27 @@ class InformationRetrievalEvaluator(VectorEvaluator):
             *self.map_at_k,
             1,
         )
-        (queries,) = embed_columns(
-            getattr(model, "encode_query", model.encode),
-            [self.queries],
-            self.batch_size,
-            False,
-            truncate_dim=self.truncate_dim,
+        (queries,) = self._embed(
+            model,
+            self.queries,
+            encode_fn_name="query",
             prompt=self.query_prompt,
             prompt_name=self.query_prompt_name,
         )
+        given = None if corpus_embeddings is None else as_array(corpus_embeddings, "corpus_embeddings")
         best: dict[str, list[Ranked]] = {each: [[] for _ in self.queries] for each in functions}
         for start in range(0, len(self.corpus), self.corpus_chunk_size):
-            chunk = self.corpus[start : start + self.corpus_chunk_size]
-            (vectors,) = embed_columns(
-                getattr(model, "encode_document", model.encode),
-                [chunk],
-                self.batch_size,
-                self.show_progress_bar,
-                truncate_dim=self.truncate_dim,
-                prompt=self.corpus_prompt,
-                prompt_name=self.corpus_prompt_name,
-            )
+            end = start + self.corpus_chunk_size
+            if given is None:
+                (vectors,) = self._embed(
+                    corpus_model,
+                    self.corpus[start:end],
+                    encode_fn_name="document",
+                    prompt=self.corpus_prompt,
+                    prompt_name=self.corpus_prompt_name,
+                )
+            else:
+                vectors = given[start:end]
             for each, function in functions.items():
                 hits = semantic_search(queries, vectors, top_k=depth, score_function=function)
                 for place, these in enumerate(hits):
@@ -170,27 +293,25 @@ class InformationRetrievalEvaluator(VectorEvaluator):
                     best[each][place] = merged[:depth]
         return best
 
-    def _figures(self, ranked: Sequence[Ranked]) -> dict[str, float]:
+    def _figures(self, ranked: Sequence[Ranked]) -> dict[str, dict[int, float]]:
         depth = max(map(len, ranked))
         gains = np.zeros((len(ranked), depth))
         for row, grades, hits in zip(gains, self._grades.values(), ranked, strict=True):
             row[: len(hits)] = [grades.get(self.corpus_ids[number], 0.0) for number, _ in hits]
         totals = np.array([len(grades) for grades in self._grades.values()])
         ideal = self._ideal()
-        figures: dict[str, float] = {}
-        for k in self.accuracy_at_k:
-            figures[f"accuracy@{k}"] = mean(metrics.accuracy_at_k(gains, k))
-        for k in self.precision_recall_at_k:
-            figures[f"precision@{k}"] = mean(metrics.precision_at_k(gains, k))
-        for k in self.precision_recall_at_k:
-            figures[f"recall@{k}"] = mean(metrics.recall_at_k(gains, k, totals))
-        for k in self.ndcg_at_k:
-            figures[f"ndcg@{k}"] = mean(metrics.ndcg_at_k(gains, k, ideal))
-        for k in self.mrr_at_k:
-            figures[f"mrr@{k}"] = mean(metrics.reciprocal_rank_at_k(gains, k))
-        for k in self.map_at_k:
-            figures[f"map@{k}"] = mean(metrics.average_precision_at_k(gains, k, totals))
-        return figures
+
+        def by_rank(ranks: Sequence[int], figure: Callable[[int], NDArray[np.float64]]) -> dict[int, float]:
+            return {k: mean(figure(k)) for k in ranks}
+
+        return {
+            "accuracy@k": by_rank(self.accuracy_at_k, lambda k: metrics.accuracy_at_k(gains, k)),
+            "precision@k": by_rank(self.precision_recall_at_k, lambda k: metrics.precision_at_k(gains, k)),
+            "recall@k": by_rank(self.precision_recall_at_k, lambda k: metrics.recall_at_k(gains, k, totals)),
+            "ndcg@k": by_rank(self.ndcg_at_k, lambda k: metrics.ndcg_at_k(gains, k, ideal)),
+            "mrr@k": by_rank(self.mrr_at_k, lambda k: metrics.reciprocal_rank_at_k(gains, k)),
+            "map@k": by_rank(self.map_at_k, lambda k: metrics.average_precision_at_k(gains, k, totals)),
+        }
 
     def _ideal(self) -> NDArray[np.float64]:
         """(queries, ranks that count): the gains of the best order."""

@@ -38,6 +38,9 @@ class MSEEvaluator(TranslatedTextsEvaluator):
     Distillation, 2020.
     """
 
+    primary_metric = "negative_mse"
+    csv_headers = ("epoch", "steps", "MSE")
+
     @explains_keywords
     def __init__(
         self,
@@ -63,10 +66,16 @@ class MSEEvaluator(TranslatedTextsEvaluator):
     def description(self) -> str:
         return "Knowledge Distillation"
 
-    def _measure(self, model: Any) -> Measured:
+    @property
+    def source_embeddings(self) -> NDArray[Any]:
+        """(n, dim) what the teacher gives; encoded when it is first needed."""
         if self._wanted is None:
             (self._wanted,) = self._embed(self.teacher_model, self.source_sentences)
+        return self._wanted
+
+    def _measure(self, model: Any) -> Measured:
+        wanted = self.source_embeddings
         (found,) = self._embed(model, self.target_sentences)
-        check_same_width(self._wanted, found, "the teacher's vectors", "the model's vectors")
-        error = 100 * float(np.square(self._wanted.astype(np.float64) - found).mean())
+        check_same_width(wanted, found, "the teacher's vectors", "the model's vectors")
+        error = 100 * float(np.square(wanted.astype(np.float64) - found).mean())
         return Measured({"negative_mse": -error}, "negative_mse", {"MSE": error})

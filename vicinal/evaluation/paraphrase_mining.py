@@ -14,6 +14,8 @@ from vicinal.evaluation.checks import text_column
 from vicinal.evaluation.metrics import best_f1
 from vicinal.vectors.mining import paraphrase_mining
 
+_COLUMNS = ("precision", "recall", "f1", "threshold", "average_precision")
+
 
 class ParaphraseMiningEvaluator(VectorEvaluator):
     """Mining of the most similar pairs of a collection, against the pairs known to be duplicates.
@@ -43,6 +45,9 @@ class ParaphraseMiningEvaluator(VectorEvaluator):
         InputTypeError: something that is not a text, or ``sentences_map`` is not a dictionary.
     """
 
+    primary_metric = "average_precision"
+    csv_headers = ("epoch", "steps", *_COLUMNS)
+
     @explains_keywords
     def __init__(
         self,
@@ -70,12 +75,31 @@ class ParaphraseMiningEvaluator(VectorEvaluator):
         place = {key: number for number, key in enumerate(self.ids)}
         pairs = _pairs(duplicates_list, duplicates_dict, place)
         self._duplicates = _closure(pairs) if add_transitive_closure else pairs
+        self._closed = add_transitive_closure
         if not self._duplicates:
             raise InputError("there are no duplicates to find: give duplicates_list or duplicates_dict")
         self.query_chunk_size = query_chunk_size
         self.corpus_chunk_size = corpus_chunk_size
         self.max_pairs = max_pairs
         self.top_k = top_k
+
+    def get_config_dict(self) -> dict[str, Any]:
+        own = {"add_transitive_closure": self._closed, "max_pairs": self.max_pairs, "top_k": self.top_k}
+        return {**super().get_config_dict(), **own}
+
+    @staticmethod
+    def add_transitive_closure(graph: dict[str, dict[str, bool]]) -> dict[str, dict[str, bool]]:
+        """Add all pairs within each connected group.
+
+        Args:
+            graph: id -> other id -> True; it is changed, and returned.
+        """
+        keys = list(dict.fromkeys([*graph, *(two for others in graph.values() for two in others)]))
+        place = {key: number for number, key in enumerate(keys)}
+        for one, two in _closure(_pairs(None, graph, place)):
+            graph.setdefault(keys[one], {})[keys[two]] = True
+            graph.setdefault(keys[two], {})[keys[one]] = True
+        return graph
 
     def _measure(self, model: Any) -> Measured:
         mined = paraphrase_mining(
@@ -90,8 +114,7 @@ class ParaphraseMiningEvaluator(VectorEvaluator):
             truncate_dim=self.truncate_dim,
         )
         figures = self._figures(mined)
-        columns = ("precision", "recall", "f1", "threshold", "average_precision")
-        row = {column: figures[column] for column in columns}
+        row = {column: figures[column] for column in _COLUMNS}
         return Measured(figures, "average_precision", row)
 
     def _figures(self, mined: list[list[float | int]]) -> dict[str, float]:

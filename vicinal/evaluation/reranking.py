@@ -66,20 +66,55 @@ class RerankingEvaluator(VectorEvaluator):
                 self.samples.append((query, positive, negative))
         if not self.samples:
             raise InputError("samples: none has both positives and negatives")
+        self.primary_metric = f"ndcg@{self.at_k}"
+        self.csv_headers = ["epoch", "steps", "MAP", f"MRR@{self.at_k}", f"NDCG@{self.at_k}"]
         self.similarity_fct = similarity_fct
         self.use_batched_encoding = use_batched_encoding
 
+    def get_config_dict(self) -> dict[str, Any]:
+        return {"at_k": self.at_k, **super().get_config_dict()}
+
+    def compute_metrics(self, model: Any) -> dict[str, float]:
+        """``map``, ``mrr`` and ``ndcg`` of a model, without the rank in their names."""
+        return self._means(model, self.use_batched_encoding)
+
+    def compute_metrics_batched(self, model: Any) -> dict[str, float]:
+        """The same, all samples encoded in one call."""
+        return self._means(model, True)
+
+    def compute_metrics_individual(self, model: Any) -> dict[str, float]:
+        """The same, one sample encoded after the other."""
+        return self._means(model, False)
+
+    def compute_metrices(self, model: Any) -> dict[str, float]:
+        """The old name of :meth:`compute_metrics`."""
+        return self.compute_metrics(model)
+
+    def compute_metrices_batched(self, model: Any) -> dict[str, float]:
+        """The old name of :meth:`compute_metrics_batched`."""
+        return self.compute_metrics_batched(model)
+
+    def compute_metrices_individual(self, model: Any) -> dict[str, float]:
+        """The old name of :meth:`compute_metrics_individual`."""
+        return self.compute_metrics_individual(model)
+
     def _measure(self, model: Any) -> Measured:
-        groups = [self.samples] if self.use_batched_encoding else [[sample] for sample in self.samples]
+        found = self.compute_metrics(model)
+        return named_figures([(found["map"], found["mrr"], found["ndcg"])], self.at_k)
+
+    def _means(self, model: Any, together: bool) -> dict[str, float]:
+        groups = [self.samples] if together else [[sample] for sample in self.samples]
         found = []
         for group in groups:
-            columns = ([query, *positive, *negative] for query, positive, negative in group)
-            vectors = self._embed(model, *columns)
-            for (_, positive, negative), rows in zip(group, vectors, strict=True):
-                scores = as_array(self.similarity_fct(rows[:1], rows[1:]), "scores")[0]
+            (queries,) = self._embed(model, [query for query, _, _ in group], encode_fn_name="query")
+            texts = ([*positive, *negative] for _, positive, negative in group)
+            documents = self._embed(model, *texts, encode_fn_name="document")
+            for number, ((_, positive, negative), rows) in enumerate(zip(group, documents, strict=True)):
+                scores = as_array(self.similarity_fct(queries[number : number + 1], rows), "scores")[0]
                 relevant = np.repeat([1, 0], [len(positive), len(negative)])
                 found.append(ranking_figures(relevant, scores, self.at_k))
-        return named_figures(found, self.at_k)
+        means = [mean(column) for column in zip(*found, strict=True)]
+        return dict(zip(("map", "mrr", "ndcg"), means, strict=True))
 
 
 def ranking_figures(relevant: Any, scores: Any, k: int) -> tuple[float, float, float]:

@@ -22,6 +22,9 @@ class TranslatedTextsEvaluator(VectorEvaluator):
         check_lengths(source_sentences=self.source_sentences, target_sentences=self.target_sentences)
 
 
+_SHOWN = 5  # matches that are printed
+
+
 class TranslationEvaluator(TranslatedTextsEvaluator):
     """Share of texts whose translation has the highest cosine among all translations, in both directions.
 
@@ -34,6 +37,7 @@ class TranslationEvaluator(TranslatedTextsEvaluator):
         show_progress_bar: while encoding.
         batch_size: texts per batch; None leaves it to the model.
         name: stands before the metrics' names and in the file's.
+        print_wrong_matches: print each source sentence whose best match is not its translation, and the five best.
         write_csv: append to ``translation_evaluation_{name}_results.csv`` where ``output_path`` is given.
         truncate_dim: evaluate this many first dimensions of the vectors.
 
@@ -41,6 +45,9 @@ class TranslationEvaluator(TranslatedTextsEvaluator):
         InputError: columns of different lengths or empty ones.
         InputTypeError: something that is not a text (its position is named).
     """
+
+    primary_metric = "mean_accuracy"
+    csv_headers = ("epoch", "steps", "src2trg", "trg2src")
 
     @explains_keywords
     def __init__(
@@ -50,14 +57,18 @@ class TranslationEvaluator(TranslatedTextsEvaluator):
         show_progress_bar: bool | None = False,
         batch_size: int | None = None,
         name: str = "",
+        print_wrong_matches: bool = False,
         write_csv: bool = True,
         truncate_dim: int | None = None,
     ) -> None:
         self._set_up("translation_evaluation", name, batch_size, show_progress_bar, write_csv, truncate_dim)
         self._set_texts(source_sentences, target_sentences)
+        self.print_wrong_matches = print_wrong_matches
 
     def _measure(self, model: Any) -> Measured:
         source, target = self._embed(model, self.source_sentences, self.target_sentences)
+        if self.print_wrong_matches:
+            self._print_wrong(source, target)
         there, back = _nearest(source, target), _nearest(target, source)
         metrics = {
             "src2trg_accuracy": there,
@@ -66,6 +77,16 @@ class TranslationEvaluator(TranslatedTextsEvaluator):
         }
         row = {"src2trg": there, "trg2src": back}
         return Measured(metrics, "mean_accuracy", row)
+
+    def _print_wrong(self, source: Any, target: Any) -> None:
+        for place, hits in enumerate(semantic_search(source, target, top_k=_SHOWN)):
+            if hits[0]["corpus_id"] == place:
+                continue
+            print(f"source {place}: {self.source_sentences[place]}")
+            print(f"  its translation, {place}: {self.target_sentences[place]}")
+            for hit in hits:
+                number = int(hit["corpus_id"])
+                print(f"  {hit['score']:.4f}  {number}: {self.target_sentences[number]}")
 
 
 def _nearest(texts: Any, others: Any) -> float:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from vicinal.core.inputs import explains_keywords
+from vicinal.core.inputs import caller_level, explains_keywords
 from vicinal.errors import InputError
 from vicinal.evaluation.base import Measured, VectorEvaluator, mean, model_similarity
 from vicinal.evaluation.checks import check_examples, check_lengths, similarity_names, text_column
@@ -36,6 +37,7 @@ class TripletEvaluator(VectorEvaluator):
         truncate_dim: evaluate this many first dimensions of the vectors.
         similarity_fn_names: the similarities to compute: "cosine", "dot", "euclidean", "manhattan"; None is
             ``main_similarity_function``, or the model's own.
+        main_distance_function: the old name of ``main_similarity_function``.
 
     Raises:
         InputError: columns of different lengths or empty ones, an unknown name, a negative margin.
@@ -56,7 +58,16 @@ class TripletEvaluator(VectorEvaluator):
         write_csv: bool = True,
         truncate_dim: int | None = None,
         similarity_fn_names: Sequence[str | SimilarityFunction] | None = None,
+        main_distance_function: str | SimilarityFunction | None = None,
     ) -> None:
+        if main_distance_function is not None:
+            warnings.warn(
+                "main_distance_function is deprecated: use main_similarity_function",
+                DeprecationWarning,
+                stacklevel=caller_level(),
+            )
+            if main_similarity_function is None:
+                main_similarity_function = main_distance_function
         self._set_up("triplet_evaluation", name, batch_size, show_progress_bar, write_csv, truncate_dim)
         self.anchors = text_column(anchors, "anchors")
         self.positives = text_column(positives, "positives")
@@ -74,8 +85,13 @@ class TripletEvaluator(VectorEvaluator):
         anchors, positives, negatives = ([example.texts[place] for example in examples] for place in range(3))
         return cls(anchors, positives, negatives, **keywords)
 
+    def get_config_dict(self) -> dict[str, Any]:
+        margins = {"margin": dict(self.margin)} if any(self.margin.values()) else {}
+        return {**margins, **super().get_config_dict()}
+
     def _measure(self, model: Any) -> Measured:
-        anchors, positives, negatives = self._embed(model, self.anchors, self.positives, self.negatives)
+        (anchors,) = self._embed(model, self.anchors, encode_fn_name="query")
+        positives, negatives = self._embed(model, self.positives, self.negatives, encode_fn_name="document")
         names = self.similarity_fn_names or [model_similarity(model)]
         metrics, row = {}, {}
         for each in names:

@@ -33,6 +33,8 @@ class CrossEncoderCorrelationEvaluator(PairEvaluator):
         InputTypeError: something that is not a pair of texts or not a number (its position is named).
     """
 
+    primary_metric = "spearman"
+    csv_headers = ("epoch", "steps", "Pearson_Correlation", "Spearman_Correlation")
     _file = "CrossEncoderCorrelationEvaluator"
 
     @explains_keywords

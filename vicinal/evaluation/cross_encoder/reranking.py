@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from vicinal.core.inputs import as_texts, check_positive, explains_keywords
 from vicinal.errors import InputError
@@ -81,6 +82,8 @@ class CrossEncoderRerankingEvaluator(SentenceEvaluator):
         self.batch_size = batch_size
         self.show_progress_bar = show_progress_bar
         self.write_csv = write_csv
+        self.primary_metric = f"ndcg@{self.at_k}"
+        self.csv_headers = ["epoch", "steps", "MAP", f"MRR@{self.at_k}", f"NDCG@{self.at_k}"]
         self.csv_file = file_name("CrossEncoderRerankingEvaluator", name, f"results_@{self.at_k}.csv")
 
     def _sample(self, sample: Mapping[str, Any], place: int) -> _Sample:
@@ -97,6 +100,23 @@ class CrossEncoderRerankingEvaluator(SentenceEvaluator):
         else:
             candidates = retrieved
         return _Sample(query, candidates, wanted, [int(text in wanted) for text in candidates], retrieved)
+
+    def get_config_dict(self) -> dict[str, Any]:
+        only_found = {} if self.always_rerank_positives else {"always_rerank_positives": False}
+        return {"at_k": self.at_k, **only_found}
+
+    def compute_metrics(self, y_true: ArrayLike, y_pred: ArrayLike) -> tuple[float, float, float]:
+        """Metrics of one query.
+
+        Args:
+            y_true: (n,) 1 for relevant candidates, else 0.
+            y_pred: (n,) their scores.
+
+        Returns:
+            Reciprocal rank and nDCG at ``at_k``, and average precision.
+        """
+        average, reciprocal, gain = ranking_figures(np.asarray(y_true), np.asarray(y_pred), self.at_k)
+        return reciprocal, gain, average
 
     def _measure(self, model: Any) -> Measured:
         pairs = [(sample.query, text) for sample in self.samples for text in sample.candidates]
