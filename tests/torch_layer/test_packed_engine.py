@@ -13,6 +13,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+
 from vicinal import models  # noqa: E402
 from vicinal.engine.base import Batch  # noqa: E402
 from vicinal.nn.engine import packed as packing  # noqa: E402
