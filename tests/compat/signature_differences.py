@@ -6,6 +6,34 @@ Where: ``submodule:Name``, ``submodule:Class.member`` or ``submodule:Class.membe
 from __future__ import annotations
 
 _WHERE: dict[str, str] = {
+    "the card is written from what the trainer records (model.training_record), not from a template": """
+        *ModelCardData.[b-tw]*
+        *ModelCardCallback
+        base.model_card:format_*
+        base.model_card:get_losses
+        sentence_transformers.sentence_transformer.deprecated_model_card_templates
+    """,
+    "'auto' takes the engine that is fastest and runs torch where it has to": """
+        :CrossEncoder(backend)
+        :SentenceTransformer(backend)
+    """,
+    "inputs= is taken for sentences=": """
+        :*code(inputs)
+        :*code_query(inputs)
+        :*code_document(inputs)
+        :CrossEncoder.predict(inputs)
+    """,
+    "None means True where the device multiplies in bfloat16": """
+        *.fit(use_amp)
+    """,
+    "text only: images, sound, video and chats are refused by name": """
+        sentence_transformers.base.modality
+        sentence_transformers.base.modality_types
+        base.modules.transformer:ModalityParams
+        base.modules:Transformer(modality_config)
+        base.modules:Transformer.infer_modalities*
+        sentence_transformer.modules:CLIPModel
+    """,
     "Vicinal has no encoders of this kind (UnsupportedModelError says so)": """
         :Sparse*
         :MultiVector*
@@ -40,106 +68,17 @@ _WHERE: dict[str, str] = {
     "to do: names": """
         :CrossEncoder(model_name_or_path)
         :CrossEncoder(modules)
-        :CrossEncoder(model_card_data)
-        :CrossEncoder(backend)
         :CrossEncoder(keep_in_fp32_modules)
-        :CrossEncoder.active_adapter
-        :CrossEncoder.check_peft_compatible_model
         :CrossEncoder.clear_placement_cache
-        :CrossEncoder.default_activation_function
-        :CrossEncoder.default_huggingface_organization
-        :CrossEncoder.fit(use_amp)
-        :CrossEncoder.get_backend
-        :CrossEncoder.get_default_activation_fn
-        :CrossEncoder.get_model_kwargs
-        :CrossEncoder.has_peft_compatible_model
-        :CrossEncoder.is_singular_input
         :CrossEncoder.merge
-        :CrossEncoder.modalities
-        :CrossEncoder.model_card_data_class
-        :CrossEncoder.model_type
         :CrossEncoder.old_fit
-        :CrossEncoder.predict(inputs)
-        :CrossEncoder.predict(prompt_name)
-        :CrossEncoder.predict(prompt)
-        :CrossEncoder.predict(show_progress_bar)
-        :CrossEncoder.predict(activation_fn)
-        :CrossEncoder.predict(apply_softmax)
-        :CrossEncoder.predict(convert_to_numpy)
-        :CrossEncoder.predict(convert_to_tensor)
-        :CrossEncoder.predict(device)
-        :CrossEncoder.predict(pool)
-        :CrossEncoder.predict(chunk_size)
-        :CrossEncoder.preprocess(inputs)
-        :CrossEncoder.preprocess(prompt)
-        :CrossEncoder.processor
-        :CrossEncoder.rank(prompt_name)
-        :CrossEncoder.rank(prompt)
-        :CrossEncoder.rank(show_progress_bar)
-        :CrossEncoder.rank(activation_fn)
-        :CrossEncoder.rank(device)
-        :CrossEncoder.rank(pool)
-        :CrossEncoder.rank(chunk_size)
-        :CrossEncoder.save(train_datasets)
-        :CrossEncoder.save(safe_serialization)
-        :CrossEncoder.save_pretrained(train_datasets)
-        :CrossEncoder.save_pretrained(safe_serialization)
         :CrossEncoder.set_keep_in_fp32_modules
-        :CrossEncoder.smart_batching_collate
-        :CrossEncoder.smart_batching_collate_text_only
-        :CrossEncoder.supports
-        :CrossEncoder.transformers_model
-        :CrossEncoderModelCardData
-        :SentenceTransformer(model_card_data)
-        :SentenceTransformer(backend)
-        :SentenceTransformer.SUPPORTED_SIMILARITY_FN_NAMES
-        :SentenceTransformer.active_adapter
-        :SentenceTransformer.check_peft_compatible_model
         :SentenceTransformer.clear_placement_cache
-        :SentenceTransformer.config
-        :SentenceTransformer.default_huggingface_organization
-        :SentenceTransformer.encode(inputs)
-        :SentenceTransformer.encode(pool)
-        :SentenceTransformer.encode(chunk_size)
-        :SentenceTransformer.encode_document(inputs)
-        :SentenceTransformer.encode_document(pool)
-        :SentenceTransformer.encode_document(chunk_size)
-        :SentenceTransformer.encode_query(inputs)
-        :SentenceTransformer.encode_query(pool)
-        :SentenceTransformer.encode_query(chunk_size)
-        :SentenceTransformer.fit(use_amp)
-        :SentenceTransformer.get_backend
-        :SentenceTransformer.get_model_kwargs
         :SentenceTransformer.get_sentence_features
-        :SentenceTransformer.has_peft_compatible_model
-        :SentenceTransformer.is_singular_input
         :SentenceTransformer.merge
-        :SentenceTransformer.modalities
-        :SentenceTransformer.model_card_data_class
-        :SentenceTransformer.model_type
         :SentenceTransformer.old_fit
-        :SentenceTransformer.preprocess(inputs)
-        :SentenceTransformer.preprocess(prompt)
-        :SentenceTransformer.processor
-        :SentenceTransformer.save(train_datasets)
-        :SentenceTransformer.save(safe_serialization)
-        :SentenceTransformer.save_pretrained(train_datasets)
-        :SentenceTransformer.save_pretrained(safe_serialization)
-        :SentenceTransformer.smart_batching_collate
-        :SentenceTransformer.supports
-        :SentenceTransformer.transformers_model
-        :SentenceTransformerModelCardData
         base:BaseModel
         sentence_transformers.base.merging
-        sentence_transformers.base.modality
-        sentence_transformers.base.modality_types
-        base.model_card:BaseModelCardCallback
-        base.model_card:BaseModelCardData
-        base.model_card:format_duration
-        base.model_card:format_log
-        base.model_card:generate_model_card
-        base.model_card:get_losses
-        base.model_card:get_versions
         base.modules:InputModule.config_key_renames
         base.modules:InputModule.forward_kwargs
         base.modules:InputModule.load_config(model_name_or_path)
@@ -182,16 +121,12 @@ _WHERE: dict[str, str] = {
         base.modules:Transformer(transformer_task)
         base.modules:Transformer(processing_kwargs)
         base.modules:Transformer(backend)
-        base.modules:Transformer(modality_config)
         base.modules:Transformer(module_output_name)
         base.modules:Transformer(unpad_inputs)
         base.modules:Transformer(query_length)
         base.modules:Transformer(document_length)
         base.modules:Transformer(query_expansion)
         base.modules:Transformer.auto_model
-        base.modules:Transformer.infer_modalities
-        base.modules:Transformer.infer_modalities_edge_cases
-        base.modules:Transformer.infer_modalities_from_processor
         base.modules:Transformer.load_config(model_name_or_path)
         base.modules:Transformer.load_config(subfolder)
         base.modules:Transformer.load_config(config_filename)
@@ -206,20 +141,14 @@ _WHERE: dict[str, str] = {
         base.modules:Transformer.query_expansion
         base.modules:Transformer.tokenizer
         base.modules:Transformer.unpad_inputs
-        base.modules.transformer:ModalityParams
         base.modules.transformer:ProcessingKwargs
         base.modules.transformer:QueryExpansionConfig
         base.modules.transformer:set_temporary_class_attrs
-        cross_encoder.model_card:CrossEncoderModelCardCallback
         cross_encoder.modules:LogitScore
-        sentence_transformers.sentence_transformer.deprecated_model_card_templates
-        sentence_transformer.model_card:ModelCardCallback
-        sentence_transformer.model_card:SentenceTransformerModelCardCallback
         sentence_transformer.modules:BoW.get_sentence_features
         sentence_transformer.modules:BoW.modalities
         sentence_transformer.modules:BoW.preprocess(inputs)
         sentence_transformer.modules:BoW.preprocess(prompt)
-        sentence_transformer.modules:CLIPModel
         sentence_transformer.modules:CNN.config_key_renames
         sentence_transformer.modules:LSTM.config_key_renames
         sentence_transformer.modules:Pooling(pooling_mode)

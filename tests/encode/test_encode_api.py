@@ -252,7 +252,14 @@ def test_everything(tiny: SentenceTransformer) -> None:
     found = tiny.encode(TEXTS, output_value=None, truncate_dim=4, normalize_embeddings=True)
     expected = tiny.encode(TEXTS, truncate_dim=4, normalize_embeddings=True)
     for facts, vector, text in zip(found, expected, TEXTS, strict=True):
-        assert list(facts) == ["input_ids", "attention_mask", "token_embeddings", "sentence_embedding"]
+        assert list(facts) == [
+            "input_ids",
+            "attention_mask",
+            "token_type_ids",
+            "token_embeddings",
+            "sentence_embedding",
+        ]
+        assert facts["token_type_ids"].tolist() == [0] * len(facts["input_ids"])
         np.testing.assert_allclose(facts["sentence_embedding"], vector, atol=1e-6)
         assert len(facts["input_ids"]) == len(facts["attention_mask"]) == tiny.count_tokens(text)
         assert facts["input_ids"].tolist() == tiny.tokenizer.encode(text).ids

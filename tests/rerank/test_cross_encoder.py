@@ -281,5 +281,5 @@ def test_a_folder_keeps_the_activation_that_was_given(folder: Path, tmp_path: Pa
 
 
 def test_an_unknown_keyword_names_the_class_that_its_user_knows(model: CrossEncoder) -> None:
-    with pytest.raises(TypeError, match=r"^CrossEncoder\.rank\(\) has no argument 'convert_to_tensor'"):
-        model.rank("a", ["b"], convert_to_tensor=True)
+    with pytest.raises(TypeError, match=r"^CrossEncoder\.rank\(\) has no argument 'convert'"):
+        model.rank("a", ["b"], convert=True)

@@ -23,8 +23,9 @@ _BEGINNINGS = {
     "MultiVector": _MULTI,
     "export_": _EXPORT,
     "ModelCardCallback": _CARD,
-    "SentenceTransformerModelCard": _CARD,
-    "CrossEncoderModelCard": _CARD,
+    "SentenceTransformerModelCardCallback": _CARD,
+    "CrossEncoderModelCardCallback": _CARD,
+    "BaseModelCardCallback": _CARD,
 }
 
 

@@ -107,6 +107,7 @@ _HOMES = {
     "datasets": ("vicinal.datasets",),
     "evaluation": ("vicinal.evaluation",),
     "losses": ("vicinal.losses",),
+    "model_card": ("vicinal.models.card_data",),
     "models": ("vicinal.models",),
     "modules": ("vicinal.models",),
     "quantization": ("vicinal.util",),
@@ -138,6 +139,7 @@ _EVERYWHERE = (
     "vicinal.models",
     "vicinal.losses",
     "vicinal.cross_encoder",
+    "vicinal.models.card_data",
 )
 
 

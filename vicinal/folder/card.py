@@ -34,15 +34,21 @@ _TASKS = {
 
 
 def write_card(
-    folder: Path, facts: ModelFacts, record: TrainingRecord | None = None, *, original: Path | None = None
+    folder: Path,
+    facts: ModelFacts,
+    record: TrainingRecord | None = None,
+    *,
+    original: Path | None = None,
+    new: bool = False,
 ) -> None:
     """Give a folder its README.md.
 
-    A model that was trained (``record``) gets a new card. Otherwise a card that lies there stays, and that of
-    ``original``, the folder the model was loaded from, is copied; only where there is none, one is written.
+    A model that was trained (``record``), or of which its user said something (``new``), gets a new card. Otherwise
+    a card that lies there stays, and that of ``original``, the folder the model was loaded from, is copied; only where
+    there is none, one is written.
     """
     target = folder / "README.md"
-    if record is None:
+    if record is None and not new:
         if target.is_file():
             return
         if original is not None and (original / "README.md").is_file():
@@ -63,7 +69,7 @@ def render(facts: ModelFacts, record: TrainingRecord | None = None) -> str:
     from huggingface_hub import CardData
 
     front = CardData(**_without_controls(_metadata(facts, record))).to_yaml()
-    parts = [f"---\n{front}\n---", f"# {cell(facts.name)}"]
+    parts = [f"---\n{front}\n---", f"# {cell(facts.title or facts.name)}"]
     parts += [_summary(facts, record), _facts_table(facts), _usage(facts)]
     if record is not None:
         parts += _training(record)
@@ -87,14 +93,20 @@ def _metadata(facts: ModelFacts, record: TrainingRecord | None) -> dict[str, Any
         found["language"] = list(facts.language)
     if facts.license:
         found["license"] = facts.license
+    tags += [tag for tag in facts.tags if tag not in tags]
+    if facts.base_model:
+        found["base_model"] = facts.base_model
+    if facts.datasets:
+        found["datasets"] = list(facts.datasets)
     if record is None:
         return found
     tags += ["generated_from_trainer", f"dataset_size:{sum(each.rows for each in record.datasets)}"]
     tags += dict.fromkeys(f"loss:{each.loss}" for each in record.datasets if each.loss)
     base = name_on_hub(record.base_model)
     if base:
-        found["base_model"] = base
-    named = list(dict.fromkeys(each.hub_name for each in record.datasets if name_on_hub(each.hub_name)))
+        found.setdefault("base_model", base)
+    known = [each.hub_name for each in record.datasets if name_on_hub(each.hub_name)]
+    named = list(dict.fromkeys([*facts.datasets, *known]))
     if named:
         found["datasets"] = named
     results = list(_results(record))
@@ -102,7 +114,7 @@ def _metadata(facts: ModelFacts, record: TrainingRecord | None) -> dict[str, Any
         found["metrics"] = list(
             dict.fromkeys(metric["type"] for each in results for metric in each["metrics"])
         )
-        found["model-index"] = [{"name": facts.name, "results": results}]
+        found["model-index"] = [{"name": facts.title or facts.name, "results": results}]
     return found
 
 
@@ -143,12 +155,13 @@ def _titled(name: str) -> str:
 
 
 def _summary(facts: ModelFacts, record: TrainingRecord | None) -> str:
-    name = name_on_hub(record.base_model) if record is not None else None
+    name = facts.base_model or (name_on_hub(record.base_model) if record is not None else None)
     base = f", fine-tuned from {cell(name)}" if name else ""
+    use = f" Made for {cell(facts.task)}." if facts.task else ""
     if facts.cross_encoder:
         scores = "a score" if len(facts.labels) < 2 else f"{len(facts.labels)} scores"
-        return f"Reads two texts together and gives {scores} for the pair{base}."
-    return f"Maps texts to vectors of {facts.dimension} numbers{base}."
+        return f"Reads two texts together and gives {scores} for the pair{base}.{use}"
+    return f"Maps texts to vectors of {facts.dimension} numbers{base}.{use}"
 
 
 def _facts_table(facts: ModelFacts) -> str:
@@ -160,7 +173,7 @@ def _facts_table(facts: ModelFacts) -> str:
         ("maximum length", length),
         ("similarity", facts.similarity or ""),
         ("labels", ", ".join(facts.labels)),
-        *((f"prompt {name!r}", repr(text)) for name, text in facts.prompts.items()),
+        *((f"prompt {name!r}", repr(text)) for name, text in facts.prompts.items() if text),
     ]
     return table(("", ""), [row for row in rows if row[1]])
 

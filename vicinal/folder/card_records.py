@@ -40,6 +40,10 @@ class ModelFacts:
         labels: names of a cross-encoder's scores.
         prompts: name -> text.
         language, license: codes as the hub has them, e.g. ``("en",)``, ``"apache-2.0"``.
+        title: of the card; default the name.
+        task: what the model is for, in words.
+        tags: of its user, beside those that the kind of model has.
+        datasets: names on the hub of what it was trained on. base_model: likewise, of what it was trained from.
     """
 
     name: str
@@ -53,6 +57,11 @@ class ModelFacts:
     prompts: Mapping[str, str] = field(default_factory=dict)
     language: tuple[str, ...] = ()
     license: str | None = None
+    title: str = ""
+    task: str = ""
+    tags: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    base_model: str | None = None
 
 
 @dataclass

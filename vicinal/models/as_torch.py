@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import wraps
-from typing import Any
+from typing import Any, ClassVar
 
 from vicinal.core.torch import require_torch
 from vicinal.models import cross_encoder, sentence_transformer
 from vicinal.models.base import Model
 from vicinal.models.device import Device
 from vicinal.models.torch_side import TorchSide
+from vicinal.models.transformers_side import TransformersSide
 from vicinal.tokens.text import TextTokenizer
 
 require_torch("vicinal.torch")
@@ -25,7 +27,7 @@ from vicinal.nn.registered import Registered, Unbuilt  # noqa: E402
 _METHODS = ("forward", "tokenize", "preprocess")
 
 
-class TorchModel(Registered, Model):
+class TorchModel(Registered, TransformersSide):
     """A model that is an ``nn.Sequential`` of its modules, made when they are first touched.
 
     ``encode`` and ``predict`` run on the fast engine for as long as it computes what the modules do. Where ``forward``,
@@ -118,6 +120,11 @@ class SentenceTransformer(TorchModel, sentence_transformer.SentenceTransformer):
     that; it can be hooked, wrapped, compiled and subclassed. The modules are made when they are first touched, so that
     loading and encoding need neither transformers nor a second copy of the weights until then.
     """
+
+    _default_prompts: ClassVar[Mapping[str, str]] = {
+        "query": "",
+        "document": "",
+    }  # as sentence-transformers has them
 
     __init__ = _constructor(sentence_transformer.SentenceTransformer.__init__)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -12,8 +13,9 @@ from vicinal.engine.opening import Options, holds_only_graphs, position_limit, r
 from vicinal.errors import InputError, InputTypeError
 from vicinal.models.adapters import Adapters
 from vicinal.models.device import read_device
-from vicinal.models.features import tokenize
+from vicinal.models.features import preprocess, tokenize
 from vicinal.models.keywords import check_keywords
+from vicinal.models.members import Members
 from vicinal.models.prompts import Prompted
 from vicinal.models.renewal import Renewal
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 Self = TypeVar("Self", bound="Model")
 
 
-class Model(Renewal, Prompted, Adapters):
+class Model(Renewal, Prompted, Adapters, Members):
     """Base of ``SentenceTransformer``, ``CrossEncoder`` and further kinds.
 
     A kind brings its own verbs (``encode``, ``predict``) and:
@@ -52,6 +54,7 @@ class Model(Renewal, Prompted, Adapters):
         local_files_only: bool,
         token: bool | str | None,
         config_kwargs: Mapping[str, Any] | None,
+        model_card_data: Any = None,
     ) -> None:
         """Find and read the folder, if there is a name; arguments as in ``SentenceTransformer``.
 
@@ -78,6 +81,8 @@ class Model(Renewal, Prompted, Adapters):
             if device is None and holds_only_graphs(self._spec):
                 self._device = read_device("cpu")
             check_keywords(self._spec, config_kwargs, self._tokenizer_settings)
+        if model_card_data is not None:
+            self.model_card_data = model_card_data
 
     @classmethod
     def load(cls: type[Self], input_path: str | os.PathLike[str]) -> Self:
@@ -159,7 +164,11 @@ class Model(Renewal, Prompted, Adapters):
         """
         return tokenize(self, texts, task)
 
-    preprocess = tokenize
+    def preprocess(
+        self, inputs: str | Iterable[Any], prompt: str | None = None, *, task: str | None = None
+    ) -> dict[str, Any]:
+        """:meth:`tokenize`, with a prompt before each text, whose tokens ``prompt_length`` counts."""
+        return preprocess(self, inputs, prompt, task)
 
     @overload
     def count_tokens(self, sentences: str) -> int: ...
@@ -194,8 +203,9 @@ class Model(Renewal, Prompted, Adapters):
         path: str | os.PathLike[str],
         model_name: str | None = None,
         create_model_card: bool = True,
-        *,
+        train_datasets: Sequence[str] | None = None,
         safe_serialization: bool = True,
+        *,
         allow_non_finite: bool = False,
     ) -> None:
         """Write a model folder that Vicinal and sentence-transformers load.
@@ -204,6 +214,7 @@ class Model(Renewal, Prompted, Adapters):
             path: the folder, made if absent; files of the same names are replaced.
             model_name: the title of the model card, default the folder's name.
             create_model_card: write README.md.
+            train_datasets: names of data sets on the hub, for the card's metadata.
             safe_serialization: True; weights are written as safetensors only.
             allow_non_finite: write weights that hold NaN or infinite numbers, too; only torch reads them.
 
@@ -231,11 +242,29 @@ class Model(Renewal, Prompted, Adapters):
             self._spec.renew_files(folder)
         if create_model_card:
             original = self._spec.folder if self._module is None else None
-            write_card(
-                folder, self._facts(model_name or folder.name), self.training_record, original=original
-            )
+            facts, said = self._said_facts(model_name or folder.name, train_datasets or ())
+            write_card(folder, facts, self.training_record, original=original, new=said)
 
     save_pretrained = save
+
+    def _said_facts(self, name: str, datasets: Sequence[str] = ()) -> tuple[ModelFacts, bool]:
+        """What the card says, with what the user said of the model on top; and whether that was anything."""
+        said = self._card_data.said() if hasattr(self._card_data, "said") else {}
+        facts = self._facts(said.get("model_id") or name)
+        if not said and not datasets:
+            return facts, False
+        ids = [each["id"] for each in said.get("train_datasets", ()) if each.get("id")]
+        more = replace(
+            facts,
+            language=tuple(said.get("language") or facts.language),
+            license=said.get("license") or facts.license,
+            title=said.get("model_name") or "",
+            task=said.get("task_name") or "",
+            tags=tuple(said.get("tags", ())),
+            datasets=tuple(dict.fromkeys([*ids, *datasets])),
+            base_model=said.get("base_model"),
+        )
+        return more, True
 
     def push_to_hub(
         self,

@@ -24,14 +24,15 @@ from vicinal.core.progress import progress_bar
 from vicinal.engine import batching
 from vicinal.engine.graphs import check_variant
 from vicinal.engine.graphs.classifier_source import ClassifierGraph, choose_scorer_file
-from vicinal.engine.opening import read_options, read_tokenizer, transformer_needs_torch
+from vicinal.engine.opening import read_options, read_tokenizer
 from vicinal.engine.sinks import DenseRows
 from vicinal.errors import NewHeadWarning
 from vicinal.folder.card_records import ModelFacts, facts_of
 from vicinal.models.activations import folder_activation, given_activation, softmax, written_name
-from vicinal.models.device import one_or_several
+from vicinal.models.device import is_usual_device, one_or_several
 from vicinal.models.fitting import PairFit
 from vicinal.models.heads import read_head
+from vicinal.models.old_calls import PREDICT_ORDER, takes_old_calls
 from vicinal.models.outputs import check_results
 from vicinal.models.pairs import as_pairs
 from vicinal.models.scoring import PairModel
@@ -68,6 +69,8 @@ class CrossEncoder(PairModel, PairFit):
         default_prompt_name: the prompt for calls that name none.
         model_kwargs: as for ``SentenceTransformer``; ``ignore_mismatched_sizes=True`` as well, which makes a new
             head where the folder's has another number of labels. ``automodel_args`` is its old name.
+        classifier_dropout: dropout before a new head, while it is trained: the same as in ``config_kwargs``.
+        model_card_data: a ``CrossEncoderModelCardData``: what the model card shall say beside what the model knows.
         cache_folder, revision, local_files_only, token, trust_remote_code, dtype, backend, processor_kwargs
             (older: tokenizer_kwargs, tokenizer_args), config_kwargs: as for ``SentenceTransformer``.
 
@@ -82,11 +85,20 @@ class CrossEncoder(PairModel, PairFit):
     """
 
     kind = "CrossEncoder"
+    model_type = "CrossEncoder"
+    default_huggingface_organization = "cross-encoder"
 
     _elsewhere: ClassVar[Mapping[str, str]] = {
         "encode": "it scores pairs of texts, with predict() or rank(); SentenceTransformer(...) gives vectors"
     }
 
+    @takes_old_calls(
+        renamed={
+            "model_name": "model_name_or_path",
+            "cache_dir": "cache_folder",
+            "config_args": "config_kwargs",
+        }
+    )
     @explains_keywords
     def __init__(
         self,
@@ -112,7 +124,13 @@ class CrossEncoder(PairModel, PairFit):
         automodel_args: Mapping[str, Any] | None = None,
         tokenizer_args: Mapping[str, Any] | None = None,
         default_activation_function: Callable[..., Any] | str | None = None,
+        classifier_dropout: float | None = None,
+        model_card_data: Any = None,
     ) -> None:
+        if device is None and is_usual_device(activation_fn):
+            activation_fn, device = None, activation_fn  # the order of version 2
+        if classifier_dropout is not None:
+            config_kwargs = {**(config_kwargs or {}), "classifier_dropout": classifier_dropout}
         check_positive(num_labels, "num_labels")
         check_options(
             model_kwargs=model_kwargs,
@@ -136,6 +154,7 @@ class CrossEncoder(PairModel, PairFit):
             local_files_only=local_files_only,
             token=token,
             config_kwargs=config_kwargs,
+            model_card_data=model_card_data,
         )
         self._config_kwargs = dict(config_kwargs or {})
         self._set_prompts(self._spec, prompts, default_prompt_name)
@@ -173,17 +192,6 @@ class CrossEncoder(PairModel, PairFit):
         )
 
     # the torch side
-
-    @property
-    def _on_torch(self) -> bool:
-        """Whether torch computes the scores, and not OpenVINO."""
-        return transformer_needs_torch(
-            self._spec.transformer,
-            self._options,
-            self._device,
-            trust_remote_code=self.trust_remote_code,
-            head=True,
-        )
 
     def _open(self) -> None:
         """Make the module at once, and say so where its head is new."""
@@ -230,23 +238,28 @@ class CrossEncoder(PairModel, PairFit):
 
     # predict
 
+    @takes_old_calls(
+        renamed={"activation_fct": "activation_fn"},
+        without_effect=("num_workers",),
+        order=PREDICT_ORDER,
+    )
     @explains_keywords
     def predict(
         self,
         sentences: Sequence[Any] | Iterable[Any],
+        prompt_name: str | None = None,
+        prompt: str | None = None,
         batch_size: int | None = None,
         show_progress_bar: bool | None = None,
         activation_fn: Callable[..., Any] | str | None = None,
         apply_softmax: bool = False,
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
-        *,
-        prompt_name: str | None = None,
-        prompt: str | None = None,
         device: Any = None,
-        on_truncate: str = "warn",
         pool: WorkerPool | None = None,
         chunk_size: int | None = None,
+        *,
+        on_truncate: str = "warn",
     ) -> Any:
         """Score pairs.
 
@@ -350,14 +363,6 @@ class CrossEncoder(PairModel, PairFit):
         check_results(out, self.name_or_path, engine)
         return out
 
-    @property
-    def config(self) -> Mapping[str, Any]:
-        """The transformer's ``config.json``."""
-        if self._module is not None:
-            found: Mapping[str, Any] = self.model.config.to_dict()
-            return found
-        return self._spec.transformer.config
-
     def _write(self, folder: Path) -> None:
         from vicinal.models.saving import (
             save_cross_encoder,
@@ -374,11 +379,14 @@ class CrossEncoder(PairModel, PairFit):
             if self.activation_fn is not saved_activation(folder, self.num_labels):
                 write_activation(folder, written_name(self.activation_fn, folder))
         else:
-            self._write_module(folder)
+            from vicinal.nn.modules.classifier import save_classifier
+
+            save_classifier(self._module[0], folder, written_name(self.activation_fn, folder))
         write_prompts(folder, self.prompts, self.default_prompt_name)
 
     def _facts(self, name: str) -> ModelFacts:
-        labels = self.config.get("id2label") or {}
+        config = self._spec.transformer.config if self._module is None else self.model.config.to_dict()
+        labels = config.get("id2label") or {}
         return facts_of(
             self._spec,
             name,
@@ -387,12 +395,6 @@ class CrossEncoder(PairModel, PairFit):
             prompts=self.prompts,
         )
 
-    def _write_module(self, folder: Path) -> None:
-        from vicinal.nn.modules.classifier import save_classifier
-
-        save_classifier(self._module[0], folder, written_name(self.activation_fn, folder))
-
     def __repr__(self) -> str:
-        return (
-            f"CrossEncoder({self.name_or_path!r}, num_labels={self.num_labels}, max_length={self.max_length})"
-        )
+        labels, length = self.num_labels, self.max_length
+        return f"CrossEncoder({self.name_or_path!r}, num_labels={labels}, max_length={length})"

@@ -96,3 +96,8 @@ def _has_cuda() -> bool:
     from vicinal.core.torch import cuda_is_available
 
     return cuda_is_available()
+
+
+def is_usual_device(value: Any) -> bool:
+    """Whether something is a device's name such as ``"cpu"`` or ``"cuda:0"``, and cannot be meant otherwise."""
+    return isinstance(value, str) and value.partition(":")[0] in ("cpu", "cuda", "mps")

@@ -46,7 +46,7 @@ class EncodeOptions(NamedTuple):
     batch_size: int | None = None
     show_progress_bar: bool | None = None
     output_value: Output | None = "sentence_embedding"
-    precision: Precision = "float32"
+    precision: Precision | None = "float32"
     convert_to_numpy: bool = True
     convert_to_tensor: bool = False
     device: Any = None
@@ -65,11 +65,11 @@ class EncodeOptions(NamedTuple):
         check_positive(self.batch_size, "batch_size")
         check_positive(self.truncate_dim, "truncate_dim")
         check_choice(self.output_value, _OUTPUTS, "output_value")
-        check_choice(self.precision, _PRECISIONS, "precision")
+        check_choice(self.precision or "float32", _PRECISIONS, "precision")
         check_choice(self.on_truncate, ON_TRUNCATE, "on_truncate")
         for name in _FLAGS:
             check_flag(getattr(self, name), name)
-        if self.output_value != "sentence_embedding" and self.precision != "float32":
+        if self.output_value != "sentence_embedding" and self.precision not in ("float32", None):
             raise InputError(
                 f"precision={self.precision!r} is for sentence vectors only; leave it out, or "
                 f"output_value={self.output_value!r}"
@@ -99,12 +99,15 @@ class VectorModel(Model):
         batch_size: int | None = None,
         show_progress_bar: bool | None = None,
         output_value: Output | None = "sentence_embedding",
-        precision: Precision = "float32",
+        precision: Precision | None = "float32",
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
         device: str | None = None,
         normalize_embeddings: bool = False,
         truncate_dim: int | None = None,
+        pool: WorkerPool | None = None,
+        chunk_size: int | None = None,
+        *,
         on_truncate: OnTruncate = "warn",
     ) -> Any:
         """:meth:`encode` with the prompt named ``"query"``, where the model has one.
@@ -126,7 +129,7 @@ class VectorModel(Model):
             on_truncate=on_truncate,
             task="query",
         )
-        return self.encode(sentences, **options._asdict())
+        return self.encode(sentences, **options._asdict(), pool=pool, chunk_size=chunk_size)
 
     @explains_keywords
     def encode_document(
@@ -137,12 +140,15 @@ class VectorModel(Model):
         batch_size: int | None = None,
         show_progress_bar: bool | None = None,
         output_value: Output | None = "sentence_embedding",
-        precision: Precision = "float32",
+        precision: Precision | None = "float32",
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
         device: str | None = None,
         normalize_embeddings: bool = False,
         truncate_dim: int | None = None,
+        pool: WorkerPool | None = None,
+        chunk_size: int | None = None,
+        *,
         on_truncate: OnTruncate = "warn",
     ) -> Any:
         """:meth:`encode` with the prompt ``"document"``, ``"passage"`` or ``"corpus"``, if there is one.
@@ -164,7 +170,7 @@ class VectorModel(Model):
             on_truncate=on_truncate,
             task="document",
         )
-        return self.encode(sentences, **options._asdict())
+        return self.encode(sentences, **options._asdict(), pool=pool, chunk_size=chunk_size)
 
     def encode_multi_process(
         self,
@@ -276,7 +282,10 @@ class VectorModel(Model):
                 self._forward(prompt, options), texts, options, show_progress_bar=options.show_progress_bar
             )
         return converted(
-            quantized(rows, options.precision), single, options.convert_to_numpy, options.convert_to_tensor
+            quantized(rows, options.precision or "float32"),
+            single,
+            options.convert_to_numpy,
+            options.convert_to_tensor,
         )
 
     def _by_workers(

@@ -25,6 +25,7 @@ def tokenize(model: Any, texts: str | Iterable[Any], task: str | None = None) ->
         ).without_unknown()  # all texts in one row, and where each begins
         return _given({"input_ids": found.ids, "offsets": found.starts[:-1]})
     own = task is not None or model._module is not None or not isinstance(source, TransformerSpec)
+    own = own or model._tokenizes_by_module
     if own and ("torch" in sys.modules or not hasattr(model._texts, "pairs")):
         return _by_module(model.module[0], given, task)
     given = [_text_of(each, place) if isinstance(each, Mapping) else each for place, each in enumerate(given)]
@@ -43,6 +44,31 @@ def tokenize(model: Any, texts: str | Iterable[Any], task: str | None = None) ->
         places = (np.arange(width)[None, :] - (width - batch.lengths)[:, None]) % width
         features = {name: np.take_along_axis(each, places, 1) for name, each in features.items()}
     return _given(features)
+
+
+def preprocess(
+    model: Any, inputs: str | Iterable[Any], prompt: str | None, task: str | None
+) -> dict[str, Any]:
+    """See ``SentenceTransformer.preprocess``."""
+    given = [inputs] if isinstance(inputs, str) else listed(inputs, "inputs")
+    if not prompt:
+        return dict(model.tokenize(given, task=task) if task is not None else model.tokenize(given))
+    given = [_prompted(each, prompt) for each in given]
+    features = dict(model.tokenize(given, task=task) if task is not None else model.tokenize(given))
+    if hasattr(model._texts, "prompt_length"):
+        features["prompt_length"] = model._texts.prompt_length(prompt)
+    return features
+
+
+def _prompted(each: Any, prompt: str) -> Any:
+    """A prompt before a text, the first text of a pair, or the text of a dictionary."""
+    if isinstance(each, str):
+        return prompt + each
+    if isinstance(each, Mapping):
+        return {name: prompt + text if isinstance(text, str) else text for name, text in each.items()}
+    if isinstance(each, (list, tuple)) and each and isinstance(each[0], str):
+        return [prompt + each[0], *each[1:]]
+    return each
 
 
 def _text_of(named: Mapping[Any, Any], place: int) -> Any:

@@ -76,14 +76,14 @@ class Forward:
         results: list[Any] = []
         for row, tokens in enumerate(hidden.found):
             ids = ragged.ids[ragged.starts[row] : ragged.starts[row + 1]].astype(np.int64)
-            results.append(
-                {
-                    "input_ids": ids,
-                    "attention_mask": np.ones_like(ids),
-                    "token_embeddings": tokens,
-                    "sentence_embedding": vectors[row].copy(),
-                }
-            )
+            whole: dict[str, Any] = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+            if getattr(self.texts, "token_types", False):
+                whole["token_type_ids"] = np.zeros_like(ids)
+            if self.prompt:
+                whole["prompt_length"] = self.texts.prompt_length(self.prompt)
+            whole["token_embeddings"] = tokens
+            whole["sentence_embedding"] = vectors[row].copy()
+            results.append(whole)
         return results
 
     def _run(

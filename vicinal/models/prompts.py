@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from vicinal.core.inputs import as_prompts, shown
 from vicinal.errors import InputError, InputTypeError
@@ -17,6 +18,8 @@ class Prompted:
         default_prompt_name: the prompt for calls that name none; None for no prompt.
     """
 
+    #: what a model has where neither folder nor caller say something else
+    _default_prompts: ClassVar[Mapping[str, str]] = {}
     prompts: dict[str, str]
     default_prompt_name: str | None
 
@@ -29,7 +32,7 @@ class Prompted:
             InputTypeError: ``prompts`` is not a mapping of names to texts.
             InputError: there is no prompt of the default's name.
         """
-        self.prompts = {**spec.prompts, **as_prompts(prompts)}
+        self.prompts = {**self._default_prompts, **spec.prompts, **as_prompts(prompts)}
         self.default_prompt_name = default_prompt_name or spec.default_prompt_name
         if self.default_prompt_name is not None:
             self._prompt(None, self.default_prompt_name)

@@ -7,10 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vicinal.core.inputs import as_texts, check_flag, check_positive, explains_keywords, plain
+from vicinal.core.inputs import (
+    array_items,
+    as_texts,
+    check_flag,
+    check_positive,
+    explains_keywords,
+    plain,
+)
+from vicinal.engine.opening import transformer_needs_torch
 from vicinal.errors import InputError, InputTypeError
-from vicinal.models.activations import Activation, given_activation
+from vicinal.models.activations import Activation, folder_activation, given_activation
 from vicinal.models.base import Model
+from vicinal.models.old_calls import RANK_ORDER, takes_old_calls
 from vicinal.models.pairs import as_pairs
 
 if TYPE_CHECKING:
@@ -23,6 +32,11 @@ class PairModel(Model):
     predict: Callable[..., Any]
     _activation: Activation
 
+    @takes_old_calls(
+        renamed={"activation_fct": "activation_fn"},
+        without_effect=("num_workers", "convert_to_numpy", "convert_to_tensor"),
+        order=RANK_ORDER,
+    )
     @explains_keywords
     def rank(
         self,
@@ -30,17 +44,17 @@ class PairModel(Model):
         documents: Iterable[str],
         top_k: int | None = None,
         return_documents: bool = False,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
         batch_size: int | None = None,
         show_progress_bar: bool | None = None,
         activation_fn: Callable[..., Any] | str | None = None,
-        apply_softmax: bool = False,
-        *,
-        prompt_name: str | None = None,
-        prompt: str | None = None,
         device: Any = None,
-        on_truncate: str = "warn",
         pool: WorkerPool | None = None,
         chunk_size: int | None = None,
+        *,
+        apply_softmax: bool = False,
+        on_truncate: str = "warn",
     ) -> list[dict[str, Any]]:
         """Order documents by their score with a query.
 
@@ -92,6 +106,17 @@ class PairModel(Model):
         ]
 
     @property
+    def _on_torch(self) -> bool:
+        """Whether torch computes the scores, and not OpenVINO."""
+        return transformer_needs_torch(
+            self._spec.transformer,
+            self._options,
+            self._device,
+            trust_remote_code=self.trust_remote_code,
+            head=True,
+        )
+
+    @property
     def num_labels(self) -> int:
         """Scores per pair."""
         return self._dimension
@@ -104,6 +129,22 @@ class PairModel(Model):
     @activation_fn.setter
     def activation_fn(self, value: Callable[..., Any] | str) -> None:
         self._activation = given_activation(value)
+
+    @property
+    def default_activation_function(self) -> Activation:
+        """The old name of :attr:`activation_fn`."""
+        return self.activation_fn
+
+    @default_activation_function.setter
+    def default_activation_function(self, value: Callable[..., Any] | str) -> None:
+        self.activation_fn = value
+
+    def get_default_activation_fn(self) -> Activation:
+        """The activation that the folder names: sigmoid for one label and none for several, if it names none."""
+        spec = self._spec
+        return folder_activation(
+            spec.activation_fn, spec.transformer.config, self.num_labels, str(spec.folder)
+        )
 
     @property
     def max_length(self) -> int:
@@ -126,7 +167,10 @@ class PairModel(Model):
         firsts, seconds, _ = as_pairs(texts)
         return super().tokenize(list(zip(firsts, seconds, strict=True)))
 
-    preprocess = tokenize  # type: ignore[assignment]
+    def is_singular_input(self, inputs: Any) -> bool:
+        """Whether something is one pair, or a part of one, of which ``predict`` gives one score."""
+        items = array_items(inputs)
+        return super().is_singular_input(inputs) or (bool(items) and isinstance(items[0], str))  # type: ignore[index]
 
     def count_tokens(self, sentences: Any) -> Any:
         """Tokens of a pair, or of each pair, before truncation and with special tokens; without any prompt.

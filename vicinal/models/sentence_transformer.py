@@ -26,6 +26,7 @@ from vicinal.folder.specs import TransformerSpec, with_pooling_prompt
 from vicinal.models.encoding import EncodeOptions, Output, VectorModel
 from vicinal.models.fitting import SentenceFit
 from vicinal.models.keywords import refuse_with_modules
+from vicinal.models.old_calls import ENCODE_ORDER, takes_old_calls
 from vicinal.models.outputs import Precision
 from vicinal.models.quantize import Quantizable
 from vicinal.models.similarity import Similarity
@@ -77,6 +78,8 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
         config_kwargs: replace keys of ``config.json``; a key that nothing reads is refused.
         module_classes: custom classes, derived from ``torch.nn.Module``, that the folder's ``modules.json`` names.
             Without ``trust_remote_code`` no others are used, the running script's own aside.
+        model_card_data: a ``SentenceTransformerModelCardData``: what the model card shall say beside what the model
+            knows of itself.
 
     Raises:
         ModelNotFoundError, HubError: the name leads nowhere.
@@ -84,6 +87,8 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
     """
 
     kind = "SentenceTransformer"
+    model_type = "SentenceTransformer"
+    default_huggingface_organization = "sentence-transformers"
 
     _module_classes: tuple[type[Any], ...]
     _elsewhere: ClassVar[Mapping[str, str]] = {"predict": _SCORES, "rank": _SCORES}
@@ -112,6 +117,7 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
         tokenizer_kwargs: Mapping[str, Any] | None = None,
         config_kwargs: Mapping[str, Any] | None = None,
         module_classes: Sequence[type[Any]] = (),
+        model_card_data: Any = None,
     ) -> None:
         if (model_name_or_path is None) == (modules is None):
             raise InputTypeError(
@@ -145,6 +151,7 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
             local_files_only=local_files_only,
             token=token if token is not None else use_auth_token,
             config_kwargs=config_kwargs,
+            model_card_data=model_card_data,
         )
         self._module_classes = tuple(module_classes)
         for place, each in enumerate(self._module_classes):
@@ -207,6 +214,7 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
 
     # encode
 
+    @takes_old_calls(order=ENCODE_ORDER)
     @explains_keywords
     def encode(
         self,
@@ -216,16 +224,16 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
         batch_size: int | None = None,
         show_progress_bar: bool | None = None,
         output_value: Output | None = "sentence_embedding",
-        precision: Precision = "float32",
+        precision: Precision | None = "float32",
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
         device: str | Sequence[str] | None = None,
         normalize_embeddings: bool = False,
         truncate_dim: int | None = None,
-        on_truncate: OnTruncate = "warn",
-        *,
         pool: WorkerPool | None = None,
         chunk_size: int | None = None,
+        *,
+        on_truncate: OnTruncate = "warn",
         task: str | None = None,
     ) -> Any:
         """Compute vectors.

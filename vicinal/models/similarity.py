@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from vicinal.core.inputs import check_choice
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 class Similarity:
     """Base of models that give one vector per text."""
+
+    #: names that ``similarity_fn_name`` takes
+    SUPPORTED_SIMILARITY_FN_NAMES: ClassVar[tuple[str, ...]] = ("cosine", "dot", "euclidean", "manhattan")
 
     _similarity_fn_name: str | None = None
 

@@ -121,6 +121,7 @@ class TextTokenizer:
         self._process = os.getpid()
         with guarded(name, "makes no tokens"):
             self._single, self._pair = self._learn(special_tokens)
+        self.token_types = token_types
         if not token_types:
             self._pair = self._pair.without_types()
 

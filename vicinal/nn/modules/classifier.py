@@ -50,7 +50,7 @@ class Classifier(Transformer):
         self.auto_model = model
         self.tokenizer = tokenizer
         self.do_lower_case = do_lower_case
-        self._max_seq_length = self._limit(max_length)
+        self._set_limit(max_length)
 
     @classmethod
     def load(cls, folder: str, **kwargs: Any) -> Classifier:

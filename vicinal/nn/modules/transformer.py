@@ -95,7 +95,7 @@ class Transformer(InputModule):
             )
         self.do_lower_case = do_lower_case
         asked = tokenizer_options.get("model_max_length")
-        self._max_seq_length = self._limit(max_seq_length if asked is None else None)
+        self._set_limit(max_seq_length if asked is None else None)
 
     @classmethod
     def from_spec(
@@ -137,6 +137,11 @@ class Transformer(InputModule):
         known = [int(limit) for limit in limits if limit]
         return min(known) if known else None
 
+    def _set_limit(self, asked: int | None) -> None:
+        limit = self._limit(asked)
+        if limit is not None:
+            self.tokenizer.model_max_length = limit
+
     @property
     def position_limit(self) -> int | None:
         """Tokens that the architecture has positions for; None if it sets no limit."""
@@ -146,8 +151,8 @@ class Transformer(InputModule):
 
     @property
     def max_seq_length(self) -> int | None:
-        """Tokens of a text that count, special tokens included."""
-        return self._max_seq_length
+        """Tokens of a text that count, special tokens included: the tokenizer's ``model_max_length``."""
+        return self._limit(None)
 
     @max_seq_length.setter
     def max_seq_length(self, value: int) -> None:
@@ -155,7 +160,7 @@ class Transformer(InputModule):
         limit = self.position_limit
         if limit is not None and value > limit:
             raise InputError(f"max_seq_length={value}: this architecture has positions for {limit} tokens")
-        self._max_seq_length = int(value)
+        self.tokenizer.model_max_length = int(value)
 
     @property
     def has_adapters(self) -> bool:
@@ -284,13 +289,7 @@ class Transformer(InputModule):
             self.config.save_pretrained(output_path)
         else:
             (Path(output_path) / "config.json").unlink(missing_ok=True)
-        length = self.tokenizer.model_max_length
-        try:
-            if self.max_seq_length is not None:
-                self.tokenizer.model_max_length = self.max_seq_length
-            self.tokenizer.save_pretrained(output_path)
-        finally:
-            self.tokenizer.model_max_length = length
+        self.tokenizer.save_pretrained(output_path)
         write_json(Path(output_path) / _SETTINGS, self.get_config_dict())
 
     def __repr__(self) -> str:
