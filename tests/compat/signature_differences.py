@@ -58,7 +58,6 @@ _WHERE: dict[str, str] = {
         cross_encoder.losses:PListMLE*
         cross_encoder.losses:RankNetLoss
         sentence_transformers.cross_encoder.losses.lambda_loss
-        *NanoBEIREvaluator
         sentence_transformer.evaluation:LabelAccuracyEvaluator
         sentence_transformer.evaluation:MSEEvaluatorFromDataFrame
     """,

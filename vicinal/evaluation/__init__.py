@@ -11,6 +11,7 @@ from vicinal.evaluation.binary_classification import BinaryClassificationEvaluat
 from vicinal.evaluation.embedding_similarity import EmbeddingSimilarityEvaluator
 from vicinal.evaluation.information_retrieval import InformationRetrievalEvaluator
 from vicinal.evaluation.mse import MSEEvaluator
+from vicinal.evaluation.nano_beir import NanoBEIREvaluator
 from vicinal.evaluation.paraphrase_mining import ParaphraseMiningEvaluator
 from vicinal.evaluation.reranking import RerankingEvaluator
 from vicinal.evaluation.sequential import SequentialEvaluator
@@ -26,6 +27,7 @@ __all__ = [
     "EmbeddingSimilarityEvaluator",
     "InformationRetrievalEvaluator",
     "MSEEvaluator",
+    "NanoBEIREvaluator",
     "ParaphraseMiningEvaluator",
     "RerankingEvaluator",
     "SentenceEvaluator",

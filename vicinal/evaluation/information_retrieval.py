@@ -243,7 +243,7 @@ class InformationRetrievalEvaluator(VectorEvaluator):
         largest = f"ndcg@{max(self.ndcg_at_k)}"
         main = self.main_score_function or max(found, key=lambda each: found[each][largest])
         named = {f"{each}_{key}": value for each, figures in found.items() for key, value in figures.items()}
-        row = {column: named[key] for each in found for column, key in self._columns(each)}
+        row = {column: named[key] for each in found for column, key in self.csv_columns(each)}
         return Measured(named, f"{main}_{largest}", row)
 
     def _search(
@@ -322,8 +322,8 @@ class InformationRetrievalEvaluator(VectorEvaluator):
             row[: len(best)] = best
         return ideal
 
-    def _columns(self, each: str) -> list[tuple[str, str]]:
-        """Columns of the file and the metrics in them."""
+    def csv_columns(self, each: str) -> list[tuple[str, str]]:
+        """Columns of the file, and the metrics in them, of one score function by its name."""
         columns = [(f"{each}-Accuracy@{k}", f"{each}_accuracy@{k}") for k in self.accuracy_at_k]
         for k in self.precision_recall_at_k:
             columns.append((f"{each}-Precision@{k}", f"{each}_precision@{k}"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from vicinal.evaluation.cross_encoder.classification import CrossEncoderClassificationEvaluator
 from vicinal.evaluation.cross_encoder.correlation import CrossEncoderCorrelationEvaluator
+from vicinal.evaluation.cross_encoder.nano_beir import CrossEncoderNanoBEIREvaluator
 from vicinal.evaluation.cross_encoder.reranking import CrossEncoderRerankingEvaluator
 
 CECorrelationEvaluator = CrossEncoderCorrelationEvaluator
@@ -26,5 +27,6 @@ __all__ = [
     "CESoftmaxAccuracyEvaluator",
     "CrossEncoderClassificationEvaluator",
     "CrossEncoderCorrelationEvaluator",
+    "CrossEncoderNanoBEIREvaluator",
     "CrossEncoderRerankingEvaluator",
 ]
