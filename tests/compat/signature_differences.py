@@ -7,7 +7,7 @@ from __future__ import annotations
 
 _WHERE: dict[str, str] = {
     "the card is written from what the trainer records (model.training_record), not from a template": """
-        *ModelCardData.[b-tw]*
+        *ModelCardData.*
         *ModelCardCallback
         base.model_card:format_*
         base.model_card:get_losses

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from huggingface_hub import CardData
-
 from vicinal.errors import InputError, InputTypeError
 from vicinal.folder.card_records import base_model_of, versions
 
@@ -22,7 +20,7 @@ _KEPT_BACK = ("model", "eval_results_dict", "local_files_only", "generate_widget
 
 
 @dataclass
-class BaseModelCardData(CardData):  # type: ignore[misc, unused-ignore]
+class BaseModelCardData:
     """Facts for a model card that no file holds.
 
     Args:
@@ -169,8 +167,24 @@ class BaseModelCardData(CardData):  # type: ignore[misc, unused-ignore]
         found["model_name"] = self.model_name or self.get_default_model_name()
         return found
 
+    def get(self, key: str, default: Any = None) -> Any:
+        """A field by its name; ``default`` where it is None."""
+        value = getattr(self, key, None)
+        return default if value is None else value
+
+    def __getitem__(self, key: str) -> Any:
+        return getattr(self, key)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        setattr(self, key, value)
+
+    def __contains__(self, key: str) -> bool:
+        return hasattr(self, key)
+
     def to_yaml(self, line_break: str | None = None, original_order: list[str] | None = None) -> str:
         """The card's metadata."""
+        from huggingface_hub import CardData
+
         data = self.to_dict()
         names = ("language", "license", "tags", "base_model", "pipeline_tag", "library_name")
         kept: dict[str, Any] = {name: data[name] for name in names if data.get(name)}
