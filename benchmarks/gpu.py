@@ -231,9 +231,12 @@ class Bench:
                 taken = peak()
             other, other_taken, note = None, None, ABSENT
             if peer() and importlib.util.find_spec("datasets") is not None:
-                note = ""
-                with self.peak() as peak:
-                    other, other_taken = gpu_training.rate("sentence_transformers", way, self), peak()
+                try:
+                    with self.peak() as peak:
+                        other, note = gpu_training.rate("sentence_transformers", way, self), ""
+                        other_taken = peak()
+                except Exception as error:  # what it needs besides may be of another version
+                    note = f"peer failed: {type(error).__name__}: {error}"
             yield Row(f"training, {way}", rate, "steps/s", peer=other, at_least=1.3, note=note)
             yield from self.taken(f"training, {way}", taken, other_taken)
 
