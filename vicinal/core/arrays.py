@@ -55,8 +55,13 @@ def first_tensor(*values: object) -> Any | None:
 
 def on_accelerator(*values: object) -> bool:
     """True if one of the values is (or a list's first tensor is) a tensor outside the CPU's memory."""
-    tensor = first_tensor(*values)
-    return tensor is not None and tensor.device.type != "cpu"
+    return any(tensor is not None and tensor.device.type != "cpu" for tensor in map(first_tensor, values))
+
+
+def first_on_accelerator(*values: object) -> Any:
+    """The first tensor outside the CPU's memory, of values that hold one; else the first tensor."""
+    tensors = [tensor for tensor in map(first_tensor, values) if tensor is not None]
+    return next((tensor for tensor in tensors if tensor.device.type != "cpu"), tensors[0])
 
 
 def tensor_to_numpy(tensor: Any) -> Matrix:

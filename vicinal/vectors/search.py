@@ -85,10 +85,15 @@ def semantic_search(
     query_chunk_size = as_count(query_chunk_size, "query_chunk_size")
     corpus_chunk_size = as_count(corpus_chunk_size, "corpus_chunk_size")
     known, dots = is_product(score_function), plain_function(score_function) is dot_score
-    if not known or on_accelerator(query_embeddings, corpus_embeddings):
+    if not known:
         return _search_with(
             score_function, query_embeddings, corpus_embeddings, query_chunk_size, corpus_chunk_size, top_k
         )
+    if on_accelerator(query_embeddings, corpus_embeddings):
+        from vicinal.vectors.device_search import search_on_device
+
+        cosine = score_function is not dot_score
+        return to_hits(search_on_device(query_embeddings, corpus_embeddings, top_k, cosine))
     queries, corpus = (
         as_rows(query_embeddings, "query_embeddings"),
         as_rows(corpus_embeddings, "corpus_embeddings"),
