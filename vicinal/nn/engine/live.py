@@ -31,6 +31,8 @@ from vicinal.folder.specs import CustomSpec, ModelSpec
 from vicinal.nn.build import dimension_of, spec_of, write_modules
 from vicinal.nn.engine.texts import ModuleEngine, ModuleTexts
 from vicinal.nn.engine.tokens import TorchEngine
+from vicinal.nn.modules.classifier import Classifier
+from vicinal.nn.modules.layout import is_as_configured, layout_of
 from vicinal.nn.modules.registry import type_name
 from vicinal.nn.modules.static_embedding import StaticEmbedding
 from vicinal.nn.modules.transformer import Transformer
@@ -69,7 +71,9 @@ def renewed(module: nn.Sequential, options: Options, device: str) -> Renewed:
     write_modules(module, scratch.path, transformer_weights=False)
     spec = read_model_spec(scratch.path)
     texts = read_texts(spec, {}) if isinstance(first, StaticEmbedding) else texts_of_module(first, spec)
-    if needs_torch(spec, options, device, trust_remote_code=_runs_own_code(first)):
+    if needs_torch(spec, options, device, trust_remote_code=_runs_own_code(first)) or not follows_config(
+        first
+    ):
         live = TorchEngine.is_live_on(module, device, options.dtype)
         mark = (structure, _state(module, live))
         engine: Engine = TorchEngine(module, dimension_of(module), device, options.dtype)
@@ -90,6 +94,12 @@ def _runs_own_code(first: nn.Module) -> bool:
     """Whether a transformer is of a class that its folder brought, which no graph is made after."""
     network = getattr(first, "auto_model", None)
     return type(network).__module__.startswith("transformers_modules.")
+
+
+def follows_config(first: Any) -> bool:
+    """Whether the network inside a module, if any, is the one that a graph is made after."""
+    network = getattr(first, "auto_model", None)
+    return network is None or is_as_configured(network)
 
 
 def texts_of_module(first: Any, spec: ModelSpec) -> TextTokenizer:
@@ -161,7 +171,8 @@ def structure_mark(module: nn.Sequential) -> tuple[Any, ...]:
         found.append(
             (id(each), repr(sorted(facts.items())), getattr(each, "adapters", ()), _tokenizer_mark(each))
         )
-    return tuple(found)
+    networks = [each.auto_model for each in module.modules() if isinstance(each, (Transformer, Classifier))]
+    return (*found, *map(layout_of, networks))
 
 
 def _tokenizer_mark(module: Any) -> tuple[Any, ...]:

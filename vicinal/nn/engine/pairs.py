@@ -11,7 +11,7 @@ from vicinal.engine.base import Engine
 from vicinal.engine.graphs.classifier_source import ClassifierGraph
 from vicinal.engine.openvino import OpenVINOEngine
 from vicinal.folder.read import read_model_spec
-from vicinal.nn.engine.live import Renewed, ScratchFolder, mark_of, texts_of_module
+from vicinal.nn.engine.live import Renewed, ScratchFolder, follows_config, mark_of, texts_of_module
 from vicinal.nn.engine.tokens import TorchEngine
 from vicinal.nn.modules.classifier import Classifier, save_classifier
 
@@ -33,6 +33,7 @@ def renewed(module: nn.Sequential, dtype: str, device: str, on_torch: bool) -> R
     """
     first: Any = module[0]
     assert isinstance(first, Classifier)
+    on_torch = on_torch or not follows_config(first)
     scratch = ScratchFolder()
     # The mark comes first: what another thread changes from here on shows at the next predict.
     mark = mark_of(module, live=on_torch and TorchScorer.is_live_on(module, device, dtype))

@@ -1,0 +1,159 @@
+"""What is changed inside a network, beside its weights, is what encode and predict compute.
+
+The right value is the model's own forward, as torch computes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+import vicinal  # noqa: E402
+import vicinal.torch  # noqa: E402
+from vicinal.engine.graphs.source import SentenceGraph  # noqa: E402
+
+pytestmark = pytest.mark.torch
+TEXTS = ["a b c d", "e", "f g a b c d e f g a b c"]
+PAIRS = [("a b", "c d e"), ("f", "g a b c")]
+LAYERS = 4
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def write(folder: Path, head: bool = False) -> str:
+    """A random BERT whose every part tells."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefg"]
+    config = transformers.BertConfig(
+        vocab_size=len(words),
+        hidden_size=24,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=32,
+        initializer_range=0.5,
+        num_labels=1,
+    )
+    torch.manual_seed(0)
+    kind = transformers.BertForSequenceClassification if head else transformers.BertModel
+    kind(config).save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(words))
+    transformers.BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
+    return str(folder)
+
+
+def fewer_layers(network: Any) -> None:
+    network.encoder.layer = torch.nn.ModuleList([network.encoder.layer[each] for each in (0, 3)])
+
+
+def fewer_layers_in_the_config_too(network: Any) -> None:
+    fewer_layers(network)
+    network.config.num_hidden_layers = 2
+
+
+def deleted_layers(network: Any) -> None:
+    del network.encoder.layer[2:]
+
+
+def other_activations(network: Any) -> None:
+    for layer in network.encoder.layer:
+        layer.intermediate.intermediate_act_fn = torch.nn.ReLU()
+
+
+def an_activation_that_is_a_function(network: Any) -> None:
+    del network.encoder.layer[0].intermediate.intermediate_act_fn
+    network.encoder.layer[0].intermediate.intermediate_act_fn = torch.tanh
+
+
+def no_norm(network: Any) -> None:
+    network.encoder.layer[1].output.LayerNorm = torch.nn.Identity()
+
+
+def other_eps(network: Any) -> None:
+    network.embeddings.LayerNorm.eps = 0.5
+
+
+def other_heads(network: Any) -> None:
+    for layer in network.encoder.layer:
+        layer.attention.self.num_attention_heads = 4
+        layer.attention.self.attention_head_size = 6
+
+
+CHANGES: list[Callable[[Any], None]] = [
+    fewer_layers,
+    fewer_layers_in_the_config_too,
+    deleted_layers,
+    other_activations,
+    an_activation_that_is_a_function,
+    no_norm,
+    other_eps,
+    other_heads,
+]
+
+
+def forward(model: Any) -> Any:
+    """The vectors by the model's own modules."""
+    rows = []
+    with torch.no_grad():
+        for text in TEXTS:
+            rows.append(model.module(model.preprocess([text]))["sentence_embedding"][0].numpy())
+    return np.stack(rows)
+
+
+@pytest.mark.parametrize(
+    ("flavour", "change"),
+    [*(("plain", change) for change in CHANGES), ("torch", fewer_layers), ("torch", other_eps)],
+)
+def test_encode(tmp_path: Path, flavour: str, change: Callable[[Any], None]) -> None:
+    make = vicinal.SentenceTransformer if flavour == "plain" else vicinal.torch.SentenceTransformer
+    model = make(write(tmp_path), dtype="float32", device="cpu")
+    before = model.encode(TEXTS)
+    change(model[0].auto_model)
+    found = model.encode(TEXTS)
+    np.testing.assert_allclose(found, forward(model), atol=2e-5)
+    assert np.abs(found - before).max() > 1e-2
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_predict(tmp_path: Path, change: Callable[[Any], None]) -> None:
+    model = vicinal.CrossEncoder(write(tmp_path, head=True), dtype="float32", device="cpu")
+    before = model.predict(PAIRS, activation_fn="Identity")
+    change(model.model.bert)
+    found = model.predict(PAIRS, activation_fn="Identity")
+    with torch.no_grad():
+        wanted = [float(model.module(model.module[0].tokenize([pair]))["scores"][0, 0]) for pair in PAIRS]
+    np.testing.assert_allclose(found, wanted, atol=2e-5)
+    assert np.abs(found - before).max() > 1e-3
+
+
+def test_what_stays_or_is_trained_stays_fast(tmp_path: Path) -> None:
+    model = vicinal.SentenceTransformer(write(tmp_path), device="cpu")
+    network = model[0].auto_model
+    assert isinstance(model._graph, SentenceGraph)
+    network.train()
+    model(model.preprocess(TEXTS))["sentence_embedding"].sum().backward()
+    model.eval()
+    with torch.no_grad():
+        network.embeddings.word_embeddings.weight += 0.1
+    network.resize_token_embeddings(20)
+    model.encode(TEXTS)
+    assert isinstance(model._graph, SentenceGraph)
+    fewer_layers_in_the_config_too(network)
+    model.encode(TEXTS)
+    assert isinstance(model._graph, SentenceGraph)
+    deleted = network.encoder.layer[1].output.LayerNorm
+    deleted.eps = 0.5
+    model.encode(TEXTS)
+    assert model._graph is None
