@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from vicinal.core.inputs import check_positive
@@ -23,7 +23,8 @@ class MatryoshkaLoss(Loss):
 
     Args:
         model: the model to train.
-        loss: the inner loss, of the same model.
+        loss: the inner loss, of the same model. A custom one that calls the model in its ``forward`` is called once for
+            each dim, and the model answers with shortened embeddings; the texts are embedded once here too.
         matryoshka_dims: numbers of dimensions to train for; the model's own should be among them.
         matryoshka_weights: a weight each; None is 1 each.
         n_dims_per_step: train for so many of them at a step, chosen at random; -1 for all. Faster with many.
@@ -42,7 +43,7 @@ class MatryoshkaLoss(Loss):
 
     Raises:
         InputError: dims and weights differ in number, or a dim exceeds the embedding's.
-        InputTypeError: ``loss`` is not a loss that works on embeddings.
+        InputTypeError: ``loss`` is not a torch module, or it calls a model that is none.
     """
 
     citation = """@misc{kusupati2024matryoshka, title={Matryoshka Representation Learning},
@@ -53,15 +54,18 @@ year={2022}, eprint={2205.13147}, archivePrefix={arXiv}}"""
     def __init__(
         self,
         model: Any,
-        loss: Loss,
+        loss: nn.Module,
         matryoshka_dims: Sequence[int],
         matryoshka_weights: Sequence[float] | None = None,
         n_dims_per_step: int = -1,
     ) -> None:
         super().__init__(model)
-        if not isinstance(loss, Loss):
+        if not isinstance(loss, nn.Module):
+            raise InputTypeError(f"loss is {type(loss).__name__}, not a loss: give a torch module")
+        if not _reads_embeddings(loss) and not isinstance(getattr(loss, "model", model), nn.Module):
             raise InputTypeError(
-                f"loss is {type(loss).__name__}, not a vicinal.losses loss: derive it from vicinal.nn.losses.Loss"
+                f"loss is {type(loss).__name__}, whose forward calls the model itself: give it one of vicinal.torch, "
+                "or derive it from vicinal.nn.losses.Loss"
             )
         dims = tuple(matryoshka_dims)
         if not dims:
@@ -79,34 +83,59 @@ year={2022}, eprint={2205.13147}, archivePrefix={arXiv}}"""
         if ask is not None:
             _check_dims(dims, ask())
         self.loss = loss
-        self.columns = loss.columns
-        self.labels = loss.labels
-        self.num_labels = loss.num_labels
+        self.columns = getattr(loss, "columns", (1, None))
+        self.labels = getattr(loss, "labels", "any")
+        self.num_labels = getattr(loss, "num_labels", None)
         self.matryoshka_dims = dims
         self.matryoshka_weights = weights
         self.n_dims_per_step = n_dims_per_step
 
+    def forward(self, sentence_features: Iterable[Features], labels: Tensor | None = None) -> Tensor:
+        if _reads_embeddings(self.loss):
+            return super().forward(sentence_features, labels)
+        columns = list(sentence_features)
+        model = getattr(self.loss, "model", self.model)
+        with _Shortened(model) as shortened:
+            parts = []
+            for dim, weight in self._chosen():
+                shortened.dim = dim
+                parts.append(weight * self.loss(columns, labels))
+        return torch.stack(parts).sum()
+
     def through(self, features: list[Features], function: Callable[[list[Tensor]], Tensor]) -> Tensor:
         return self.loss.through(features, function)
 
-    def _loss(self, embeddings: list[Tensor], labels: Tensor | None) -> Tensor:
+    def compute_loss_from_embeddings(self, embeddings: list[Tensor], labels: Tensor | None = None) -> Tensor:
+        embeddings = [torch.as_tensor(each) for each in embeddings]
         _check_dims(self.matryoshka_dims, embeddings[0].shape[1])
+        # The norms of prefixes need float32, as losses do.
+        with torch.autocast(embeddings[0].device.type, enabled=False):
+            wide = [each if each.dtype == torch.float64 else each.float() for each in embeddings]
+            parts = []
+            for dim, weight in self._chosen():
+                short = [normalize(each[:, :dim], dim=-1) for each in wide]
+                parts.append(weight * self.loss.compute_loss_from_embeddings(short, labels))
+            return torch.stack(parts).sum()
+
+    def _loss(self, embeddings: list[Tensor], labels: Tensor | None) -> Tensor:
+        return self.compute_loss_from_embeddings(embeddings, labels)
+
+    def _chosen(self) -> list[tuple[int, float]]:
+        """Dims and weights of this step."""
         chosen = list(zip(self.matryoshka_dims, self.matryoshka_weights, strict=True))
         if 0 < self.n_dims_per_step < len(chosen):
             chosen = random.sample(chosen, self.n_dims_per_step)
-        parts = []
-        for dim, weight in chosen:
-            short = [normalize(each[:, :dim], dim=-1) for each in embeddings]
-            parts.append(weight * self.loss.compute_loss_from_embeddings(short, labels))
-        return torch.stack(parts).sum()
+        return chosen
 
     def check_labels(
         self, labels: Any, columns: int | None = None, name: str = "labels", first: int = 0
     ) -> None:
-        self.loss.check_labels(labels, columns, name, first)
+        if hasattr(self.loss, "check_labels"):
+            self.loss.check_labels(labels, columns, name, first)
 
     def check_columns(self, count: int) -> None:
-        self.loss.check_columns(count)
+        if hasattr(self.loss, "check_columns"):
+            self.loss.check_columns(count)
 
     def get_config_dict(self) -> dict[str, Any]:
         return {
@@ -115,6 +144,50 @@ year={2022}, eprint={2205.13147}, archivePrefix={arXiv}}"""
             "matryoshka_weights": self.matryoshka_weights,
             "n_dims_per_step": self.n_dims_per_step,
         }
+
+
+def _reads_embeddings(loss: nn.Module) -> bool:
+    """Whether all that a loss does with texts is a function of their embeddings."""
+    if isinstance(loss, MatryoshkaLoss):
+        return type(loss).forward is MatryoshkaLoss.forward and _reads_embeddings(loss.loss)
+    return isinstance(loss, Loss) and type(loss).forward is Loss.forward
+
+
+class _Shortened:
+    """While it is entered, a model answers with the first ``dim`` numbers of its embeddings, normalised.
+
+    The same features are embedded once, whatever the dim.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.dim = 0
+        self._answers: dict[int, tuple[Features, Features]] = {}
+
+    def __enter__(self) -> _Shortened:
+        self._before = vars(self.model).get("forward")
+        self._forward = self.model.forward
+        self.model.forward = self._answer
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        del self.model.forward
+        if self._before is not None:
+            self.model.forward = self._before
+
+    def _answer(self, features: Features, **options: Any) -> Features:
+        # With its answer the input is kept, so that no other one gets its id.
+        key = id(features)
+        if key not in self._answers:
+            self._answers[key] = features, self._forward(dict(features), **options)
+        answer = dict(self._answers[key][1])
+        width = answer["sentence_embedding"].shape[-1]
+        _check_dims([self.dim], width)
+        for name in ("sentence_embedding", "token_embeddings"):
+            tensor = answer.get(name)
+            if isinstance(tensor, Tensor) and tensor.shape[-1] == width:
+                answer[name] = normalize(tensor[..., : self.dim], dim=-1)
+        return answer
 
 
 def _check_dims(dims: Sequence[int], width: int | None) -> None:

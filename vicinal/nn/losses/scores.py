@@ -106,7 +106,9 @@ class AnglELoss(CoSENTLoss):
 
     The cosine is flat near -1 and 1, so that pairs there get hardly a gradient; the angle is not.
 
-    Inputs: (text, text) pairs; a number each, in any range. The dimension must be even.
+    Inputs: (text, text) pairs; a number each, in any range. Or (anchor, positive, negative, ...) texts: each text is
+    a pair with its anchor, of which the positive's label is 1 and that of the negatives 0; a label of the row, if
+    there is one, is the positive's, and the negatives' is one minus it. The dimension must be even.
 
     Args:
         model: the model to train.
@@ -123,11 +125,29 @@ class AnglELoss(CoSENTLoss):
         model.fit([(loader, loss)], epochs=1)
     """
 
+    columns = (2, None)
     citation = """@misc{li2023angleoptimized, title={AnglE-optimized Text Embeddings},
 author={Xianming Li and Jing Li}, year={2023}, eprint={2309.12871}, archivePrefix={arXiv}}"""
 
     def __init__(self, model: Any, scale: float = 20.0) -> None:
         super().__init__(model, scale, pairwise_angle_sim)
+
+    def compute_loss_from_embeddings(self, embeddings: list[Tensor], labels: Tensor | None = None) -> Tensor:
+        negatives = len(embeddings) - 2
+        if negatives > 0:
+            anchors, rows = embeddings[0], len(embeddings[0])
+            positive = anchors.new_ones(rows) if labels is None else self.labels_of(labels, rows)
+            assert positive is not None
+            positive = positive.reshape(rows, -1)[:, 0].to(anchors.device)
+            labels = torch.cat([positive, (1 - positive).repeat(negatives)])
+            embeddings = [anchors.repeat(negatives + 1, 1), torch.cat(embeddings[1:])]
+        return super().compute_loss_from_embeddings(embeddings, labels)
+
+    def check_labels(
+        self, labels: Any, columns: int | None = None, name: str = "labels", first: int = 0
+    ) -> None:
+        if labels is not None or columns is None or columns == 2:
+            super().check_labels(labels, columns, name, first)
 
 
 def order_loss(scores: Tensor, labels: Tensor) -> Tensor:

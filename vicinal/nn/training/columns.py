@@ -209,7 +209,7 @@ def _check_label(dataset: Any, plan: ColumnPlan, loss: Any, name: str) -> str:
     if plan.label is None:
         if kind != "none" and hasattr(loss, "check_labels"):
             try:
-                loss.check_labels(None)
+                loss.check_labels(None, len(plan.texts))
             except InputError as error:
                 raise InputError(
                     f"{name}: {error}. A column named {', '.join(LABEL_COLUMNS)} is the label; columns= names another"
