@@ -92,7 +92,6 @@ _WHERE: dict[str, str] = {
         base.modules:InputModule.load_torch_weights
         base.modules:InputModule.modalities
         base.modules:InputModule.on_model_ready
-        base.modules:InputModule.preprocess
         base.modules:InputModule.save_tokenizer
         base.modules:InputModule.save_torch_weights
         base.modules:Module.config_key_renames
@@ -134,9 +133,6 @@ _WHERE: dict[str, str] = {
         base.modules:Transformer.load_config(revision)
         base.modules:Transformer.load_config(local_files_only)
         base.modules:Transformer.modalities
-        base.modules:Transformer.preprocess(inputs)
-        base.modules:Transformer.preprocess(prompt)
-        base.modules:Transformer.preprocess(processing_kwargs)
         base.modules:Transformer.query_expansion
         base.modules:Transformer.tokenizer
         base.modules:Transformer.unpad_inputs

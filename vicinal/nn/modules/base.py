@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
@@ -95,14 +96,48 @@ class Module(nn.Module, ABC):  # type: ignore[misc, unused-ignore]
         return f"{type(self).__name__}({self.get_config_dict()})"
 
 
+def _through_tokenize(self: Any, inputs: Any, prompt: str | None = None, **options: Any) -> Features:
+    """Features of some texts, with ``prompt`` before each, by ``tokenize``."""
+    features: Features = self.tokenize([prompt + text for text in inputs] if prompt else inputs, **options)
+    return features
+
+
+def _through_preprocess(method: Any) -> Any:
+    """A ``tokenize`` that calls ``preprocess``, and has its parameters."""
+
+    @wraps(method)
+    def tokenize(self: Any, *args: Any, **options: Any) -> Any:
+        return self.preprocess(*args, **options)
+
+    tokenize.__name__ = "tokenize"
+    tokenize.__qualname__ = f"{method.__qualname__.rpartition('.')[0]}.tokenize"
+    return tokenize
+
+
 class InputModule(Module):
-    """A first module: it also turns texts into features."""
+    """A first module: it also turns texts into features.
+
+    A subclass overrides :meth:`tokenize`, or :meth:`preprocess`, as newer code calls it; each then means the other.
+    """
 
     tokenizer: Any
 
-    @abstractmethod
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        own = vars(cls)
+        if "preprocess" in own and "tokenize" not in own:
+            cls.tokenize = _through_preprocess(own["preprocess"])  # type: ignore[method-assign]
+        elif "tokenize" in own and "preprocess" not in own:
+            cls.preprocess = _through_tokenize
+
     def tokenize(self, texts: Sequence[Any]) -> Features:
         """Features of some texts: a dictionary of tensors, padded to the longest."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has no tokenize(texts): write it, or preprocess(inputs)"
+        )
+
+    # Any: the parameters beside the texts are those of a subclass.
+    preprocess: Any = _through_tokenize
 
     @property
     def max_seq_length(self) -> int | None:

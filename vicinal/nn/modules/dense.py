@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,10 @@ class Dense(Module):
     def load(cls, folder: str, **kwargs: Any) -> Dense:
         """Read a module back from its folder."""
         settings = cls.load_config(folder)
+        known = inspect.signature(cls).parameters
+        if not any(each.kind is each.VAR_KEYWORD for each in known.values()):
+            # Newer versions may say more; what this one does not know changes nothing that it computes.
+            settings = {key: value for key, value in settings.items() if key in known}
         # Without the key, the layer's own default; null has always meant none.
         named = settings.pop("activation_function", "Tanh")
         module = cls(**settings, activation_function=activation_of(named or "Identity"))

@@ -220,7 +220,21 @@ class Transformer(InputModule):
                 )
             )
 
-    preprocess = tokenize
+    def preprocess(self, inputs: Sequence[Any], prompt: str | None = None, **options: Any) -> Features:
+        """As :meth:`tokenize`, of texts behind a prompt.
+
+        Args:
+            inputs: texts.
+            prompt: put before each text; how many tokens it takes is ``features["prompt_length"]``, for a pooling that
+                leaves it out.
+            options: further arguments of :meth:`tokenize`.
+        """
+        if not prompt:
+            return Transformer.tokenize(self, inputs, **options)
+        features = Transformer.tokenize(self, [prompt + text for text in inputs], **options)
+        ids = Transformer.tokenize(self, [prompt])["input_ids"][0].tolist()
+        ends = bool(ids) and ids[-1] in self.tokenizer.all_special_ids
+        return {**features, "prompt_length": len(ids) - ends}
 
     def _lowered(self, columns: list[list[str]]) -> list[list[str]]:
         """Make the tokenizer ignore case, which leaves special tokens in a text whole; or lower the texts."""
