@@ -187,3 +187,37 @@ def test_they_are_part_of_the_fingerprint(folder: Path) -> None:
         SentenceTransformer(folder, processor_kwargs={"do_lower_case": False}).fingerprint == changed != plain
     )
     assert SentenceTransformer(folder, processor_kwargs={"model_max_length": 9}).fingerprint == plain
+
+
+class TestModelKwargs:
+    def test_how_transformers_loads_has_no_effect(self, minilm_path: Path) -> None:
+        plain = SentenceTransformer(str(minilm_path)).encode("a text")
+        given = SentenceTransformer(
+            str(minilm_path),
+            model_kwargs={
+                "low_cpu_mem_usage": True,
+                "use_safetensors": True,
+                "attn_implementation": "sdpa",
+                "device_map": "auto",
+                "add_pooling_layer": False,
+                "quantization_config": None,
+            },
+        )
+        np.testing.assert_array_equal(given.encode("a text"), plain)
+
+    def test_a_key_that_would_change_results_is_refused(self, minilm_path: Path) -> None:
+        with pytest.raises(InputError, match=r"'quantization_config' has no meaning here"):
+            SentenceTransformer(
+                str(minilm_path), model_kwargs={"quantization_config": {"load_in_4bit": True}}
+            )
+        with pytest.raises(InputError, match=r"'use_safetensor' .* did you mean 'use_safetensors'"):
+            SentenceTransformer(str(minilm_path), model_kwargs={"use_safetensor": True})
+
+    def test_a_device_map_is_the_device(self, minilm_path: Path) -> None:
+        for placed in ("cpu", {"": "cpu"}, {"encoder": "cpu", "pooler": "cpu"}):
+            model = SentenceTransformer(str(minilm_path), model_kwargs={"device_map": placed})
+            assert model.device == "cpu"
+        with pytest.raises(InputError, match="no such device"):
+            SentenceTransformer(str(minilm_path), device="cpu", model_kwargs={"device_map": "gpu"})
+        with pytest.raises(InputError, match="device_map names 2 devices"):
+            SentenceTransformer(str(minilm_path), model_kwargs={"device_map": {"a": "cuda:0", "b": "cuda:1"}})

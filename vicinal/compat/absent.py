@@ -22,6 +22,7 @@ _BEGINNINGS = {
     "Splade": _SPARSE,
     "MultiVector": _MULTI,
     "export_": _EXPORT,
+    "CLIPModel": "Vicinal reads text only, no images",
     "ModelCardCallback": _CARD,
     "SentenceTransformerModelCardCallback": _CARD,
     "CrossEncoderModelCardCallback": _CARD,

@@ -14,6 +14,7 @@ from enum import Enum
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+from vicinal.core.media import refuse_media
 from vicinal.errors import InputError, InputTypeError
 
 Parameters = ParamSpec("Parameters")
@@ -77,10 +78,13 @@ def as_texts(sentences: object, argument: str = "sentences", first: int = 0) -> 
     if isinstance(sentences, str):
         check_unicode(sentences, argument)
         return [plain(sentences)], True
+    if not isinstance(sentences, (list, tuple)):
+        refuse_media(sentences, argument)
     texts = listed(sentences, argument, "a text or a list of texts")
     subclasses = False
     for place, text in enumerate(texts):
         if not isinstance(text, str):
+            refuse_media(text, f"{argument}[{first + place}]")
             raise InputTypeError(f"{argument}[{first + place}] is {_name(text)}, not a text{_remedy(text)}")
         if not text.isascii():
             check_unicode(text, f"{argument}[{first + place}]")

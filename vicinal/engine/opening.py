@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from vicinal.core.inputs import check_choice
+from vicinal.core.media import refuse_media_model
 from vicinal.core.torch import torch_installed
 from vicinal.engine.base import Engine
 from vicinal.engine.graphs import FAMILIES, has_graph, uncovered
 from vicinal.engine.graphs.heads import LAYERS
 from vicinal.engine.graphs.ready import graph_files, has_weights, is_quantised
 from vicinal.engine.graphs.source import DTYPES, SentenceGraph, choose_graph
+from vicinal.engine.model_kwargs import check_model_kwargs, device_of
 from vicinal.engine.module_shapes import check_modules
 from vicinal.engine.static import StaticEngine, StaticTable
 from vicinal.engine.static_heads import HEADS
@@ -35,7 +37,6 @@ from vicinal.tokens.static import load_static_tokenizer
 from vicinal.tokens.text import TextTokenizer
 
 _BACKENDS = ("auto", "openvino", "onnx", "torch")
-_MODEL_KEYS = ("dtype", "torch_dtype", "file_name", "attn_implementation", "trust_remote_code")
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,14 @@ class Options:
         backend: ``"auto"``, ``"openvino"``, ``"onnx"`` or ``"torch"``.
         file_name: a graph file of the folder to run, None to choose.
         torch_options: what ``AutoModel.from_pretrained`` gets.
+        device: what a ``device_map`` asks for, None for nothing.
     """
 
     dtype: str
     backend: str
     file_name: str | None = None
     torch_options: Mapping[str, Any] = field(default_factory=dict)
+    device: Any = None
 
 
 def read_options(*, dtype: Any, backend: str, model_kwargs: Mapping[str, Any] | None) -> Options:
@@ -62,9 +65,7 @@ def read_options(*, dtype: Any, backend: str, model_kwargs: Mapping[str, Any] | 
         InputError: an unknown dtype or backend, or an unknown key in ``model_kwargs``.
     """
     model_kwargs = model_kwargs or {}
-    unknown = sorted(set(model_kwargs) - set(_MODEL_KEYS))
-    if unknown:
-        raise InputError(f"model_kwargs: {unknown[0]!r} has no meaning here; known: {', '.join(_MODEL_KEYS)}")
+    check_model_kwargs(model_kwargs)
     inner = model_kwargs.get("dtype", model_kwargs.get("torch_dtype"))
     dtype, inner = _dtype_name(dtype), None if inner is None else _dtype_name(inner)
     if dtype == "auto" and inner is not None:
@@ -76,7 +77,8 @@ def read_options(*, dtype: Any, backend: str, model_kwargs: Mapping[str, Any] | 
     check_choice(dtype, DTYPES, "dtype")
     check_choice(backend, _BACKENDS, "backend")
     torch_options = {key: model_kwargs[key] for key in ("attn_implementation",) if model_kwargs.get(key)}
-    return Options(dtype, backend, model_kwargs.get("file_name"), torch_options)
+    device = device_of(model_kwargs.get("device_map"))
+    return Options(dtype, backend, model_kwargs.get("file_name"), torch_options, device)
 
 
 def _dtype_name(dtype: Any) -> str:
@@ -218,7 +220,11 @@ def read_spec(
         local_files_only=local_files_only,
         token=token,
     )
-    return read_model_spec(folder, config_kwargs)
+    spec = read_model_spec(folder, config_kwargs)
+    source = spec.source
+    kind = source.model_type if isinstance(source, TransformerSpec) else getattr(source, "type_name", "")
+    refuse_media_model(folder, kind.rpartition(".")[2])
+    return spec
 
 
 def refuse_cross_encoder(spec: ModelSpec) -> None:

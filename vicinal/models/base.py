@@ -62,6 +62,7 @@ class Model(Renewal, Prompted, Adapters, Members):
             tokenizer_settings: ``processor_kwargs`` under its names of all years, the newest last.
         """
         self.__setstate__({"_spec": None, "_engine": None, "_mark": None})
+        device = options.device if options.device is not None else device
         self._device = read_device(device)
         self._options = options
         self._tokenizer_settings = {

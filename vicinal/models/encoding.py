@@ -55,6 +55,11 @@ class EncodeOptions(NamedTuple):
     on_truncate: OnTruncate = "warn"
     task: str | None = None
 
+    @property
+    def quantized_to(self) -> Precision:
+        """``precision``; None means float32, as old code has it."""
+        return "float32" if self.precision is None else self.precision
+
     def check(self) -> None:
         """Refuse what is invalid, before any work.
 
@@ -65,11 +70,11 @@ class EncodeOptions(NamedTuple):
         check_positive(self.batch_size, "batch_size")
         check_positive(self.truncate_dim, "truncate_dim")
         check_choice(self.output_value, _OUTPUTS, "output_value")
-        check_choice(self.precision or "float32", _PRECISIONS, "precision")
+        check_choice(self.quantized_to, _PRECISIONS, "precision")
         check_choice(self.on_truncate, ON_TRUNCATE, "on_truncate")
         for name in _FLAGS:
             check_flag(getattr(self, name), name)
-        if self.output_value != "sentence_embedding" and self.precision not in ("float32", None):
+        if self.output_value != "sentence_embedding" and self.quantized_to != "float32":
             raise InputError(
                 f"precision={self.precision!r} is for sentence vectors only; leave it out, or "
                 f"output_value={self.output_value!r}"
@@ -282,7 +287,7 @@ class VectorModel(Model):
                 self._forward(prompt, options), texts, options, show_progress_bar=options.show_progress_bar
             )
         return converted(
-            quantized(rows, options.precision or "float32"),
+            quantized(rows, options.quantized_to),
             single,
             options.convert_to_numpy,
             options.convert_to_tensor,

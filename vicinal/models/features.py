@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vicinal.core.inputs import as_texts, listed
+from vicinal.core.media import refuse_media
 from vicinal.engine import batching
 from vicinal.errors import InputTypeError
 from vicinal.folder.specs import StaticEmbeddingSpec, TransformerSpec
@@ -18,6 +19,9 @@ from vicinal.folder.specs import StaticEmbeddingSpec, TransformerSpec
 def tokenize(model: Any, texts: str | Iterable[Any], task: str | None = None) -> dict[str, Any]:
     """See ``SentenceTransformer.tokenize``."""
     given = [texts] if isinstance(texts, str) else listed(texts, "texts")
+    for place, each in enumerate(given):
+        if isinstance(each, Mapping):
+            refuse_media(each, f"texts[{place}]")
     source = model._spec.source
     if task is None and model._module is None and isinstance(source, StaticEmbeddingSpec):
         found = model._texts(

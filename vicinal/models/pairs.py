@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from vicinal.core.inputs import plain, refuse_table
+from vicinal.core.media import refuse_media
 from vicinal.errors import InputTypeError
 
 
@@ -16,6 +17,7 @@ def as_pairs(sentences: object) -> tuple[list[str], list[str], bool]:
     Raises:
         InputTypeError: an item is not a pair of texts; its position is named.
     """
+    refuse_media(sentences, "sentences")
     refuse_table(sentences, "sentences", columns=2)
     if isinstance(sentences, (str, bytes)) or sentences is None or not isinstance(sentences, Iterable):
         raise InputTypeError(
@@ -34,11 +36,14 @@ def as_pairs(sentences: object) -> tuple[list[str], list[str], bool]:
                 f"sentences[{place}] is a single text; a CrossEncoder scores pairs: [(query, document), ...]. "
                 "SentenceTransformer encodes single texts"
             )
+        refuse_media(item, f"sentences[{place}]")
         if not isinstance(item, Sequence) and not isinstance(item, np.ndarray):
             raise InputTypeError(f"sentences[{place}] is {type(item).__name__}, not a pair of texts")
         if getattr(item, "shape", None) == ():
             raise InputTypeError(f"sentences[{place}] is an array of no dimensions, not a pair of texts")
         if len(item) != 2 or not all(isinstance(text, str) for text in item):
+            for number, text in enumerate(item):
+                refuse_media(text, f"sentences[{place}][{number}]")
             shown = ", ".join(type(text).__name__ for text in item)
             raise InputTypeError(f"sentences[{place}] holds ({shown}), not two texts")
     return [plain(item[0]) for item in items], [plain(item[1]) for item in items], False

@@ -15,6 +15,7 @@ from vicinal.core.inputs import (
     explains_keywords,
     plain,
 )
+from vicinal.core.media import refuse_media
 from vicinal.engine.opening import transformer_needs_torch
 from vicinal.errors import InputError, InputTypeError
 from vicinal.models.activations import Activation, folder_activation, given_activation
@@ -77,6 +78,7 @@ class PairModel(Model):
             raise InputError(
                 f"rank() needs a model with one label; {self.name_or_path} has {self.num_labels}"
             )
+        refuse_media(query, "query")
         if not isinstance(query, str):
             raise InputTypeError(f"query is {type(query).__name__}, not a text")
         if isinstance(documents, str):

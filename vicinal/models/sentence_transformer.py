@@ -71,7 +71,8 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
             torch runs; ``"openvino"`` builds the graph from the weights; ``"onnx"`` prefers a graph file that
             the folder holds; ``"torch"`` runs the torch modules anywhere.
         model_kwargs: ``dtype`` or ``torch_dtype`` (as the argument ``dtype``), ``file_name`` (a graph file
-            of the folder), ``attn_implementation`` (no effect, as results do not depend on it).
+            of the folder), ``device_map`` (as ``device``, and wins over it). ``attn_implementation``,
+            ``low_cpu_mem_usage``, ``use_safetensors`` and the like have no effect, as results do not depend on them.
         processor_kwargs: replace keys of ``tokenizer_config.json``, such as ``model_max_length`` (which wins over the
             folder's ``max_seq_length``), ``truncation_side`` or ``do_lower_case``; one that the folder's tokenizer
             does not obey is refused. ``tokenizer_kwargs`` is its old name.
