@@ -14,6 +14,7 @@ from vicinal.core.progress import progress_bar
 from vicinal.engine.base import is_text_engine
 from vicinal.errors import InputError, InputTypeError
 from vicinal.folder.specs import PoolingSpec
+from vicinal.models.ahead import AHEAD_FROM, fill_ahead
 from vicinal.models.base import Model
 from vicinal.models.device import one_or_several
 from vicinal.models.forward import Forward
@@ -331,12 +332,19 @@ class VectorModel(Model):
             self.hints.script(texts, self._texts)
         rows = np.empty((len(texts), self._kept(options)), dtype=np.float32)
         with progress_bar(len(texts), show_progress_bar, "Encoding") as progress:
-            for start in range(0, len(texts), _WINDOW):
-                window = rows[start : start + _WINDOW]
-                forward.fill(texts[start : start + _WINDOW], window, first + start, progress)
+
+            def finish(window: NDArray[np.float32], start: int) -> None:
                 check_results(window, self.name_or_path, forward.engine, first + start)
                 if options.normalize_embeddings:
                     normalize(window)
+
+            if forward.on_accelerator and len(texts) > AHEAD_FROM:
+                fill_ahead(forward, texts, rows, _WINDOW, finish, progress, first)
+            else:
+                for start in range(0, len(texts), _WINDOW):
+                    window = rows[start : start + _WINDOW]
+                    forward.fill(texts[start : start + _WINDOW], window, first + start, progress)
+                    finish(window, start)
         forward.cut.report()
         self.hints.only_unknown(forward.unknown)
         return rows

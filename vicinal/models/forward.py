@@ -60,6 +60,21 @@ class Forward:
         else:
             self._run(self._ragged(texts, first), sink, "sentence", progress)
 
+    def tokenized(self, texts: list[str], first: int = 0) -> Ragged:
+        """The ids of some texts, of which the first has the number ``first``; for an engine that reads ids."""
+        return self._ragged(texts, first)
+
+    def compute(
+        self, ragged: Ragged, out: NDArray[np.float32], progress: Callable[[int], None] | None = None
+    ) -> None:
+        """Write the vector of each text of ``ragged`` to its row of ``out``."""
+        self._run(ragged, DenseRows(out), "sentence", progress)
+
+    @property
+    def on_accelerator(self) -> bool:
+        """Whether a device of its own computes, and leaves the CPU free."""
+        return getattr(self.engine, "token_budget", None) is not None
+
     def tokens(self, texts: list[str], with_sentences: bool) -> list[Any]:
         """The token vectors of each text; or a dictionary of these with its ids and its own vector."""
         if is_text_engine(self.engine):
