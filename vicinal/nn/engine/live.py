@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from vicinal.engine.base import Engine
 from vicinal.engine.graphs.classifier_source import ClassifierGraph
-from vicinal.engine.graphs.source import SentenceGraph
+from vicinal.engine.graphs.source import DTYPES, SentenceGraph
 from vicinal.engine.opening import (
     Options,
     choose_source,
@@ -66,6 +66,9 @@ def renewed(module: nn.Sequential, options: Options, device: str) -> Renewed:
     first: Any = module[0]
     if type(first) not in (Transformer, StaticEmbedding):
         return _on_its_own(module, device, scratch)
+    asked = getattr(first, "asked_dtype", None)  # not in modules that older pickles hold
+    if options.dtype == "auto" and asked in DTYPES:
+        options = replace(options, dtype=asked)
     # The mark comes first: what another thread changes from here on shows at the next encode.
     structure = structure_mark(module)
     write_modules(module, scratch.path, transformer_weights=False)

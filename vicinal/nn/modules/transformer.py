@@ -86,7 +86,11 @@ class Transformer(InputModule):
         )
         trust = bool(model_options.pop("trust_remote_code", False))
         config = config_options.pop("config", None) or load_config(folder, trust, config_options)
-        model_options.setdefault("dtype", model_options.pop("torch_dtype", torch.float32))
+        asked_dtype = model_options.pop("torch_dtype", None)
+        asked_dtype = model_options.get("dtype", asked_dtype)
+        #: what the caller wants computed in, such as ``"float32"``; None where nothing was said
+        self.asked_dtype = None if asked_dtype in (None, "auto") else str(asked_dtype).removeprefix("torch.")
+        model_options.setdefault("dtype", torch.float32 if asked_dtype is None else asked_dtype)
         self.auto_model = load_encoder(folder, config, trust, model_options)
         check_growth(read_optional(tokenizer_folder / "tokenizer.json"), tokenizer_folder / "tokenizer.json")
         with guarded(tokenizer_folder):
