@@ -23,8 +23,33 @@ pytest.importorskip("datasets")
 HERE = Path(__file__).resolve().parent / "programs"
 EXPECTED: dict[str, dict[str, Any]] = json.loads((HERE / "expected.json").read_text())
 
-# Program -> step -> why Vicinal gives something else, on purpose.
-DIFFERS: dict[str, dict[str, str]] = {}
+# Why Vicinal gives something else, on purpose.
+_OVERRIDE = "an overridden tokenize counts in encode, as it did before 6; 6.2 calls preprocess alone"
+_BEFORE = "the evaluator is also asked before the first step, for the comparison that the run ends with"
+_FIT = "fit counts epochs and steps as it always did (epoch 0, step -1); 6.2 gives those of its trainer"
+_WEIGHTS = "weights keep the names of all years before 6 (0.auto_model...); load_state_dict reads 6.2's too"
+DIFFERS: dict[str, dict[str, str]] = {
+    "program_v0_training": {
+        "the_trained_folder_has_its_csv": _FIT,
+        "trains_with_another_optimizer_and_a_callback": _FIT,
+    },
+    "program_v1_internals": {"names_of_parameters": _WEIGHTS, "state_dict_goes_round": _WEIGHTS},
+    "program_v2_custom": {
+        "a_subclass_of_transformer": _OVERRIDE,
+        "a_subclass_with_its_own_tokenize": _OVERRIDE,
+        "an_own_evaluator_in_fit": _BEFORE,
+    },
+    "program_v3_encode": {
+        "encodes_nothing": "no texts give an array of shape (0, dimensions)",
+        "wrong_inputs_fail": "a number is a TypeError",
+    },
+    "program_v3_evaluation": {
+        "unequal_lists_fail": "a ValueError that names the lengths, not an AssertionError"
+    },
+    "program_v3_trainer": {"evaluates_with_an_own_evaluator": _BEFORE},
+}
+# Not mended yet: these steps may differ, and nothing is said of them.
+OPEN: dict[str, set[str]] = {}
 
 pytestmark = pytest.mark.slow
 
@@ -32,11 +57,15 @@ pytestmark = pytest.mark.slow
 def run(program: str, model: Path) -> dict[str, Any]:
     """What the steps of a program give under ``vicinal run``."""
     root = HERE.parents[2]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONPATH": str(root)}
+    environment = {
+        **os.environ,
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYTHONPATH": str(root),
+    }
     done = subprocess.run(
         [sys.executable, "-B", "-m", "vicinal", "run", str(HERE / f"{program}.py"), str(model)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         timeout=300,
         env=environment,
@@ -52,17 +81,29 @@ def differences(found: Any, wanted: Any, near: float, where: str = "") -> list[s
     if isinstance(wanted, dict) and isinstance(found, dict):
         if list(found) != list(wanted):
             return [f"{where} has {list(found)}, wanted {list(wanted)}"]
-        return [line for name in wanted for line in differences(found[name], wanted[name], near, f"{where}.{name}")]
+        return [
+            line
+            for name in wanted
+            for line in differences(found[name], wanted[name], near, f"{where}.{name}")
+        ]
     if isinstance(wanted, list) and isinstance(found, list):
         if len(found) != len(wanted):
             return [f"{where} has {len(found)} items, wanted {len(wanted)}: {found}"]
         pairs = enumerate(zip(found, wanted, strict=True))
-        return [line for place, (one, two) in pairs for line in differences(one, two, near, f"{where}[{place}]")]
+        return [
+            line for place, (one, two) in pairs for line in differences(one, two, near, f"{where}[{place}]")
+        ]
     numbers = all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in (found, wanted))
     if numbers and (isinstance(wanted, float) or isinstance(found, float)):
-        same = (math.isnan(found) and math.isnan(wanted)) or abs(found - wanted) <= near * max(1.0, abs(wanted))
+        same = (math.isnan(found) and math.isnan(wanted)) or abs(found - wanted) <= near * max(
+            1.0, abs(wanted)
+        )
         return [] if same else [f"{where} is {found}, wanted {wanted}"]
-    return [] if found == wanted and type(found) is type(wanted) else [f"{where} is {found!r}, wanted {wanted!r}"]
+    return (
+        []
+        if found == wanted and type(found) is type(wanted)
+        else [f"{where} is {found!r}, wanted {wanted!r}"]
+    )
 
 
 def compare(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
@@ -83,6 +124,8 @@ def test_a_program_gives_what_it_gives_on_sentence_transformers(program: str, mi
     assert list(found) == list(wanted)
     wrong = {step: compare(found[step], wanted[step]) for step in wanted}
     wrong = {step: lines for step, lines in wrong.items() if lines}
+    for step in OPEN.get(program, ()):
+        wrong.pop(step, None)
     known = DIFFERS.get(program, {})
     text = "\n".join(f"{step}: {'; '.join(lines[:4])}" for step, lines in wrong.items() if step not in known)
     assert not text, f"\n{text}"
@@ -94,7 +137,7 @@ def test_the_programs_have_at_least_150_steps_that_agree() -> None:
         step
         for program, steps in EXPECTED.items()
         for step, one in steps.items()
-        if "gives" in one and step not in DIFFERS.get(program, {})
+        if "gives" in one and step not in {*DIFFERS.get(program, {}), *OPEN.get(program, ())}
     ]
     assert len(passed) >= 150
 

@@ -38,7 +38,15 @@ def sts_folder():
     os.makedirs(folder)
     with open(f"{folder}/sts-train.csv", "w") as out:
         for number in range(16):
-            row = ["main", "MSRvid", "2012", str(number), f"{number % 6}.0", S[number % 8], S[(number * 3 + 1) % 8]]
+            row = [
+                "main",
+                "MSRvid",
+                "2012",
+                str(number),
+                f"{number % 6}.0",
+                S[number % 8],
+                S[(number * 3 + 1) % 8],
+            ]
             out.write("\t".join(row) + "\n")
     with open(f"{folder}/dev.csv", "w") as out:
         for number in range(8):
@@ -91,7 +99,9 @@ def reads_part_of_the_sts_benchmark_unscaled():
 
 @step
 def reads_sts_columns():
-    reader = STSDataReader(sts_folder(), s1_col_idx=0, s2_col_idx=1, score_col_idx=2, min_score=0, max_score=4)
+    reader = STSDataReader(
+        sts_folder(), s1_col_idx=0, s2_col_idx=1, score_col_idx=2, min_score=0, max_score=4
+    )
     return [show(one) for one in reader.get_examples("dev.csv")][:3]
 
 
@@ -99,7 +109,12 @@ def reads_sts_columns():
 def reads_nli():
     reader = NLIDataReader(nli_folder())
     examples = reader.get_examples("train.gz", max_examples=5)
-    return reader.get_num_labels(), reader.get_labels(), reader.map_label("neutral"), [show(x) for x in examples]
+    return (
+        reader.get_num_labels(),
+        reader.get_labels(),
+        reader.map_label("neutral"),
+        [show(x) for x in examples],
+    )
 
 
 @step
@@ -137,12 +152,18 @@ def reads_paired_files():
 def an_input_example_has_defaults():
     example = InputExample(guid="7", texts=["one", "two"])
     example.label = 0.5
-    return vars(InputExample()), vars(example), str(InputExample(texts=["one"], label=1)).replace("<", "").split()[0]
+    return (
+        vars(InputExample()),
+        vars(example),
+        str(InputExample(texts=["one"], label=1)).replace("<", "").split()[0],
+    )
 
 
 @step
 def a_dataset_of_sentences():
-    dataset = SentencesDataset(STSBenchmarkDataReader(sts_folder()).get_examples("sts-train.csv"), new_model())
+    dataset = SentencesDataset(
+        STSBenchmarkDataReader(sts_folder()).get_examples("sts-train.csv"), new_model()
+    )
     return len(dataset), show(dataset[2])
 
 
@@ -167,7 +188,9 @@ def encodes_before_training():
 @step
 def collates_a_batch():
     model = new_model()
-    dataset = SentencesDataset([InputExample(texts=[S[0], S[1]], label=1.0), InputExample(texts=S[2:4], label=0.0)], model)
+    dataset = SentencesDataset(
+        [InputExample(texts=[S[0], S[1]], label=1.0), InputExample(texts=S[2:4], label=0.0)], model
+    )
     loader = DataLoader(dataset, shuffle=False, batch_size=2)
     loader.collate_fn = model.smart_batching_collate
     features, labels = next(iter(loader))
@@ -225,8 +248,17 @@ def trains_softmax_on_nli():
         num_labels=reader.get_num_labels(),
     )
     fill(train_loss.classifier)
-    loader = DataLoader(SentencesDataset(reader.get_examples("train.gz"), model=model), shuffle=True, batch_size=8)
-    model.fit([(loader, train_loss)], epochs=1, warmup_steps=0, optimizer_params={"lr": 1e-3}, show_progress_bar=False, use_amp=False)
+    loader = DataLoader(
+        SentencesDataset(reader.get_examples("train.gz"), model=model), shuffle=True, batch_size=8
+    )
+    model.fit(
+        [(loader, train_loss)],
+        epochs=1,
+        warmup_steps=0,
+        optimizer_params={"lr": 1e-3},
+        show_progress_bar=False,
+        use_amp=False,
+    )
     return model.encode(S[:3]), train_loss.classifier.weight, list(train_loss.classifier.weight.shape)
 
 
@@ -248,7 +280,15 @@ def trains_triplets():
         model=model, distance_metric=losses.TripletDistanceMetric.COSINE, triplet_margin=0.3
     )
     evaluator = TripletEvaluator.from_input_examples(examples, name="t")
-    model.fit([(loader, loss)], evaluator, 1, warmup_steps=0, optimizer_params={"lr": 1e-3}, show_progress_bar=False, use_amp=False)
+    model.fit(
+        [(loader, loss)],
+        evaluator,
+        1,
+        warmup_steps=0,
+        optimizer_params={"lr": 1e-3},
+        show_progress_bar=False,
+        use_amp=False,
+    )
     return model.encode(S[:2]), evaluator(model)
 
 
@@ -258,16 +298,27 @@ def trains_batch_hard_triplets_on_labels():
     examples = [InputExample(texts=[text], label=number % 2) for number, text in enumerate(S)]
     loader = DataLoader(examples, shuffle=False, batch_size=8)
     loss = losses.BatchHardTripletLoss(model=model)
-    features, labels = model.smart_batching_collate(next(iter(DataLoader(examples, batch_size=8, collate_fn=list))))
+    features, labels = model.smart_batching_collate(
+        next(iter(DataLoader(examples, batch_size=8, collate_fn=list)))
+    )
     values = loss(features, labels)
-    model.fit([(loader, loss)], epochs=1, warmup_steps=0, optimizer_params={"lr": 1e-3}, show_progress_bar=False, use_amp=False)
+    model.fit(
+        [(loader, loss)],
+        epochs=1,
+        warmup_steps=0,
+        optimizer_params={"lr": 1e-3},
+        show_progress_bar=False,
+        use_amp=False,
+    )
     return values, model.encode(S[:2])
 
 
 @step
 def trains_two_objectives_in_turn():
     model = new_model()
-    sts = DataLoader([InputExample(texts=S[:2], label=0.3), InputExample(texts=S[2:4], label=0.8)], batch_size=2)
+    sts = DataLoader(
+        [InputExample(texts=S[:2], label=0.3), InputExample(texts=S[2:4], label=0.8)], batch_size=2
+    )
     pairs = DataLoader([InputExample(texts=S[4:6]), InputExample(texts=S[6:8])], batch_size=2)
     model.fit(
         [(sts, losses.CosineSimilarityLoss(model)), (pairs, losses.MultipleNegativesRankingLoss(model))],
@@ -285,7 +336,9 @@ def trains_two_objectives_in_turn():
 def trains_with_another_optimizer_and_a_callback():
     model = new_model()
     seen = []
-    loader = DataLoader([InputExample(texts=S[:2], label=0.3), InputExample(texts=S[2:4], label=0.8)], batch_size=2)
+    loader = DataLoader(
+        [InputExample(texts=S[:2], label=0.3), InputExample(texts=S[2:4], label=0.8)], batch_size=2
+    )
     evaluator = EmbeddingSimilarityEvaluator(S[:4], S[4:], [0.1, 0.9, 0.4, 0.3])
     model.fit(
         train_objectives=[(loader, losses.CosineSimilarityLoss(model))],
@@ -308,7 +361,9 @@ def trains_with_another_optimizer_and_a_callback():
 def writes_checkpoints():
     model = new_model()
     path = scratch("checkpoints")
-    loader = DataLoader([InputExample(texts=S[:2], label=0.3), InputExample(texts=S[2:4], label=0.8)], batch_size=1)
+    loader = DataLoader(
+        [InputExample(texts=S[:2], label=0.3), InputExample(texts=S[2:4], label=0.8)], batch_size=1
+    )
     model.fit(
         [(loader, losses.CosineSimilarityLoss(model))],
         epochs=2,
@@ -325,11 +380,20 @@ def writes_checkpoints():
 @step
 def distils_over_parallel_sentences():
     teacher, student = SentenceTransformer(tiny(), model_kwargs=EXACT), new_model()
-    data = ParallelSentencesDataset(student_model=student, teacher_model=teacher, batch_size=4, use_embedding_cache=True)
+    data = ParallelSentencesDataset(
+        student_model=student, teacher_model=teacher, batch_size=4, use_embedding_cache=True
+    )
     data.add_dataset([[S[0], S[1]], [S[2], S[3]]], max_sentence_length=50)
     loader = DataLoader(data, shuffle=False, batch_size=4)
     loss = losses.MSELoss(model=student)
-    student.fit([(loader, loss)], epochs=1, warmup_steps=0, optimizer_params={"lr": 1e-3}, show_progress_bar=False, use_amp=False)
+    student.fit(
+        [(loader, loss)],
+        epochs=1,
+        warmup_steps=0,
+        optimizer_params={"lr": 1e-3},
+        show_progress_bar=False,
+        use_amp=False,
+    )
     return len(data), student.encode(S[:1]).shape
 
 

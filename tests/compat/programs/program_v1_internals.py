@@ -62,7 +62,13 @@ def tokenizer_speaks_of_words():
 @step
 def special_tokens():
     tokenizer = model().tokenizer
-    return tokenizer.pad_token, tokenizer.cls_token_id, tokenizer.sep_token, tokenizer.mask_token, tokenizer.unk_token_id
+    return (
+        tokenizer.pad_token,
+        tokenizer.cls_token_id,
+        tokenizer.sep_token,
+        tokenizer.mask_token,
+        tokenizer.unk_token_id,
+    )
 
 
 @step
@@ -86,7 +92,13 @@ def max_seq_length_can_be_set():
     one = new()
     before = one.max_seq_length
     one.max_seq_length = 5
-    return before, one.max_seq_length, one.get_max_seq_length(), one[0].max_seq_length, one.tokenize(S[:2])["input_ids"].shape
+    return (
+        before,
+        one.max_seq_length,
+        one.get_max_seq_length(),
+        one[0].max_seq_length,
+        one.tokenize(S[:2])["input_ids"].shape,
+    )
 
 
 @step
@@ -110,7 +122,10 @@ def names_of_parameters():
 
 @step
 def state_dict_goes_round():
-    one, two = new(), SentenceTransformer(modules=[models.Transformer(bert(), model_args=EXACT), models.Pooling(24)])
+    one, two = (
+        new(),
+        SentenceTransformer(modules=[models.Transformer(bert(), model_args=EXACT), models.Pooling(24)]),
+    )
     fill(two)
     found = two.load_state_dict(one.state_dict())
     return str(found), list(one.state_dict())[:2], bool(np.allclose(one.encode(S), two.encode(S), atol=1e-2))
@@ -223,7 +238,8 @@ def a_custom_loop_with_adamw():
     for _ in range(3):
         a, b = one(one.tokenize(S[:4])), one(one.tokenize(S[4:]))
         loss = nn.functional.mse_loss(
-            torch.cosine_similarity(a["sentence_embedding"], b["sentence_embedding"]), torch.tensor([1.0, 0, 1, 0])
+            torch.cosine_similarity(a["sentence_embedding"], b["sentence_embedding"]),
+            torch.tensor([1.0, 0, 1, 0]),
         )
         optimizer.zero_grad()
         loss.backward()
@@ -282,7 +298,9 @@ def a_network_is_saved_and_loaded():
 def a_forward_hook_sees_the_output():
     one = new()
     seen = []
-    handle = one[0].register_forward_hook(lambda module, inputs, output: seen.append(output["token_embeddings"].shape))
+    handle = one[0].register_forward_hook(
+        lambda module, inputs, output: seen.append(output["token_embeddings"].shape)
+    )
     embeddings = one.encode(S[:2])
     handle.remove()
     one.encode(S[:2])
@@ -335,7 +353,11 @@ def replaces_the_pooling():
 
 @step
 def builds_of_an_ordered_dict():
-    one = SentenceTransformer(modules=OrderedDict(words=models.Transformer(bert(), model_args=EXACT), pool=models.Pooling(24, "max")))
+    one = SentenceTransformer(
+        modules=OrderedDict(
+            words=models.Transformer(bert(), model_args=EXACT), pool=models.Pooling(24, "max")
+        )
+    )
     return one.encode(S[:2]), list(one._modules)
 
 
@@ -383,7 +405,11 @@ def data_parallel_wraps_it():
 
 @step
 def isinstance_of_torch_classes():
-    return isinstance(model(), nn.Module), isinstance(model(), nn.Sequential), isinstance(model()[1], nn.Module)
+    return (
+        isinstance(model(), nn.Module),
+        isinstance(model(), nn.Sequential),
+        isinstance(model()[1], nn.Module),
+    )
 
 
 @step
@@ -391,7 +417,13 @@ def apply_and_modules():
     seen = []
     new().apply(lambda module: seen.append(type(module).__name__))
     kinds = [type(module).__name__ for module in model().modules()]
-    return seen[-1], kinds[0], seen.count("Linear"), kinds.count("LayerNorm"), [n for n, _ in model().named_children()]
+    return (
+        seen[-1],
+        kinds[0],
+        seen.count("Linear"),
+        kinds.count("LayerNorm"),
+        [n for n, _ in model().named_children()],
+    )
 
 
 @step

@@ -1,11 +1,17 @@
 """Search, mining and clustering as in the examples of v1 and v2, with the real all-MiniLM-L6-v2."""
 
-import numpy as np
-import torch
 from functools import cache
 
+import numpy as np
+import torch
 from sentence_transformers import SentenceTransformer, util
-from sentence_transformers.util import community_detection, cos_sim, dot_score, paraphrase_mining, semantic_search
+from sentence_transformers.util import (
+    community_detection,
+    cos_sim,
+    dot_score,
+    paraphrase_mining,
+    semantic_search,
+)
 from steps import minilm, run, scratch, step
 
 CORPUS = [
@@ -52,7 +58,9 @@ def encodes_to_a_tensor():
 
 @step
 def encodes_one_sentence():
-    return model().encode("This is a single sentence."), model().encode("One more.", convert_to_tensor=True).shape
+    return model().encode("This is a single sentence."), model().encode(
+        "One more.", convert_to_tensor=True
+    ).shape
 
 
 @step
@@ -96,7 +104,7 @@ def dot_score_of_tensors():
 @step
 def a_float_of_cos_sim():
     score = util.cos_sim(corpus()[0], corpus()[1])
-    return float(score), score.item(), "{:.1f}".format(score[0][0]), score.shape
+    return float(score), score.item(), f"{score[0][0]:.1f}", score.shape
 
 
 @step
@@ -258,7 +266,9 @@ def pairwise_forms():
 
 @step(near=1e-2)
 def pairwise_manhattan():
-    return util.pairwise_manhattan_sim(corpus()[:4], corpus()[4:8]), util.manhattan_sim(queries(), corpus()[:2])
+    return util.pairwise_manhattan_sim(corpus()[:4], corpus()[4:8]), util.manhattan_sim(
+        queries(), corpus()[:2]
+    )
 
 
 @step
@@ -293,7 +303,9 @@ def keeps_embeddings_on_disk():
     import pickle
 
     with open(scratch("e.pkl"), "wb") as out:
-        pickle.dump({"sentences": CORPUS, "embeddings": model().encode(CORPUS)}, out, protocol=pickle.HIGHEST_PROTOCOL)
+        pickle.dump(
+            {"sentences": CORPUS, "embeddings": model().encode(CORPUS)}, out, protocol=pickle.HIGHEST_PROTOCOL
+        )
     with open(scratch("e.pkl"), "rb") as file:
         stored = pickle.load(file)
     return stored["sentences"][0], stored["embeddings"]

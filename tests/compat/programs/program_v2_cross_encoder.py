@@ -169,7 +169,9 @@ def the_tokenizer_inside():
 @step
 def logits_by_hand():
     one = new()
-    features = one.tokenizer([S[0], S[2]], [S[1], S[3]], padding=True, truncation="longest_first", return_tensors="pt")
+    features = one.tokenizer(
+        [S[0], S[2]], [S[1], S[3]], padding=True, truncation="longest_first", return_tensors="pt"
+    )
     one.model.eval()
     with torch.no_grad():
         logits = one.model(**features).logits
@@ -195,7 +197,15 @@ def examples(labels):
 
 def fit(one, labels, **settings):
     loader = DataLoader(examples(labels), shuffle=False, batch_size=6)
-    one.fit(loader, epochs=2, warmup_steps=0, optimizer_params={"lr": 1e-3}, show_progress_bar=False, use_amp=False, **settings)
+    one.fit(
+        loader,
+        epochs=2,
+        warmup_steps=0,
+        optimizer_params={"lr": 1e-3},
+        show_progress_bar=False,
+        use_amp=False,
+        **settings,
+    )
 
 
 @step
@@ -216,7 +226,9 @@ def fits_classes():
 def fits_with_an_evaluator_and_saves():
     one = new()
     path = scratch("scorer-trained")
-    evaluator = CECorrelationEvaluator.from_input_examples(examples([0.1, 0.9, 0.4, 0.6, 0.0, 1.0]), name="sts-dev")
+    evaluator = CECorrelationEvaluator.from_input_examples(
+        examples([0.1, 0.9, 0.4, 0.6, 0.0, 1.0]), name="sts-dev"
+    )
     fit(one, [0.1, 0.9, 0.4, 0.6, 0.0, 1.0], evaluator=evaluator, output_path=path)
     return one.predict(PAIRS), os.listdir(os.path.join(path, "eval"))
 
@@ -285,7 +297,9 @@ def evaluates_reranking_of_documents():
 def evaluates_to_a_csv():
     path = scratch("ce-csv")
     os.makedirs(path)
-    CrossEncoderCorrelationEvaluator(PAIRS, [0.1, 0.9, 0.4, 0.6, 0.0, 1.0], name="c")(model(), output_path=path)
+    CrossEncoderCorrelationEvaluator(PAIRS, [0.1, 0.9, 0.4, 0.6, 0.0, 1.0], name="c")(
+        model(), output_path=path
+    )
     CrossEncoderClassificationEvaluator(PAIRS, [0, 1, 0, 1, 0, 1], name="k")(model(), path, epoch=1, steps=5)
     rows = {}
     for name in sorted(os.listdir(path)):

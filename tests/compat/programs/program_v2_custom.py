@@ -44,14 +44,20 @@ class OwnCosineLoss(nn.Module):
 
 class MarginLoss(nn.Module):
     def __init__(self, model: SentenceTransformer, margin: float = 0.5):
-        super(MarginLoss, self).__init__()
+        super().__init__()
         self.model = model
         self.margin = nn.Parameter(torch.tensor(margin))
 
     def forward(self, sentence_features, labels):
         a, b = [self.model(one)["sentence_embedding"] for one in sentence_features]
         distances = 1 - F.cosine_similarity(a, b)
-        return 0.5 * (labels.float() * distances.pow(2) + (1 - labels).float() * F.relu(self.margin - distances).pow(2)).mean()
+        return (
+            0.5
+            * (
+                labels.float() * distances.pow(2)
+                + (1 - labels).float() * F.relu(self.margin - distances).pow(2)
+            ).mean()
+        )
 
 
 class RegressionHead(nn.Module):
@@ -62,7 +68,9 @@ class RegressionHead(nn.Module):
 
     def forward(self, sentence_features, labels):
         reps = [self.sentence_embedder(one)["sentence_embedding"] for one in sentence_features]
-        return F.mse_loss(self.linear(torch.cat([reps[0], torch.abs(reps[0] - reps[1])], 1)).view(-1), labels.view(-1))
+        return F.mse_loss(
+            self.linear(torch.cat([reps[0], torch.abs(reps[0] - reps[1])], 1)).view(-1), labels.view(-1)
+        )
 
 
 PAIRS = [InputExample(texts=[S[0], S[6]], label=1.0), InputExample(texts=[S[1], S[7]], label=0.0)]
@@ -209,7 +217,9 @@ def an_own_module_at_the_end():
 
 @step
 def an_own_pooling():
-    model = SentenceTransformer(modules=[Transformer(bert(), model_args=EXACT), DecayMeanPooling(24, decay=0.5)])
+    model = SentenceTransformer(
+        modules=[Transformer(bert(), model_args=EXACT), DecayMeanPooling(24, decay=0.5)]
+    )
     return model.encode(S[:2]), model.get_sentence_embedding_dimension()
 
 
@@ -224,7 +234,9 @@ def an_own_pooling_keeps_its_config():
 
 @step
 def an_own_module_is_trained():
-    model = SentenceTransformer(modules=[Transformer(bert(), model_args=EXACT), Pooling(24), fill(models.Dense(24, 6, bias=False))])
+    model = SentenceTransformer(
+        modules=[Transformer(bert(), model_args=EXACT), Pooling(24), fill(models.Dense(24, 6, bias=False))]
+    )
     fit(model, losses.CosineSimilarityLoss(model))
     return model.encode(S[:2])
 
@@ -394,7 +406,9 @@ def an_own_evaluator_with_metrics():
 @step
 def a_sequence_of_own_evaluators():
     model = new()
-    sequence = SequentialEvaluator([SpreadEvaluator(S[:3]), SpreadEvaluator(S[3:])], main_score_function=lambda s: s[-1])
+    sequence = SequentialEvaluator(
+        [SpreadEvaluator(S[:3]), SpreadEvaluator(S[3:])], main_score_function=lambda s: s[-1]
+    )
     return sequence(model)
 
 
@@ -440,13 +454,19 @@ def an_own_data_set():
 
 @step
 def similarity_functions_by_name():
-    return {"cosine", "dot", "euclidean", "manhattan"} <= {one.value for one in SimilarityFunction}, SimilarityFunction("cosine").name, SimilarityFunction.possible_values()[:4]
+    return (
+        {"cosine", "dot", "euclidean", "manhattan"} <= {one.value for one in SimilarityFunction},
+        SimilarityFunction("cosine").name,
+        SimilarityFunction.possible_values()[:4],
+    )
 
 
 @step
 def similarity_function_as_callable():
     function = SimilarityFunction.to_similarity_fn("dot")
-    return function(torch.eye(2), torch.eye(2)), SimilarityFunction.to_similarity_pairwise_fn("cosine")(torch.eye(2), torch.eye(2))
+    return function(torch.eye(2), torch.eye(2)), SimilarityFunction.to_similarity_pairwise_fn("cosine")(
+        torch.eye(2), torch.eye(2)
+    )
 
 
 if __name__ == "__main__":

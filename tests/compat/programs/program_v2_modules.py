@@ -22,14 +22,18 @@ def glove(length=None):
     vocabulary = ["PADDING_TOKEN", *WORDS]
     weights = draw.normal(0, 1, (len(vocabulary), 6)).astype(np.float32)
     weights[0] = 0
-    return models.WordEmbeddings(WhitespaceTokenizer(vocab=vocabulary, stop_words=["the"]), weights, max_seq_length=length or 100)
+    return models.WordEmbeddings(
+        WhitespaceTokenizer(vocab=vocabulary, stop_words=["the"]), weights, max_seq_length=length or 100
+    )
 
 
 def save_and_load(model, name):
     path = scratch(name)
     model.save(path)
     again = SentenceTransformer(path, model_kwargs=EXACT)
-    return bool(np.allclose(model.encode(S), again.encode(S), atol=1e-5)), [type(one).__name__ for one in again]
+    return bool(np.allclose(model.encode(S), again.encode(S), atol=1e-5)), [
+        type(one).__name__ for one in again
+    ]
 
 
 def features(batch=2, length=3, width=4):
@@ -74,13 +78,19 @@ def pools_by_weights_and_the_last_token():
 
 @step
 def pools_by_several_at_once():
-    module = models.Pooling(4, pooling_mode_cls_token=True, pooling_mode_max_tokens=True, pooling_mode_mean_tokens=True)
+    module = models.Pooling(
+        4, pooling_mode_cls_token=True, pooling_mode_max_tokens=True, pooling_mode_mean_tokens=True
+    )
     return module(features())["sentence_embedding"], module.get_sentence_embedding_dimension()
 
 
 @step
 def pools_by_name():
-    return pooled(pooling_mode="max"), pooled(pooling_mode="cls"), models.Pooling(4, "lasttoken")(features())["sentence_embedding"]
+    return (
+        pooled(pooling_mode="max"),
+        pooled(pooling_mode="cls"),
+        models.Pooling(4, "lasttoken")(features())["sentence_embedding"],
+    )
 
 
 @step
@@ -105,7 +115,9 @@ def normalizes():
 @step
 def dense_is_called():
     dense = fill(models.Dense(in_features=4, out_features=3, activation_function=nn.Tanh()))
-    return dense({"sentence_embedding": torch.ones(2, 4)})["sentence_embedding"], dense.get_sentence_embedding_dimension()
+    return dense({"sentence_embedding": torch.ones(2, 4)})[
+        "sentence_embedding"
+    ], dense.get_sentence_embedding_dimension()
 
 
 @step
@@ -116,7 +128,9 @@ def dense_is_seeded():
 
 @step
 def dense_takes_weights():
-    dense = models.Dense(2, 2, bias=True, init_weight=torch.eye(2), init_bias=torch.ones(2), activation_function=nn.Identity())
+    dense = models.Dense(
+        2, 2, bias=True, init_weight=torch.eye(2), init_bias=torch.ones(2), activation_function=nn.Identity()
+    )
     return dense({"sentence_embedding": torch.tensor([[1.0, 2.0]])})["sentence_embedding"], dense.linear.bias
 
 
@@ -201,7 +215,9 @@ def bag_of_words_with_a_dense_layer():
 @step
 def word_embeddings_with_pooling():
     embeddings = glove()
-    model = SentenceTransformer(modules=[embeddings, models.Pooling(embeddings.get_word_embedding_dimension())])
+    model = SentenceTransformer(
+        modules=[embeddings, models.Pooling(embeddings.get_word_embedding_dimension())]
+    )
     return model.encode(S[:3]), model.max_seq_length, save_and_load(model, "glove-model")
 
 
@@ -219,7 +235,9 @@ def word_embeddings_from_a_text_file():
 @step
 def word_weights_in_a_model():
     embeddings = glove()
-    weights = models.WordWeights(vocab=embeddings.tokenizer.get_vocab(), word_weights={"cat": 3.0, "dog": 0.5}, unknown_word_weight=1.0)
+    weights = models.WordWeights(
+        vocab=embeddings.tokenizer.get_vocab(), word_weights={"cat": 3.0, "dog": 0.5}, unknown_word_weight=1.0
+    )
     model = SentenceTransformer(modules=[embeddings, weights, models.Pooling(6)])
     return model.encode(S[:3])
 
@@ -255,13 +273,17 @@ def static_embedding_of_a_dimension():
     from tokenizers import Tokenizer
 
     torch.manual_seed(1)
-    module = models.StaticEmbedding(Tokenizer.from_file(os.path.join(bert(), "tokenizer.json")), embedding_dim=7)
+    module = models.StaticEmbedding(
+        Tokenizer.from_file(os.path.join(bert(), "tokenizer.json")), embedding_dim=7
+    )
     return module.embedding.weight.shape, module.get_sentence_embedding_dimension(), module.max_seq_length
 
 
 @step
 def transformer_takes_old_arguments():
-    module = models.Transformer(bert(), max_seq_length=8, model_args={"attn_implementation": "eager"}, do_lower_case=True)
+    module = models.Transformer(
+        bert(), max_seq_length=8, model_args={"attn_implementation": "eager"}, do_lower_case=True
+    )
     return module.max_seq_length, module.get_word_embedding_dimension(), module.do_lower_case
 
 
@@ -290,7 +312,8 @@ def transformer_is_saved():
 @step
 def router_of_queries_and_documents():
     router = models.Router.for_query_document(
-        query_modules=[words(), models.Pooling(24, "mean")], document_modules=[words(), models.Pooling(24, "max")]
+        query_modules=[words(), models.Pooling(24, "mean")],
+        document_modules=[words(), models.Pooling(24, "max")],
     )
     model = SentenceTransformer(modules=[router])
     return model.encode_query(S[:2]), model.encode_document(S[:2]), model.get_sentence_embedding_dimension()
@@ -299,7 +322,8 @@ def router_of_queries_and_documents():
 @step
 def router_is_saved():
     router = models.Router.for_query_document(
-        query_modules=[words(), models.Pooling(24, "cls")], document_modules=[words(), models.Pooling(24, "max")]
+        query_modules=[words(), models.Pooling(24, "cls")],
+        document_modules=[words(), models.Pooling(24, "max")],
     )
     model = SentenceTransformer(modules=[router])
     path = scratch("router")

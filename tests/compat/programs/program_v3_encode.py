@@ -79,7 +79,9 @@ def order_of_long_and_short_texts_is_kept():
 
 @step
 def normalizes():
-    return model().encode(S[:2], normalize_embeddings=True), model().encode(S[0], normalize_embeddings=True, convert_to_tensor=True)
+    return model().encode(S[:2], normalize_embeddings=True), model().encode(
+        S[0], normalize_embeddings=True, convert_to_tensor=True
+    )
 
 
 @step
@@ -141,7 +143,9 @@ def truncates_in_a_block():
 
 @step
 def truncates_in_the_call():
-    return model().encode(S[:2], truncate_dim=6), model().encode(S[:2], truncate_dim=6, normalize_embeddings=True)
+    return model().encode(S[:2], truncate_dim=6), model().encode(
+        S[:2], truncate_dim=6, normalize_embeddings=True
+    )
 
 
 @step
@@ -157,7 +161,9 @@ def precisions():
 @step
 def quantizes_to_bits():
     embeddings = model().encode(S)
-    return quantize_embeddings(embeddings, precision="binary"), quantize_embeddings(torch.from_numpy(embeddings), precision="ubinary")
+    return quantize_embeddings(embeddings, precision="binary"), quantize_embeddings(
+        torch.from_numpy(embeddings), precision="ubinary"
+    )
 
 
 @step
@@ -193,7 +199,10 @@ def similarity():
 def similarity_function_is_set():
     one = new()
     one.similarity_fn_name = SimilarityFunction.DOT_PRODUCT
-    first = one.similarity_fn_name, one.similarity(np.eye(2, dtype=np.float32), np.ones((1, 2), dtype=np.float32))
+    first = (
+        one.similarity_fn_name,
+        one.similarity(np.eye(2, dtype=np.float32), np.ones((1, 2), dtype=np.float32)),
+    )
     one.similarity_fn_name = "manhattan"
     return first, one.similarity([[1.0, 2.0]], [[0.0, 0.0]])
 
@@ -208,7 +217,12 @@ def similarity_function_is_saved():
 @step
 def dimensions_and_lengths():
     one = model()
-    return one.get_sentence_embedding_dimension(), one.get_max_seq_length(), one.max_seq_length, one.get_embedding_dimension()
+    return (
+        one.get_sentence_embedding_dimension(),
+        one.get_max_seq_length(),
+        one.max_seq_length,
+        one.get_embedding_dimension(),
+    )
 
 
 @step
@@ -234,14 +248,17 @@ def config_kwargs():
 @step
 def model_kwargs():
     one = SentenceTransformer(
-        tiny(), model_kwargs={"torch_dtype": "float32", "attn_implementation": "eager", "low_cpu_mem_usage": True}
+        tiny(),
+        model_kwargs={"torch_dtype": "float32", "attn_implementation": "eager", "low_cpu_mem_usage": True},
     )
     return one.encode(S[:2])
 
 
 @step
 def local_files_and_cache():
-    one = SentenceTransformer(tiny(), cache_folder=scratch("cache"), local_files_only=True, trust_remote_code=False)
+    one = SentenceTransformer(
+        tiny(), cache_folder=scratch("cache"), local_files_only=True, trust_remote_code=False
+    )
     return one.encode(S[:1]).shape
 
 
@@ -269,7 +286,12 @@ def saves_with_a_name():
     model().save_pretrained(path, model_name="my/model", create_model_card=True)
     with open(os.path.join(path, "README.md")) as file:
         text = file.read()
-    return "SentenceTransformer" in text, "sentence-similarity" in text, "my/model" in text, text.startswith("---")
+    return (
+        "SentenceTransformer" in text,
+        "sentence-similarity" in text,
+        "my/model" in text,
+        text.startswith("---"),
+    )
 
 
 @step
@@ -285,7 +307,12 @@ def settings_of_a_saved_model():
     new(prompts={"query": "q: "}, similarity_fn_name="cosine").save(path)
     with open(os.path.join(path, "config_sentence_transformers.json")) as file:
         found = json.load(file)
-    return found["similarity_fn_name"], found["prompts"]["query"], found["default_prompt_name"], "__version__" in found
+    return (
+        found["similarity_fn_name"],
+        found["prompts"]["query"],
+        found["default_prompt_name"],
+        "__version__" in found,
+    )
 
 
 @step
@@ -299,7 +326,9 @@ def copies_and_pickles():
 def a_model_card_of_data():
     from sentence_transformers import SentenceTransformerModelCardData
 
-    data = SentenceTransformerModelCardData(language="en", license="apache-2.0", model_name="Tiny model", tags=["tiny"])
+    data = SentenceTransformerModelCardData(
+        language="en", license="apache-2.0", model_name="Tiny model", tags=["tiny"]
+    )
     one = SentenceTransformer(tiny(), model_kwargs=EXACT, model_card_data=data)
     path = scratch("card")
     one.save(path)
@@ -370,7 +399,11 @@ def names_of_classes():
 
 @step
 def kinds_of_folders():
-    return util.is_sentence_transformer_model(tiny()), util.is_sentence_transformer_model(bert()), bool(util.load_file_path(tiny(), "modules.json"))
+    return (
+        util.is_sentence_transformer_model(tiny()),
+        util.is_sentence_transformer_model(bert()),
+        bool(util.load_file_path(tiny(), "modules.json")),
+    )
 
 
 @step

@@ -43,7 +43,10 @@ def written(evaluator, *args, **kwargs):
     for name in sorted(os.listdir(path)):
         with open(os.path.join(path, name), newline="", encoding="utf-8") as file:
             rows = list(csv.reader(file))
-        found[name] = [rows[0], [round(float(one), 3) if "." in one or one == "nan" else one for one in rows[1]]]
+        found[name] = [
+            rows[0],
+            [round(float(one), 3) if "." in one or one == "nan" else one for one in rows[1]],
+        ]
     return found
 
 
@@ -100,7 +103,9 @@ def binary_classification_of_one_function():
 
 @step
 def binary_classification_writes_a_csv():
-    return {name: rows[0] for name, rows in written(BinaryClassificationEvaluator(A, B, LABELS, name="b")).items()}
+    return {
+        name: rows[0] for name, rows in written(BinaryClassificationEvaluator(A, B, LABELS, name="b")).items()
+    }
 
 
 @step
@@ -127,7 +132,9 @@ def triplets():
 
 @step
 def triplets_of_all_functions():
-    evaluator = TripletEvaluator(S[:3], S[3:6], S[5:8], similarity_fn_names=["cosine", "dot", "manhattan", "euclidean"])
+    evaluator = TripletEvaluator(
+        S[:3], S[3:6], S[5:8], similarity_fn_names=["cosine", "dot", "manhattan", "euclidean"]
+    )
     return evaluator(model()), evaluator.primary_metric
 
 
@@ -150,7 +157,15 @@ RELEVANT = {"q1": {"d0", "d6"}, "q2": {"d1"}}
 @step
 def information_retrieval():
     evaluator = InformationRetrievalEvaluator(
-        QUERIES, CORPUS, RELEVANT, mrr_at_k=[3], ndcg_at_k=[3], accuracy_at_k=[1, 3], precision_recall_at_k=[1, 3], map_at_k=[5], name="ir"
+        QUERIES,
+        CORPUS,
+        RELEVANT,
+        mrr_at_k=[3],
+        ndcg_at_k=[3],
+        accuracy_at_k=[1, 3],
+        precision_recall_at_k=[1, 3],
+        map_at_k=[5],
+        name="ir",
     )
     return evaluator(model()), evaluator.primary_metric
 
@@ -165,7 +180,13 @@ def information_retrieval_by_another_score():
     from sentence_transformers import util
 
     evaluator = InformationRetrievalEvaluator(
-        QUERIES, CORPUS, RELEVANT, score_functions={"dot": util.dot_score}, main_score_function="dot", name="d", corpus_chunk_size=3
+        QUERIES,
+        CORPUS,
+        RELEVANT,
+        score_functions={"dot": util.dot_score},
+        main_score_function="dot",
+        name="d",
+        corpus_chunk_size=3,
     )
     return evaluator(model())
 
@@ -213,7 +234,10 @@ def translation():
 @step
 def one_after_the_other():
     sequence = SequentialEvaluator(
-        [EmbeddingSimilarityEvaluator(A, B, SCORES, name="a"), TripletEvaluator(S[:3], S[3:6], S[5:8], name="b")]
+        [
+            EmbeddingSimilarityEvaluator(A, B, SCORES, name="a"),
+            TripletEvaluator(S[:3], S[3:6], S[5:8], name="b"),
+        ]
     )
     return sequence(model()), sequence.primary_metric
 
@@ -221,7 +245,10 @@ def one_after_the_other():
 @step
 def one_after_the_other_with_a_main_score():
     sequence = SequentialEvaluator(
-        [EmbeddingSimilarityEvaluator(A, B, SCORES, name="a"), EmbeddingSimilarityEvaluator(B, A, SCORES, name="c")],
+        [
+            EmbeddingSimilarityEvaluator(A, B, SCORES, name="a"),
+            EmbeddingSimilarityEvaluator(B, A, SCORES, name="c"),
+        ],
         main_score_function=lambda scores: sum(scores) / len(scores),
     )
     return sequence(model())

@@ -111,7 +111,9 @@ def trains_batch_hard_on_labels():
 @step
 def trains_matryoshka():
     return train(
-        lambda model: losses.MatryoshkaLoss(model, losses.MultipleNegativesRankingLoss(model), matryoshka_dims=[24, 8])
+        lambda model: losses.MatryoshkaLoss(
+            model, losses.MultipleNegativesRankingLoss(model), matryoshka_dims=[24, 8]
+        )
     )
 
 
@@ -166,7 +168,10 @@ def trains_two_data_sets():
         model=model,
         args=arguments(multi_dataset_batch_sampler=MultiDatasetBatchSamplers.ROUND_ROBIN),
         train_dataset=DatasetDict({"pairs": PAIRS, "scored": SCORED}),
-        loss={"pairs": losses.MultipleNegativesRankingLoss(model), "scored": losses.CosineSimilarityLoss(model)},
+        loss={
+            "pairs": losses.MultipleNegativesRankingLoss(model),
+            "scored": losses.CosineSimilarityLoss(model),
+        },
     )
     trainer.train()
     return model.encode(S[:2])
@@ -187,25 +192,33 @@ def trains_by_the_default_loss():
 
 @step
 def trains_in_several_batches():
-    data = Dataset.from_dict({"sentence1": S, "sentence2": S[::-1], "score": [0.1 * number for number in range(8)]})
+    data = Dataset.from_dict(
+        {"sentence1": S, "sentence2": S[::-1], "score": [0.1 * number for number in range(8)]}
+    )
     return train(losses.CosineSimilarityLoss, data, per_device_train_batch_size=2, warmup_steps=2)
 
 
 @step
 def trains_with_gradient_accumulation():
-    return train(losses.CosineSimilarityLoss, SCORED, per_device_train_batch_size=2, gradient_accumulation_steps=2)
+    return train(
+        losses.CosineSimilarityLoss, SCORED, per_device_train_batch_size=2, gradient_accumulation_steps=2
+    )
 
 
 @step
 def trains_with_rates_of_modules():
-    model = SentenceTransformer(modules=[models.Transformer(bert(), model_args=EXACT), models.Pooling(24), fill(models.Dense(24, 6))])
+    model = SentenceTransformer(
+        modules=[models.Transformer(bert(), model_args=EXACT), models.Pooling(24), fill(models.Dense(24, 6))]
+    )
     train(losses.CosineSimilarityLoss, SCORED, model, learning_rate_mapping={r"2\.linear.*": 1e-2})
     return model.encode(S[0])
 
 
 @step
 def trains_a_frozen_encoder():
-    model = SentenceTransformer(modules=[models.Transformer(bert(), model_args=EXACT), models.Pooling(24), fill(models.Dense(24, 6))])
+    model = SentenceTransformer(
+        modules=[models.Transformer(bert(), model_args=EXACT), models.Pooling(24), fill(models.Dense(24, 6))]
+    )
     for parameter in model[0].parameters():
         parameter.requires_grad = False
     before = model[0].auto_model.embeddings.word_embeddings.weight.clone()
@@ -216,7 +229,9 @@ def trains_a_frozen_encoder():
 @step
 def the_result_of_train():
     model = new()
-    trainer = SentenceTransformerTrainer(model, arguments(), train_dataset=SCORED, loss=losses.CosineSimilarityLoss(model))
+    trainer = SentenceTransformerTrainer(
+        model, arguments(), train_dataset=SCORED, loss=losses.CosineSimilarityLoss(model)
+    )
     found = trainer.train()
     return found.global_step, found.training_loss, sorted(trainer.state.log_history[0])
 
@@ -224,7 +239,9 @@ def the_result_of_train():
 @step
 def losses_of_the_log():
     model = new()
-    trainer = SentenceTransformerTrainer(model, arguments(), train_dataset=SCORED, loss=losses.CosineSimilarityLoss(model))
+    trainer = SentenceTransformerTrainer(
+        model, arguments(), train_dataset=SCORED, loss=losses.CosineSimilarityLoss(model)
+    )
     trainer.train()
     return [round(float(row["loss"]), 4) for row in trainer.state.log_history if "loss" in row]
 
@@ -233,10 +250,16 @@ def losses_of_the_log():
 def evaluates_a_data_set():
     model = new()
     trainer = SentenceTransformerTrainer(
-        model, arguments(eval_strategy="epoch"), train_dataset=SCORED, eval_dataset=SCORED, loss=losses.CosineSimilarityLoss(model)
+        model,
+        arguments(eval_strategy="epoch"),
+        train_dataset=SCORED,
+        eval_dataset=SCORED,
+        loss=losses.CosineSimilarityLoss(model),
     )
     trainer.train()
-    return [round(row["eval_loss"], 4) for row in trainer.state.log_history if "eval_loss" in row], trainer.evaluate()["eval_loss"]
+    return [
+        round(row["eval_loss"], 4) for row in trainer.state.log_history if "eval_loss" in row
+    ], trainer.evaluate()["eval_loss"]
 
 
 @step
@@ -288,7 +311,11 @@ class Watching(TrainerCallback):
 def calls_back():
     model, watching = new(), Watching()
     SentenceTransformerTrainer(
-        model, arguments(), train_dataset=SCORED, loss=losses.CosineSimilarityLoss(model), callbacks=[watching]
+        model,
+        arguments(),
+        train_dataset=SCORED,
+        loss=losses.CosineSimilarityLoss(model),
+        callbacks=[watching],
     ).train()
     return watching.seen
 
@@ -300,7 +327,9 @@ def writes_checkpoints_and_resumes():
     settings = {"save_strategy": "epoch", "save_total_limit": 2}
     args = arguments(**settings)
     args.output_dir = path
-    trainer = SentenceTransformerTrainer(model, args, train_dataset=SCORED, loss=losses.CosineSimilarityLoss(model))
+    trainer = SentenceTransformerTrainer(
+        model, args, train_dataset=SCORED, loss=losses.CosineSimilarityLoss(model)
+    )
     trainer.train()
     names = sorted(os.listdir(path))
     again = SentenceTransformer(os.path.join(path, names[-1]), model_kwargs=EXACT)
@@ -310,11 +339,15 @@ def writes_checkpoints_and_resumes():
 @step
 def saves_the_model():
     model = new()
-    trainer = SentenceTransformerTrainer(model, arguments(), train_dataset=SCORED, loss=losses.CosineSimilarityLoss(model))
+    trainer = SentenceTransformerTrainer(
+        model, arguments(), train_dataset=SCORED, loss=losses.CosineSimilarityLoss(model)
+    )
     trainer.train()
     path = scratch("trainer-saved")
     trainer.save_model(path)
-    return SentenceTransformer(path, model_kwargs=EXACT).encode(S[0]), os.path.exists(os.path.join(path, "modules.json"))
+    return SentenceTransformer(path, model_kwargs=EXACT).encode(S[0]), os.path.exists(
+        os.path.join(path, "modules.json")
+    )
 
 
 @step
@@ -327,15 +360,23 @@ def collates():
 @step
 def the_collator_of_a_trainer():
     model = new()
-    trainer = SentenceTransformerTrainer(model, arguments(), train_dataset=PAIRS, loss=losses.MultipleNegativesRankingLoss(model))
+    trainer = SentenceTransformerTrainer(
+        model, arguments(), train_dataset=PAIRS, loss=losses.MultipleNegativesRankingLoss(model)
+    )
     batch = next(iter(trainer.get_train_dataloader()))
-    return batch["anchor_input_ids"].shape, batch["positive_attention_mask"].sum(), type(trainer.data_collator).__name__
+    return (
+        batch["anchor_input_ids"].shape,
+        batch["positive_attention_mask"].sum(),
+        type(trainer.data_collator).__name__,
+    )
 
 
 @step
 def features_reach_the_loss():
     model = new()
-    trainer = SentenceTransformerTrainer(model, arguments(), train_dataset=SCORED, loss=losses.CosineSimilarityLoss(model))
+    trainer = SentenceTransformerTrainer(
+        model, arguments(), train_dataset=SCORED, loss=losses.CosineSimilarityLoss(model)
+    )
     batch = next(iter(trainer.get_train_dataloader()))
     features, labels = trainer.collect_features(batch)
     return len(features), labels.dtype, sorted(features[0])[:2]
@@ -343,7 +384,9 @@ def features_reach_the_loss():
 
 class Weighted(SentenceTransformerTrainer):
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        found = super().compute_loss(model, inputs, return_outputs=return_outputs, num_items_in_batch=num_items_in_batch)
+        found = super().compute_loss(
+            model, inputs, return_outputs=return_outputs, num_items_in_batch=num_items_in_batch
+        )
         return (found[0] * 3, found[1]) if return_outputs else found * 3
 
 
@@ -381,7 +424,10 @@ def a_wrong_column_order_trains_too():
 @step
 def model_init():
     trainer = SentenceTransformerTrainer(
-        args=arguments(), train_dataset=SCORED, model_init=new, loss=lambda model: losses.CosineSimilarityLoss(model)
+        args=arguments(),
+        train_dataset=SCORED,
+        model_init=new,
+        loss=lambda model: losses.CosineSimilarityLoss(model),
     )
     trainer.train()
     return trainer.model.encode(S[0])

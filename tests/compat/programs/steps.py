@@ -24,10 +24,11 @@ from typing import Any
 import numpy as np
 import torch
 
-WORDS = (
-    "a the cat dog bird fish sat ran flew swam on under over mat tree pond fast slow big small red blue green one two"
-    " three four five six seven eight nine ten man woman child plays eats reads guitar food book is in park"
-).split()
+_TEXT = """
+a the cat dog bird fish sat ran flew swam on under over mat tree pond fast slow big small red blue green one two three
+four five six seven eight nine ten man woman child plays eats reads guitar food book is in park
+"""
+WORDS = _TEXT.split()
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 SENTENCES = [
     "a cat sat on the mat",
@@ -66,7 +67,7 @@ def minilm() -> str:
 
 def plain(value: Any) -> Any:
     """A value as JSON: types by name, numbers rounded, of long arrays a few."""
-    if value is None or isinstance(value, (bool, int, str)) and not isinstance(value, enum.Enum):
+    if value is None or (isinstance(value, (bool, int, str)) and not isinstance(value, enum.Enum)):
         return value
     if isinstance(value, torch.Tensor):
         facts: dict[str, Any] = {"tensor": str(value.dtype), "shape": list(value.shape)}
@@ -137,7 +138,9 @@ def fill(module: Any, seed: int = 5, scale: float = 0.2) -> Any:
     draw = np.random.default_rng(seed)
     with torch.no_grad():
         for parameter in module.parameters():
-            parameter.copy_(torch.from_numpy(draw.normal(0, scale, tuple(parameter.shape)).astype(np.float32)))
+            parameter.copy_(
+                torch.from_numpy(draw.normal(0, scale, tuple(parameter.shape)).astype(np.float32))
+            )
     return module
 
 
@@ -192,7 +195,11 @@ def old_folder(name: str, *kinds: str, **pooling: Any) -> str:
     """A model folder as v2 wrote it."""
     folder = Path(scratch(name))
     _bert(folder, "")
-    entries = [("", "Transformer"), ("1_Pooling", "Pooling"), *((f"{i}_{k}", k) for i, k in enumerate(kinds, 2))]
+    entries = [
+        ("", "Transformer"),
+        ("1_Pooling", "Pooling"),
+        *((f"{i}_{k}", k) for i, k in enumerate(kinds, 2)),
+    ]
     modules = [
         {"idx": place, "name": str(place), "path": path, "type": f"sentence_transformers.models.{kind}"}
         for place, (path, kind) in enumerate(entries)
