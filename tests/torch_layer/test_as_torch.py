@@ -248,6 +248,40 @@ def test_overridden_methods_count(tiny_bert: Path, plain: Any) -> None:
     np.testing.assert_allclose(shouting.encode(TEXTS), expected, atol=1e-5)
 
 
+class Renamed(SentenceTransformer):
+    def preprocess(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        return super().preprocess(["hello " + text for text in inputs], *args, **kwargs)
+
+
+def test_an_overridden_preprocess_counts(tiny_bert: Path, model: Any) -> None:
+    renamed = Renamed(str(tiny_bert), device="cpu", dtype="float32")
+    expected = model.encode(["hello " + text for text in TEXTS])
+    np.testing.assert_allclose(renamed.encode(TEXTS), expected, atol=1e-5)
+    assert not np.allclose(model.encode(TEXTS), expected, atol=1e-3)
+    model.preprocess = renamed.preprocess  # on the object
+    np.testing.assert_allclose(model.encode(TEXTS), expected, atol=1e-5)
+
+
+def test_a_transformer_computes_in_the_dtype_that_it_was_given(tiny_bert: Path) -> None:
+    for name in ("model_args", "model_kwargs"):
+        for dtype in ("float32", torch.float32):
+            words = models.Transformer(str(tiny_bert), **{name: {"torch_dtype": dtype}})
+            made = SentenceTransformer(modules=[words, models.Pooling(words.get_embedding_dimension())])
+            assert str(made.dtype) == "float32"
+            np.testing.assert_allclose(made.encode(TEXTS), by_calling(made), atol=1e-5)
+
+
+def test_state_dictionaries_by_the_names_of_version_6_are_read(model: Any) -> None:
+    state = {name.replace("auto_model.", "model."): each * 0.5 for name, each in model.state_dict().items()}
+    assert list(state) != list(model.state_dict())
+    assert str(model.load_state_dict(state)) == "<All keys matched successfully>"
+    for name, each in model.state_dict().items():
+        assert torch.equal(each, state[name.replace("auto_model.", "model.")])
+    assert set(state) == {
+        name.replace("auto_model.", "model.") for name in model.state_dict()
+    }  # the caller's stays
+
+
 def by_deepcopy(model: Any) -> Any:
     return copy.deepcopy(model)
 

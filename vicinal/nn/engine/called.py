@@ -26,7 +26,7 @@ class LiveEngine(TorchEngine):
 
 
 class CalledEngine(ModuleEngine):
-    """Vectors by ``model.tokenize`` and ``model(features)``, in float32.
+    """Vectors by ``model.tokenize``, or an overridden ``preprocess``, and ``model(features)``, in float32.
 
     Args:
         model: a model that is a torch module.
@@ -53,10 +53,17 @@ class CalledEngine(ModuleEngine):
         counts = self._count(list(texts))
         return counts, counts
 
+    def _preprocesses(self) -> bool:
+        """Whether the caller overrode ``preprocess``, the newer name of ``tokenize``."""
+        model: Any = self.module
+        own = type(model).preprocess is not model._own_class().preprocess
+        return own or "preprocess" in vars(model)
+
     def _features(self, texts: Sequence[str], prompt: str) -> dict[str, Any]:
         model: Any = self.module
         with out_of_memory(len(texts)), torch.inference_mode(), evaluating(model):
-            features = dict(model.tokenize(list(texts), **self._task_of(model.tokenize)))
+            read = model.preprocess if self._preprocesses() else model.tokenize
+            features = dict(read(list(texts), **self._task_of(read)))
             if self.task is not None:
                 features["task"] = self.task
             if prompt:

@@ -135,6 +135,14 @@ class Transformer(InputModule):
         length = settings.get("max_seq_length")
         return cls(folder, length, do_lower_case=bool(settings.get("do_lower_case", False)), **kwargs)
 
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        """Read weights by the names of sentence-transformers 6 too: ``model.`` in place of ``auto_model.``."""
+        for key in [key for key in state_dict if key.startswith(f"{prefix}model.")]:
+            state_dict[f"{prefix}auto_{key[len(prefix) :]}"] = state_dict.pop(key)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
     def _limit(self, asked: int | None) -> int | None:
         declared = getattr(self.tokenizer, "model_max_length", None)
         limits = [asked or (declared if declared and declared < _NO_LIMIT else None), self.position_limit]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from vicinal.errors import InputError
-from vicinal.nn.training.columns import ColumnPlan
+from vicinal.nn.training.columns import ColumnPlan, plan_columns
 
 # The batch's keys that are no features.
 _LABEL, _NAME, _ROLES = "label", "dataset_name", "column_names"
@@ -25,7 +25,8 @@ class SentenceTransformerDataCollator:
 
     Args:
         tokenize: texts -> features, a dictionary of tensors.
-        plans: data set -> what its columns are for.
+        plans: data set -> what its columns are for; None takes a column called label, labels, score
+            or scores for the label, and the others for texts.
         prompts: as in the training arguments.
         prompt_length: prompt -> number of tokens that pooling leaves out; None where it leaves none out.
         router_mapping: column -> route; needs a ``tokenize`` that takes ``task``.
@@ -34,13 +35,15 @@ class SentenceTransformerDataCollator:
     def __init__(
         self,
         tokenize: Callable[..., dict[str, Any]],
-        plans: Mapping[str | None, ColumnPlan],
+        plans: Mapping[str | None, ColumnPlan] | None = None,
         prompts: Any = None,
         prompt_length: Callable[[str], int] | None = None,
         router_mapping: Mapping[str, Any] | None = None,
     ) -> None:
         self.tokenize = tokenize
-        self.plans = dict(plans)
+        self.plans = dict(plans or {})
+        self._plans_rows = plans is None
+        self._given_prompts = prompts
         self.prompt_length = prompt_length
         self.router_mapping = router_mapping or {}
         if self.router_mapping and "task" not in inspect.signature(tokenize).parameters:
@@ -55,6 +58,8 @@ class SentenceTransformerDataCollator:
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """One batch of rows, all of one data set."""
         name = rows[0].get(_NAME)
+        if self._plans_rows and name not in self.plans:
+            self._plan(name, [column for column in rows[0] if column != _NAME])
         plan = self.plans[name]
         batch: dict[str, Any] = {}
         for role, column in plan.texts:
@@ -69,6 +74,13 @@ class SentenceTransformerDataCollator:
             batch[_NAME] = name
         batch[_ROLES] = tuple(role for role, _ in plan.texts)
         return batch
+
+    def _plan(self, name: str | None, columns: list[str]) -> None:
+        """Give the columns of a data set their roles."""
+        plan = plan_columns(columns, None, "rows")
+        self.plans[name] = plan
+        self._prompts[name] = _by_role(self._given_prompts, name, plan)
+        self._routes[name] = _by_role(self.router_mapping, name, plan)
 
     def column_features(self, texts: list[Any], prompt: str = "", task: str | None = None) -> dict[str, Any]:
         """The features of one column."""

@@ -16,10 +16,10 @@ from vicinal.errors import InputError, InputTypeError, missing_extra
 from vicinal.folder.card_records import title_of
 from vicinal.nn.training.arguments import ModelTrainingArguments
 from vicinal.nn.training.columns import ColumnPlan, Columns, check_sources, plan_sources, show
-from vicinal.nn.training.finite import FiniteTrainer
 from vicinal.nn.training.loaders import joined_rows, make_loader
 from vicinal.nn.training.moments import Moments
 from vicinal.nn.training.rates import apply_rates
+from vicinal.nn.training.reached import ReachedTrainer
 from vicinal.nn.training.rows import Sources, is_stream, read_sources
 from vicinal.nn.training.run_record import run_record
 from vicinal.nn.training.scores import Scores
@@ -40,7 +40,7 @@ except ImportError as error:
     raise missing_extra("transformers", "a trainer", "train") from error
 
 
-class ModelTrainer(FiniteTrainer):
+class ModelTrainer(ReachedTrainer):
     """Base of the trainers: data, losses, evaluators, checkpoints and the record of a run, for any kind of model.
 
     A kind of trainer states the three attributes below and overrides :meth:`default_loss`, :meth:`make_collator`
@@ -125,6 +125,7 @@ class ModelTrainer(FiniteTrainer):
         if data_collator is None:
             self.data_collator = self.make_collator(self.plans or self.eval_plans)
         self.add_callback(Moments(self))
+        self._hand_out_owner()
         self._ready = True
 
     # what may be assigned between making the trainer and train(), as SetFit does
@@ -155,16 +156,6 @@ class ModelTrainer(FiniteTrainer):
             self.eval_plans = plan_sources(self.eval_sources, self._columns, "eval_dataset")
             self._checked = False
         self._eval_data = data
-
-    @property
-    def loss(self) -> LossLike | Mapping[str, LossLike]:
-        """The loss, or the losses by data set, as given; another may be assigned."""
-        return self._given_loss
-
-    @loss.setter
-    def loss(self, given: LossLike | Mapping[str, LossLike]) -> None:
-        self._given_loss = given
-        self.model = self.model_wrapped = self.trained_model(self.owner)
 
     # what a kind of trainer overrides
 
