@@ -162,6 +162,9 @@ _WHERE: dict[str, str] = {
         sentence_transformer.modules.tokenizer:TransformersTokenizerWrapper
         sentence_transformer.modules.tokenizer:WordTokenizer
     """,
+    "the same order behind the settings of transformers, which the list of signatures leaves out": """
+        :*TrainingArguments(*)
+    """,
     "to do: parts": """
         :CrossEncoderTrainer.add_dataset_name_column
         :CrossEncoderTrainer.add_dataset_name_transform
@@ -182,12 +185,6 @@ _WHERE: dict[str, str] = {
         :CrossEncoderTrainer.track_loss_components
         :CrossEncoderTrainer.training_args_class
         :CrossEncoderTrainer.validate_column_names
-        :CrossEncoderTrainingArguments(prompts)
-        :CrossEncoderTrainingArguments(batch_sampler)
-        :CrossEncoderTrainingArguments(multi_dataset_batch_sampler)
-        :CrossEncoderTrainingArguments(router_mapping)
-        :CrossEncoderTrainingArguments(learning_rate_mapping)
-        :CrossEncoderTrainingArguments(warmup_ratio)
         :ParallelSentencesDataset.generate_data
         :ParallelSentencesDataset.get_embeddings
         :ParallelSentencesDataset.next_entry
@@ -210,12 +207,6 @@ _WHERE: dict[str, str] = {
         :SentenceTransformerTrainer.track_loss_components
         :SentenceTransformerTrainer.training_args_class
         :SentenceTransformerTrainer.validate_column_names
-        :SentenceTransformerTrainingArguments(prompts)
-        :SentenceTransformerTrainingArguments(batch_sampler)
-        :SentenceTransformerTrainingArguments(multi_dataset_batch_sampler)
-        :SentenceTransformerTrainingArguments(router_mapping)
-        :SentenceTransformerTrainingArguments(learning_rate_mapping)
-        :SentenceTransformerTrainingArguments(warmup_ratio)
         :mine_hard_negatives
         :resolve_ids
         base:BaseDataCollator

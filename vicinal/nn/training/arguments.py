@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -60,13 +61,18 @@ MULTI_DATASET_BATCH_SAMPLERS: dict[MultiDatasetBatchSamplers, type[MultiDatasetD
 class ModelTrainingArguments(TrainingArguments):
     """Settings of a run; all those of ``transformers.TrainingArguments``, and these.
 
+    Dictionaries may be given as JSON, as command lines have them.
+
     Args:
+        prompts: the text put before each text of the data: one for all; or column -> prompt; or data set ->
+            prompt or such a dictionary.
         batch_sampler: ``"batch_sampler"`` (rows at random), ``"no_duplicates"`` (no text twice in a batch, for
             losses whose negatives are the other rows), ``"group_by_label"`` (each label at least twice in a
             batch); or a class or function that is called with (dataset, batch_size, drop_last,
             valid_label_columns, generator, seed).
         multi_dataset_batch_sampler: ``"proportional"`` (all batches of all data sets) or ``"round_robin"`` (in
             turn, until the smallest is used up).
+        router_mapping: column -> route, for models that begin with a Router.
         learning_rate_mapping: regular expression -> rate of the parameters whose names it finds; the first
             that matches counts. Names are those of ``model.named_parameters()``; a loss's own begin with
             ``losses.``.
@@ -80,11 +86,26 @@ class ModelTrainingArguments(TrainingArguments):
 
     # None: decided by what the machine computes natively.
     bf16: bool | None = None
-    batch_sampler: BatchSamplers | str | Callable[..., Any] = BatchSamplers.BATCH_SAMPLER
-    multi_dataset_batch_sampler: MultiDatasetBatchSamplers | str | Callable[..., Any] = (
-        MultiDatasetBatchSamplers.PROPORTIONAL
+    # HfArgumentParser reads the types: of several it takes the enumeration, or the text where None comes second.
+    prompts: str | None | dict[str, str] | dict[str, dict[str, str]] = field(  # noqa: RUF036
+        default=None,
+        metadata={"help": "What is put before each text: a text, or JSON, column or data set to text."},
     )
-    learning_rate_mapping: dict[str, float] | None = field(default_factory=dict)
+    batch_sampler: BatchSamplers | str | Callable[..., Any] = field(
+        default=BatchSamplers.BATCH_SAMPLER, metadata={"help": "How rows are put together into batches."}
+    )
+    multi_dataset_batch_sampler: MultiDatasetBatchSamplers | str | Callable[..., Any] = field(
+        default=MultiDatasetBatchSamplers.PROPORTIONAL,
+        metadata={"help": "From which of several data sets the next batch comes."},
+    )
+    router_mapping: str | None | dict[str, str] | dict[str, dict[str, str]] = field(  # noqa: RUF036
+        default_factory=dict,
+        metadata={"help": "The route of each column, as JSON, for a model with a Router."},
+    )
+    learning_rate_mapping: str | None | dict[str, float] = field(  # noqa: RUF036
+        default_factory=dict,
+        metadata={"help": "Learning rates of parameters, as JSON: regular expression to rate."},
+    )
     warmup_ratio: float | None = None
     check_data: bool = True
     logging_nan_inf_filter: bool = False
@@ -94,7 +115,9 @@ class ModelTrainingArguments(TrainingArguments):
         self.multi_dataset_batch_sampler = _enumerated(
             MultiDatasetBatchSamplers, self.multi_dataset_batch_sampler, "multi_dataset_batch_sampler"
         )
-        self.learning_rate_mapping = self.learning_rate_mapping or {}
+        self.prompts = _read_json(self.prompts)
+        self.router_mapping = _mapping(self.router_mapping, "router_mapping")
+        self.learning_rate_mapping = _mapping(self.learning_rate_mapping, "learning_rate_mapping")
         for pattern, rate in self.learning_rate_mapping.items():
             _check_rate(pattern, rate)
         if self.warmup_ratio is not None:
@@ -148,6 +171,24 @@ def _enumerated(kind: type[Enum], value: Any, argument: str) -> Any:
             f"{', '.join(repr(each.value) for each in kind)}, or a class or function that makes a sampler"
         )
     return value
+
+
+def _read_json(value: Any) -> Any:
+    """What a text says that is a JSON object; anything else as it is."""
+    if not isinstance(value, str) or not value.lstrip().startswith("{"):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise InputError(f"{value!r} begins like JSON and is none ({error})") from error
+
+
+def _mapping(value: Any, argument: str) -> dict[str, Any]:
+    found = _read_json(value) or {}
+    if not isinstance(found, Mapping):
+        error = InputError if isinstance(found, str) else InputTypeError
+        raise error(f"{argument}={value!r} is {type(value).__name__}; give a dictionary, or one as JSON")
+    return dict(found)
 
 
 def _check_rate(pattern: Any, rate: Any) -> None:

@@ -18,17 +18,11 @@ from vicinal.nn.training.trained import LossLike
 @dataclass
 class CrossEncoderTrainingArguments(ModelTrainingArguments):
     """Settings of a run: all those of ``transformers.TrainingArguments``, and those of every trainer of ours
-    (:class:`ModelTrainingArguments`).
-
-    Args:
-        prompts, router_mapping: None; the settings of a SentenceTransformer that a CrossEncoder does not have.
+    (:class:`ModelTrainingArguments`), but for ``prompts`` and ``router_mapping``, which a CrossEncoder does not have.
 
     Raises:
         InputError: one of these two is given.
     """
-
-    prompts: Any = None
-    router_mapping: Any = None
 
     def __post_init__(self) -> None:
         for argument in ("prompts", "router_mapping"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,25 +17,16 @@ from vicinal.nn.training.trained import LossLike
 
 @dataclass
 class SentenceTransformerTrainingArguments(ModelTrainingArguments):
-    """Settings of a run: all those of ``transformers.TrainingArguments``, those of every trainer of ours
-    (:class:`ModelTrainingArguments`), and these.
-
-    Args:
-        prompts: the text put before each text of the data: one for all; or column -> prompt; or data set ->
-            prompt or such a dictionary.
-        router_mapping: column -> route, for models that begin with a Router.
+    """Settings of a run: all those of ``transformers.TrainingArguments``, and those of every trainer of ours
+    (:class:`ModelTrainingArguments`).
 
     Raises:
         InputTypeError: a prompt that is not a text.
     """
 
-    prompts: str | dict[str, str] | dict[str, dict[str, str]] | None = None
-    router_mapping: dict[str, str] | dict[str, dict[str, str]] | None = field(default_factory=dict)
-
     def __post_init__(self) -> None:
-        self.router_mapping = self.router_mapping or {}
-        _check_prompts(self.prompts)
         super().__post_init__()
+        _check_prompts(self.prompts)
 
 
 class SentenceTransformerTrainer(ModelTrainer):
