@@ -60,6 +60,9 @@ TORCH_PATHS = {
     "sentence_transformers.models.Transformer:Transformer": "vicinal.models:Transformer",
     "sentence_transformers.sentence_transformer.modules:Pooling": "vicinal.models:Pooling",
     "sentence_transformers.sentence_transformer.modules.pooling:Pooling": "vicinal.models:Pooling",
+    "sentence_transformers.sentence_transformer.modules.tokenizer.whitespace:WhitespaceTokenizer": (
+        "vicinal.nn.modules.word_tokenizers:WhitespaceTokenizer"
+    ),
     "sentence_transformers.base.modules:Transformer": "vicinal.models:Transformer",
     "sentence_transformers.base.modules.transformer:Transformer": "vicinal.models:Transformer",
     "sentence_transformers.trainer:SentenceTransformerTrainer": "vicinal.training:SentenceTransformerTrainer",

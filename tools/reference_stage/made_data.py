@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 ROWS = 64
+# Queries of NanoBEIR, which are evaluated several times during a training.
+_NANO_QUERIES = 12
 _SUBJECTS = (
     "the cat",
     "a dog",
@@ -168,12 +170,7 @@ _TABLES: dict[tuple[str, str], dict[str, str]] = {
     ("mteb/msmarco", "default"): {"query-id": "id", "corpus-id": "id", "score": "one"},
     ("BeIR/quora-qrels", "*"): {"query-id": "row", "corpus-id": "row", "score": "one"},
     ("BeIR/nfcorpus-qrels", "*"): {"query-id": "id", "corpus-id": "id", "score": "one"},
-    ("omkar334/trec", "*"): {
-        "text": "question",
-        "label-coarse": "six",
-        "label": "six",
-        "coarse_label": "six",
-    },
+    ("omkar334/trec", "*"): {"text": "question", "fine_label": "six", "coarse_label": "six"},
     ("mteb/sts17-crosslingual-sts", "*"): {"sentence1": "text", "sentence2": "near", "score": "unit"},
     ("sentence-transformers/parallel-sentences-*", "*"): {"english": "text", "non_english": "near"},
     ("sentence-transformers/NanoBEIR-en", "corpus"): {"_id": "id", "text": "text"},
@@ -184,7 +181,15 @@ _TABLES: dict[tuple[str, str], dict[str, str]] = {
         "query": "question",
         "positive": "text",
         "negative": "other",
+        "label": "two_scores",
     },
+    ("sentence-transformers/msmarco", "rankzephyr-colbert"): {"query_id": "row", "doc_ids": "rows"},
+    ("sentence-transformers/msmarco-*", "triplet-50-ids"): {
+        "query": "row",
+        "positive": "row",
+        **{f"negative_{n}": "far" for n in range(1, 51)},
+    },
+    ("community-datasets/yahoo_answers_topics", "*"): {"best_answer": "text"},
 }
 
 
@@ -193,11 +198,10 @@ def columns(name: str, subset: str | None) -> dict[str, list[Any]]:
     for (known, part), kinds in _TABLES.items():
         pattern = re.escape(known).replace(r"\*", ".*")
         if re.fullmatch(pattern, name) and part in ("*", subset):
+            rows = _NANO_QUERIES if "NanoBEIR" in name and subset != "corpus" else ROWS
             seed = 0 if subset in _SHARED or name.startswith("BeIR/") else zlib.crc32(known.encode()) % 1000
             return {
-                column: [_column(kind, seed, row) for row in range(ROWS)]
-                for column, kinds_ in kinds.items()
-                for kind in [kinds_]
+                column: [_column(kind, seed, row) for row in range(rows)] for column, kind in kinds.items()
             }
     raise FileNotFoundError(f"no made-up data set stands in for {name!r}, {subset!r}")
 
