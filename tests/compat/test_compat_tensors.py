@@ -156,7 +156,14 @@ def test_results_of_encode(installed: None, minilm_path: Path) -> None:
     assert model.device == torch.device("cpu")
     assert model._target_device == torch.device("cpu")
     assert model.dtype == torch.float32
+    halves = model.half().encode(TEXTS)
+    assert halves.dtype == np.float16
+    assert model.encode(TEXTS, convert_to_tensor=True).dtype == torch.float16
+    np.testing.assert_allclose(halves, plain, atol=2e-3)
+    model = SentenceTransformer(str(minilm_path), device="cpu")
     assert model.double().dtype == torch.float64
+    assert model.encode(TEXTS).dtype == np.float64
+    np.testing.assert_allclose(model.encode(TEXTS), plain, atol=1e-5)
     assert "transformers" in sys.modules  # only since the weights were touched
 
 
@@ -172,7 +179,7 @@ def test_results_of_predict(installed: None, tmp_path: Path) -> None:
         listed = model.predict(pairs, convert_to_numpy=False)
         assert [(type(each), tuple(each.shape)) for each in listed] == [(torch.Tensor, shape)] * 2
         np.testing.assert_allclose(torch.stack(listed).numpy(), scores, atol=1e-6)
-        assert type(model.predict(pairs, None, None, None, False, False)[0]) is torch.Tensor
+        assert type(model.predict(pairs, None, None, 8, False, None, False, False)[0]) is torch.Tensor
         assert tuple(model.predict(pairs[0], convert_to_numpy=False).shape) == shape
         assert model.device == torch.device("cpu")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from functools import wraps
 from typing import Any
+
+import numpy as np
 
 from vicinal.compat.tensors import as_tensors
 from vicinal.core.torch import require_torch
@@ -13,21 +14,18 @@ from vicinal.models.workers import WorkerPool
 
 torch: Any = require_torch("sentence_transformers")
 
-# Where predict takes convert_to_numpy if it is given by its place.
-_NUMPY_PLACE = 5
 
-
-def _in_tensors(predict: Any) -> Any:
-    """``predict``, whose results are tensors where no array is asked for."""
-
-    @wraps(predict)
-    def compute(self: Any, *args: Any, **kwargs: Any) -> Any:
-        found = predict(self, *args, **kwargs)
-        place = _NUMPY_PLACE
-        as_numpy = args[place] if len(args) > place else kwargs.get("convert_to_numpy", True)
-        return found if as_numpy else as_tensors(found)
-
-    return compute
+def _in_type(found: Any, kind: Any) -> Any:
+    """The same vectors in a type of torch; arrays, which have no bfloat16, keep their own then."""
+    if isinstance(found, list):
+        return [_in_type(each, kind) for each in found]
+    if isinstance(found, dict):
+        return {name: _in_type(each, kind) for name, each in found.items()}
+    if isinstance(found, np.ndarray):
+        return found if kind == torch.bfloat16 else found.astype(str(kind).removeprefix("torch."))
+    if isinstance(found, torch.Tensor) and found.is_floating_point():
+        return found.to(kind)
+    return found
 
 
 class _Facts(as_torch.TorchModel):
@@ -44,12 +42,13 @@ class _Facts(as_torch.TorchModel):
 
     @property
     def dtype(self) -> Any:
-        """The ``torch.dtype`` of the weights; float32 where the engine computes in less by its own choice."""
+        """The ``torch.dtype`` of the weights, or that was asked for; what the engine chose by itself is not meant."""
         if self._is_built:
             first = next(self.parameters(), None)
             if first is not None:
                 return first.dtype
-        return torch.float32
+        asked = self._options.dtype
+        return getattr(torch, asked) if asked in ("float16", "bfloat16") else torch.float32
 
 
 class SentenceTransformer(_Facts, as_torch.SentenceTransformer):
@@ -67,12 +66,22 @@ class SentenceTransformer(_Facts, as_torch.SentenceTransformer):
         self, sentences: Any, options: EncodeOptions, pool: WorkerPool | None, chunk_size: int | None
     ) -> Any:
         found = super()._encode(sentences, options, pool, chunk_size)
-        if options.convert_to_numpy and options.output_value == "sentence_embedding":
+        as_arrays = options.convert_to_numpy and options.output_value == "sentence_embedding"
+        if not as_arrays and not options.convert_to_tensor:
+            found = as_tensors(found)
+        kind = self.dtype
+        if kind == torch.float32 or options.precision not in (None, "float32"):
             return found
-        return as_tensors(found)
+        return _in_type(found, kind)
 
 
 class CrossEncoder(_Facts, as_torch.CrossEncoder):
     """:class:`vicinal.torch.CrossEncoder`, whose lists of scores hold tensors."""
 
-    predict = _in_tensors(as_torch.CrossEncoder.predict)
+    def _as_asked(self, scores: Any, single: bool, convert_to_numpy: bool, convert_to_tensor: bool) -> Any:
+        if convert_to_numpy and not convert_to_tensor:
+            return scores
+        found = torch.as_tensor(np.asarray(scores))
+        if self.dtype == torch.float64:
+            found = found.to(torch.float64)
+        return found if convert_to_tensor or single else list(found)

@@ -86,7 +86,7 @@ def renewed(module: nn.Sequential, options: Options, device: str) -> Renewed:
     if not isinstance(first, StaticEmbedding):
         first.save_model(str(scratch.path), merged=True)
         spec = read_model_spec(scratch.path)
-    plain = Options("auto" if options.dtype == "int8" else options.dtype, "auto")
+    plain = Options(precision_of(module, "auto" if options.dtype == "int8" else options.dtype), "auto")
     graph = choose_source(spec, plain)
     engine = open_engine(graph, plain.dtype)
     scratch.goes_with(engine)
@@ -97,6 +97,14 @@ def _runs_own_code(first: nn.Module) -> bool:
     """Whether a transformer is of a class that its folder brought, which no graph is made after."""
     network = getattr(first, "auto_model", None)
     return type(network).__module__.startswith("transformers_modules.")
+
+
+def precision_of(module: nn.Module, dtype: str) -> str:
+    """What to compute in: by its own choice an engine takes no less than ``half`` or ``double`` asked for."""
+    first = next(module.parameters(), None)
+    if dtype != "auto" or first is None:
+        return dtype
+    return {torch.float64: "float32", torch.float16: "float16"}.get(first.dtype, dtype)
 
 
 def follows_config(first: Any) -> bool:

@@ -11,7 +11,14 @@ from vicinal.engine.base import Engine
 from vicinal.engine.graphs.classifier_source import ClassifierGraph
 from vicinal.engine.openvino import OpenVINOEngine
 from vicinal.folder.read import read_model_spec
-from vicinal.nn.engine.live import Renewed, ScratchFolder, follows_config, mark_of, texts_of_module
+from vicinal.nn.engine.live import (
+    Renewed,
+    ScratchFolder,
+    follows_config,
+    mark_of,
+    precision_of,
+    texts_of_module,
+)
 from vicinal.nn.engine.tokens import TorchEngine
 from vicinal.nn.modules.classifier import Classifier, save_classifier
 
@@ -48,6 +55,6 @@ def renewed(module: nn.Sequential, dtype: str, device: str, on_torch: bool) -> R
     if graph is None:
         engine = TorchScorer(module, first.num_labels, device, dtype)
     else:
-        engine = OpenVINOEngine(graph, graph.labels, dtype)
+        engine = OpenVINOEngine(graph, graph.labels, precision_of(module, dtype))
     scratch.goes_with(engine)
     return Renewed(spec, graph, texts, engine, mark)
