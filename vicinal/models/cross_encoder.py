@@ -331,14 +331,6 @@ class CrossEncoder(PairModel, PairFit):
             cut.report()
         return self._as_asked(scores[0] if single else scores, single, convert_to_numpy, convert_to_tensor)
 
-    def _as_asked(self, scores: Any, single: bool, convert_to_numpy: bool, convert_to_tensor: bool) -> Any:
-        """Scores of pairs, or of a single one, in the form that the caller wants."""
-        if convert_to_tensor:
-            from vicinal.core.torch import as_tensor
-
-            return as_tensor(np.asarray(scores))
-        return scores if convert_to_numpy or single else list(scores)
-
     def _scores(
         self,
         firsts: list[str],

@@ -191,3 +191,11 @@ class PairModel(Model):
         firsts, seconds, single = as_pairs(sentences)
         counts = self._texts.pairs(firsts, seconds).full_lengths.tolist()
         return counts[0] if single else counts
+
+    def _as_asked(self, scores: Any, single: bool, convert_to_numpy: bool, convert_to_tensor: bool) -> Any:
+        """Scores of pairs, or of a single one, in the form that the caller wants."""
+        if convert_to_tensor:
+            from vicinal.core.torch import as_tensor
+
+            return as_tensor(np.asarray(scores))
+        return scores if convert_to_numpy or single else list(scores)
