@@ -64,103 +64,66 @@ _WHERE: dict[str, str] = {
     "None lets Vicinal fill batches by tokens, which is faster; results do not depend on it": """
         *(batch_size)
     """,
-    "to do: names": """
+    "a CrossEncoder is made from a folder, which is named": """
         :CrossEncoder(model_name_or_path)
         :CrossEncoder(modules)
+        base.modules:Transformer(transformer_task)
+        base.modules:Transformer(module_output_name)
+        cross_encoder.modules:LogitScore
+    """,
+    "dtype= says in what the whole model computes": """
         :CrossEncoder(keep_in_fp32_modules)
+        :CrossEncoder.set_keep_in_fp32_modules
+    """,
+    "of models that are merged from several, or spread over devices": """
         :CrossEncoder.clear_placement_cache
         :CrossEncoder.merge
-        :CrossEncoder.old_fit
-        :CrossEncoder.set_keep_in_fp32_modules
         :SentenceTransformer.clear_placement_cache
-        :SentenceTransformer.get_sentence_features
         :SentenceTransformer.merge
-        :SentenceTransformer.old_fit
-        base:BaseModel
         sentence_transformers.base.merging
-        base.modules:InputModule.config_key_renames
-        base.modules:InputModule.forward_kwargs
-        base.modules:InputModule.load_config(model_name_or_path)
-        base.modules:InputModule.load_config(subfolder)
-        base.modules:InputModule.load_config(config_filename)
-        base.modules:InputModule.load_config(token)
-        base.modules:InputModule.load_config(cache_folder)
-        base.modules:InputModule.load_config(revision)
-        base.modules:InputModule.load_config(local_files_only)
-        base.modules:InputModule.load_dir_path
-        base.modules:InputModule.load_file_path
-        base.modules:InputModule.load_torch_weights
-        base.modules:InputModule.modalities
+    """,
+    "there it leads to a method that the modules of today lack": """
+        :SentenceTransformer.get_sentence_features
+        sentence_transformer.modules:BoW.get_sentence_features
+    """,
+    "fit is one loop; the trainers are the long way": """
+        :CrossEncoder.old_fit
+        :SentenceTransformer.old_fit
+    """,
+    "the base of the models is no public class": """
+        base:BaseModel
+    """,
+    "modules do not know their model": """
         base.modules:InputModule.on_model_ready
-        base.modules:InputModule.save_tokenizer
-        base.modules:InputModule.save_torch_weights
-        base.modules:Module.config_key_renames
-        base.modules:Module.forward_kwargs
-        base.modules:Module.load_config(model_name_or_path)
-        base.modules:Module.load_config(subfolder)
-        base.modules:Module.load_config(config_filename)
-        base.modules:Module.load_config(token)
-        base.modules:Module.load_config(cache_folder)
-        base.modules:Module.load_config(revision)
-        base.modules:Module.load_config(local_files_only)
-        base.modules:Module.load_dir_path
-        base.modules:Module.load_file_path
-        base.modules:Module.load_torch_weights
         base.modules:Module.on_model_ready
-        base.modules:Module.save_torch_weights
-        base.modules:Router.forward_kwargs
-        base.modules:Router.load(module_classes)
-        base.modules:Router.modalities
         base.modules:Router.on_model_ready
-        base.modules:Router.preprocess(inputs)
-        base.modules:Router.preprocess(prompt)
-        base.modules:Router.preprocess(task)
-        base.modules:Router.preprocess(modality)
-        base.modules:Transformer(transformer_task)
+    """,
+    "an empty sequence means none": """
+        base.modules:Router.load(module_classes)
+    """,
+    "of late interaction, of the other engines, or of inputs that are no text": """
         base.modules:Transformer(processing_kwargs)
         base.modules:Transformer(backend)
-        base.modules:Transformer(module_output_name)
         base.modules:Transformer(unpad_inputs)
         base.modules:Transformer(query_length)
         base.modules:Transformer(document_length)
         base.modules:Transformer(query_expansion)
-        base.modules:Transformer.auto_model
-        base.modules:Transformer.load_config(model_name_or_path)
-        base.modules:Transformer.load_config(subfolder)
-        base.modules:Transformer.load_config(config_filename)
-        base.modules:Transformer.load_config(token)
-        base.modules:Transformer.load_config(cache_folder)
-        base.modules:Transformer.load_config(revision)
-        base.modules:Transformer.load_config(local_files_only)
-        base.modules:Transformer.modalities
         base.modules:Transformer.query_expansion
-        base.modules:Transformer.tokenizer
         base.modules:Transformer.unpad_inputs
-        base.modules.transformer:ProcessingKwargs
-        base.modules.transformer:QueryExpansionConfig
-        base.modules.transformer:set_temporary_class_attrs
-        cross_encoder.modules:LogitScore
-        sentence_transformer.modules:BoW.get_sentence_features
-        sentence_transformer.modules:BoW.modalities
-        sentence_transformer.modules:BoW.preprocess(inputs)
-        sentence_transformer.modules:BoW.preprocess(prompt)
-        sentence_transformer.modules:CNN.config_key_renames
-        sentence_transformer.modules:LSTM.config_key_renames
+        base.modules.transformer:*
+    """,
+    "an attribute of each object": """
+        base.modules:Transformer.auto_model
+        base.modules:Transformer.tokenizer
+    """,
+    "None means 'mean', and leaves room for the old switches": """
         sentence_transformer.modules:Pooling(pooling_mode)
-        sentence_transformer.modules:Pooling.POOLING_MODES
-        sentence_transformer.modules:Pooling.config_key_renames
+    """,
+    "vicinal.distillation.distill makes static models": """
         sentence_transformer.modules:StaticEmbedding.from_distillation
-        sentence_transformer.modules:StaticEmbedding.modalities
-        sentence_transformer.modules:StaticEmbedding.preprocess(inputs)
-        sentence_transformer.modules:StaticEmbedding.preprocess(prompt)
-        sentence_transformer.modules:WeightedLayerPooling.config_key_renames
-        sentence_transformer.modules:WordEmbeddings.modalities
-        sentence_transformer.modules:WordEmbeddings.preprocess(inputs)
-        sentence_transformer.modules:WordEmbeddings.preprocess(prompt)
-        sentence_transformer.modules.tokenizer:ENGLISH_STOP_WORDS
-        sentence_transformer.modules.tokenizer:PhraseTokenizer
-        sentence_transformer.modules.tokenizer:TransformersTokenizerWrapper
-        sentence_transformer.modules.tokenizer:WordTokenizer
+    """,
+    "words are split by WhitespaceTokenizer": """
+        sentence_transformer.modules.tokenizer:*
     """,
     "the same order behind the settings of transformers, which the list of signatures leaves out": """
         :*TrainingArguments(*)

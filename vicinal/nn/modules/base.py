@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from vicinal.errors import ModelFormatError, UnsupportedModelError
-from vicinal.folder.json_files import read_json
 from vicinal.folder.write import write_bytes, write_json
+from vicinal.nn.modules.files import ModuleFiles
 from vicinal.nn.modules.memory import check_finite
 
 # input_ids, attention_mask, token_embeddings, sentence_embedding, prompt_length, ...
@@ -24,7 +24,7 @@ WEIGHTS_FILE = "model.safetensors"
 _OLD_WEIGHTS_FILE = "pytorch_model.bin"
 
 
-class Module(nn.Module, ABC):  # type: ignore[misc, unused-ignore]
+class Module(nn.Module, ModuleFiles, ABC):  # type: ignore[misc, unused-ignore]
     """Base of the modules; your own may derive from it, or from ``torch.nn.Module`` alone.
 
     A subclass names its constructor's arguments in ``config_keys``, keeps each as an attribute of the same
@@ -43,7 +43,8 @@ class Module(nn.Module, ABC):  # type: ignore[misc, unused-ignore]
     """
 
     config_keys: ClassVar[Sequence[str]] = ()
-    config_file_name: ClassVar[str] = "config.json"
+    #: arguments of ``forward`` beside the features
+    forward_kwargs: ClassVar[Collection[str]] = frozenset()
     save_in_root: ClassVar[bool] = False
 
     @abstractmethod
@@ -70,12 +71,6 @@ class Module(nn.Module, ABC):  # type: ignore[misc, unused-ignore]
         write_state(self, Path(output_path))
 
     @classmethod
-    def load_config(cls, folder: str, filename: str | None = None) -> dict[str, Any]:
-        """The content of ``config.json``; empty where there is none."""
-        path = Path(folder) / (filename or cls.config_file_name)
-        return read_json(path) if path.is_file() else {}
-
-    @classmethod
     def load(cls, folder: str, **kwargs: Any) -> Module:
         """Read a module back from its folder.
 
@@ -91,6 +86,37 @@ class Module(nn.Module, ABC):  # type: ignore[misc, unused-ignore]
             ) from error
         read_state(module, Path(folder))
         return module
+
+    @classmethod
+    def load_torch_weights(
+        cls,
+        model_name_or_path: str,
+        subfolder: str = "",
+        token: bool | str | None = None,
+        cache_folder: str | None = None,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        model: nn.Module | None = None,
+    ) -> Any:
+        """``model`` with the weights of a folder; without a model, the tensors by name.
+
+        Raises:
+            ModelFormatError: there are none, or they are damaged or of another module.
+        """
+        folder = Path(
+            cls.load_dir_path(model_name_or_path, subfolder, token, cache_folder, revision, local_files_only)
+        )
+        if model is not None:
+            read_state(model, folder)
+            return model
+        state = find_state(folder)
+        if state is None:
+            raise ModelFormatError(f"{folder}: there are no weights (model.safetensors)")
+        return state
+
+    def save_torch_weights(self, output_path: str, safe_serialization: bool = True) -> None:
+        """Write the weights, if there are any; always as safetensors."""
+        write_state(self, Path(output_path))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.get_config_dict()})"
@@ -121,6 +147,14 @@ class InputModule(Module):
     """
 
     tokenizer: Any
+    #: what it reads
+    modalities: ClassVar[Sequence[str]] = ("text",)
+
+    def save_tokenizer(self, output_path: str, **options: Any) -> None:
+        """Write the tokenizer, if it has ``save_pretrained``."""
+        save = getattr(getattr(self, "tokenizer", None), "save_pretrained", None)
+        if save is not None:
+            save(output_path, **options)
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -57,8 +57,6 @@ class BoW(InputModule):
                 rows[row, word] = before + self.weights[word]
         return {"sentence_embedding": rows}
 
-    preprocess = tokenize
-
     def forward(self, features: Features) -> Features:
         """Nothing is left to do."""
         return features

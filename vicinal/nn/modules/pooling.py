@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -31,6 +31,16 @@ class Pooling(Module):
     and, where prompts are left out, ``prompt_length``; writes ``sentence_embedding`` ``(n, width * modes)``. A
     text without tokens pools to 0.
     """
+
+    #: the modes, as ``pooling_mode`` takes them
+    POOLING_MODES: ClassVar[Sequence[str]] = (
+        "cls",
+        "max",
+        "mean",
+        "mean_sqrt_len_tokens",
+        "weightedmean",
+        "lasttoken",
+    )
 
     def __init__(
         self,

@@ -139,8 +139,6 @@ class Router(InputModule):
             features["task"] = task
         return features
 
-    preprocess = tokenize
-
     def count_tokens(self, texts: Sequence[Any], task: str | None = None) -> list[int] | None:
         """Tokens of each text on its way, or None where that way's first module does not count."""
         texts, task = self._texts_and_task(texts, task)

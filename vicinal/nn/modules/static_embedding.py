@@ -132,8 +132,6 @@ class StaticEmbedding(InputModule):
             "offsets": torch.from_numpy(starts.astype(np.int64)),
         }
 
-    preprocess = tokenize
-
     def _row(self, ids: list[int], unknown: int | None) -> list[int]:
         """The tokens of a text that count; none where all are unknown."""
         ids = ids[: self._max_seq_length]

@@ -96,8 +96,6 @@ class WordEmbeddings(InputModule):
         mask = (torch.arange(width)[None, :] < lengths[:, None]).long()
         return {"input_ids": ids, "attention_mask": mask, "sentence_lengths": lengths}
 
-    preprocess = tokenize
-
     def forward(self, features: Features) -> Features:
         """Add ``token_embeddings``."""
         features["token_embeddings"] = self.emb_layer(features["input_ids"])
