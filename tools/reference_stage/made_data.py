@@ -69,8 +69,8 @@ def _column(kind: str, seed: int, row: int) -> Any:
         "two_scores": lambda: [4.0 + row % 3, -2.0 - row % 2],
         "labels": lambda: [1, 0, 0, 0, 0, 0],
         "passages": lambda: {
-            "passage_text": [sentence(at), *(sentence(at + 100 + n) for n in range(3))],
-            "is_selected": [1, 0, 0, 0],
+            "passage_text": [sentence(at), *(sentence(at + 100 + n) for n in range(9))],
+            "is_selected": [1] + [0] * 9,
         },
     }
     return makers[kind]()

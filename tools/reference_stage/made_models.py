@@ -99,7 +99,7 @@ def _config(architecture: str, width: int, layers: int, vocabulary: int) -> Any:
             n_layers=layers,
             n_heads=heads,
             hidden_dim=64,
-            max_position_embeddings=130,
+            max_position_embeddings=520,
             dropout=0.0,
             attention_dropout=0.0,
             seq_classif_dropout=0.0,
@@ -110,7 +110,7 @@ def _config(architecture: str, width: int, layers: int, vocabulary: int) -> Any:
         "num_hidden_layers": layers,
         "num_attention_heads": heads,
         "intermediate_size": 64,
-        "max_position_embeddings": 130,
+        "max_position_embeddings": 520,
     }
     if architecture == "modernbert":
         return transformers.ModernBertConfig(

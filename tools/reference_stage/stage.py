@@ -168,7 +168,13 @@ def make_file(url: str, path: str | os.PathLike[str]) -> None:
             [json.dumps({"title": question(n), "paragraphs": [sentence(n), near(n)]}) for n in numbers],
         )
     elif name.startswith("wiki-programmming"):
-        _gzip(target, [json.dumps({"title": question(n), "text": sentence(n)}) for n in numbers])
+        _gzip(
+            target,
+            [
+                json.dumps({"title": question(n), "text": sentence(n), "paragraphs": [sentence(n), near(n)]})
+                for n in numbers
+            ],
+        )
     elif name == "emnlp2016-2018.json":
         papers = [
             {"title": question(n), "abstract": sentence(n), "url": "", "venue": "", "year": "2016"}
