@@ -292,7 +292,8 @@ def trains_triplets():
     return model.encode(S[:2]), evaluator(model)
 
 
-@step
+# A bias whose gradient is exactly 0: Adam makes a whole step of its rounding.
+@step(near=5e-3)
 def trains_batch_hard_triplets_on_labels():
     model = new_model()
     examples = [InputExample(texts=[text], label=number % 2) for number, text in enumerate(S)]
