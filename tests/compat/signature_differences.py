@@ -132,7 +132,6 @@ _WHERE: dict[str, str] = {
         :CrossEncoderTrainer.add_dataset_name_column
         :CrossEncoderTrainer.add_dataset_name_transform
         :CrossEncoderTrainer.add_model_card_callback
-        :CrossEncoderTrainer.collect_features
         :CrossEncoderTrainer.data_collator_class
         :CrossEncoderTrainer.get_batch_sampler
         :CrossEncoderTrainer.get_data_collator
@@ -154,7 +153,6 @@ _WHERE: dict[str, str] = {
         :SentenceTransformerTrainer.add_dataset_name_column
         :SentenceTransformerTrainer.add_dataset_name_transform
         :SentenceTransformerTrainer.add_model_card_callback
-        :SentenceTransformerTrainer.collect_features
         :SentenceTransformerTrainer.data_collator_class
         :SentenceTransformerTrainer.get_batch_sampler
         :SentenceTransformerTrainer.get_data_collator
