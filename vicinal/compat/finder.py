@@ -10,12 +10,13 @@ from collections.abc import Iterable, Sequence
 from email.message import Message
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from importlib.readers import FileReader
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from vicinal.compat.absent import placeholder
-from vicinal.compat.naming import give_names_back, take_names
-from vicinal.compat.paths import PACKAGE, VERSION, Missing, exists, is_class, lookup, names
+from vicinal.compat.naming import MODELS, give_names_back, take_names
+from vicinal.compat.paths import PACKAGE, VERSION, Missing, exists, file_of, is_class, lookup, names
 
 
 def install_as_sentence_transformers(*, replace: bool = False) -> bool:
@@ -85,6 +86,8 @@ class _Module(ModuleType):
                 "docs/names.md lists what Vicinal has)"
             )
         self.__dict__[name] = value
+        if name in MODELS and isinstance(value, type):
+            importlib.import_module(value.__module__)  # inspect looks for a class's file there
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -107,6 +110,11 @@ class _Loader(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         module.__doc__ = "Vicinal, under the name of sentence-transformers."
+
+    def get_resource_reader(self, fullname: str) -> FileReader:
+        """For importlib.resources: the folder of the module's file."""
+        loader: Any = SimpleNamespace(path=file_of(fullname.partition(".")[2]))
+        return FileReader(loader)
 
 
 class _Distribution(importlib.metadata.Distribution):
@@ -133,7 +141,10 @@ class _Finder(MetaPathFinder):
         if package != PACKAGE or (inner and not exists(inner)):
             return None
         # Every module may have submodules: in one layout or another it has.
-        return ModuleSpec(fullname, _Loader(), origin="vicinal", is_package=True)
+        file = file_of(inner)
+        spec = ModuleSpec(fullname, _Loader(), origin=file or "vicinal", is_package=True)
+        spec.has_location = file is not None  # gives the module its __file__
+        return spec
 
     def find_distributions(
         self, context: importlib.metadata.DistributionFinder.Context | None = None

@@ -49,12 +49,17 @@ MODELS = tuple(_OTHER)
 
 def model_class(name: str) -> type:
     """A model as old code knows it: a torch module wherever torch is installed, the plain one elsewhere."""
-    home = _AS_TORCH if find_spec("torch") is not None else _PLAIN[name]
+    home = model_home(name)
     found: type = getattr(import_module(home), name)
     _rename(found)
     if home == _AS_TORCH:
         _rename(_class(_BASES, name))
     return found
+
+
+def model_home(name: str) -> str:
+    """The module of a model's class, with torch or without."""
+    return _AS_TORCH if find_spec("torch") is not None else _PLAIN[name]
 
 
 def as_there(name: str, value: Any) -> Any:

@@ -8,10 +8,13 @@ that its parent holds (``losses.CosineSimilarityLoss``, a file of that class alo
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-from vicinal.compat.naming import MODELS, as_there, model_class
+from vicinal.compat.naming import MODELS, as_there, model_class, model_home
+from vicinal.compat.star import listed
+from vicinal.errors import MissingExtraError
 
 PACKAGE = "sentence_transformers"
 
@@ -80,28 +83,6 @@ _WORDS: dict[str, tuple[str, ...]] = {
     ),
 }
 
-# What the package itself exports.
-_TOP = (
-    "CrossEncoder",
-    "CrossEncoderModelCardData",
-    "CrossEncoderTrainer",
-    "CrossEncoderTrainingArguments",
-    "DefaultBatchSampler",
-    "InputExample",
-    "LoggingHandler",
-    "MultiDatasetDefaultBatchSampler",
-    "ParallelSentencesDataset",
-    "SentenceTransformer",
-    "SentenceTransformerModelCardData",
-    "SentenceTransformerTrainer",
-    "SentenceTransformerTrainingArguments",
-    "SentencesDataset",
-    "SimilarityFunction",
-    "mine_hard_negatives",
-    "quantize_embeddings",
-    "resolve_ids",
-)
-
 # Word of a path -> the modules that hold its names; under cross_encoder the second table goes first.
 _HOMES = {
     "datasets": ("vicinal.datasets",),
@@ -112,6 +93,9 @@ _HOMES = {
     "modules": ("vicinal.models",),
     "quantization": ("vicinal.util",),
     "readers": ("vicinal.readers",),
+    "sampler": ("vicinal.training",),
+    "trainer": ("vicinal.training",),
+    "training_args": ("vicinal.training",),
     "similarity_functions": ("vicinal.vectors.similarity",),
     "util": (
         "vicinal.util",
@@ -239,8 +223,32 @@ def lookup(path: str, name: str) -> Any:
 
 
 def names(path: str) -> list[str]:
-    """The names of a submodule that Vicinal has: what ``from ... import *`` brings."""
-    if not path:
-        return [name for name in _TOP if lookup("", name) is not Missing]
-    home = import_module(homes(path)[0])
-    return [name for name in getattr(home, "__all__", dir(home)) if not name.startswith("_")]
+    """The names of a submodule that Vicinal has: what ``from ... import *`` brings.
+
+    They are those that the submodule itself lists there; where it lists none, what Vicinal's module of that name has.
+    """
+    wanted = listed(path)
+    if wanted is None:
+        home = import_module(homes(path)[0])
+        # Where all names need torch, vicinal's own list leaves them out.
+        wanted = getattr(home, "__all__", None) or [name for name in dir(home) if not name.startswith("_")]
+    return [name for name in wanted if _is_there(path, name)]
+
+
+def _is_there(path: str, name: str) -> bool:
+    try:
+        return lookup(path, name) is not Missing
+    except MissingExtraError:
+        return False
+
+
+# Where the models' classes say that they are.
+_OTHER_PATH = {"SentenceTransformer": "sentence_transformer.model", "CrossEncoder": "cross_encoder.model"}
+
+
+def file_of(path: str) -> str | None:
+    """The file where the names of a submodule are defined, for those who look into it; None if there is none."""
+    model = next((name for name in MODELS if _OTHER_PATH[name] == path), None)
+    home = homes(path)[0] if model is None else model_home(model)
+    spec = find_spec(home)
+    return None if spec is None else spec.origin
