@@ -1,7 +1,7 @@
 """What Vicinal does on an accelerator, beside sentence-transformers: parity, memory, throughput, training, search.
 
     python benchmarks/gpu.py [--device cuda] [--json FILE] [--limit 210] [--parts ...]
-    python benchmarks/gpu.py --pack FOLDER          what a machine without the models and the data needs, 40 MB
+    python benchmarks/gpu.py --pack FOLDER          what a machine without the models and the data needs, 47 MB
     python benchmarks/gpu.py --carried FOLDER ...   on that machine
     python benchmarks/gpu.py --small --device cpu   a few seconds on the CPU, to see that all of it runs
 

@@ -1,6 +1,6 @@
 """Models and texts of ``benchmarks/gpu.py``, here or carried to a machine that has neither.
 
-Both models together are 136 MB. Carried, each matrix is 8-bit numbers with one scale per row, 34 MB in all; what is
+Both models together are 136 MB. Carried, each matrix is 8-bit numbers with one scale per row, 47 MB in all; what is
 unpacked from these is another model by a little, but the same one for everything that is compared there.
 """
 
