@@ -72,8 +72,6 @@ OPEN: dict[str, set[str]] = {
     },
     "program_v1_internals": {
         "builds_of_an_ordered_dict",
-        "half_and_double",
-        "half_precision_vectors",
     },
     "program_v2_cross_encoder": {
         "another_default_activation",
