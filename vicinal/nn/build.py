@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -168,7 +169,7 @@ def sequence_of(modules: Sequence[Any]) -> nn.Sequential:
     for place, module in enumerate(found):
         if not isinstance(module, nn.Module):
             raise InputTypeError(f"modules[{place}] is {type(module).__name__}, not a torch.nn.Module")
-    return nn.Sequential(*found)
+    return nn.Sequential(OrderedDict(modules)) if isinstance(modules, Mapping) else nn.Sequential(*found)
 
 
 def write_modules(module: nn.Sequential, folder: Path, *, transformer_weights: bool = True) -> None:

@@ -93,7 +93,7 @@ class STSDataReader(_TableReader):
             if self.normalize_scores:
                 value = (value - self.min_score) / (self.max_score - self.min_score)
             examples.append(
-                InputExample(guid=f"{filename}{before + 1}", texts=[cells[first], cells[second]], label=value)
+                InputExample(guid=f"{filename}{before}", texts=[cells[first], cells[second]], label=value)
             )
         return examples
 
@@ -145,8 +145,8 @@ class TripletReader(_TableReader):
     def get_examples(self, filename: str, max_examples: int = 0) -> list[InputExample]:
         """The triplets of a file, all of them if ``max_examples`` is 0."""
         return [
-            InputExample(guid=f"{filename}{before + 1}", texts=[cells[place] for place in self.columns])
-            for _, before, cells in self._rows(filename, self.columns, max_examples)
+            InputExample(texts=[cells[place] for place in self.columns])
+            for _, _, cells in self._rows(filename, self.columns, max_examples)
         ]
 
 
@@ -169,7 +169,7 @@ class LabelSentenceReader(_TableReader):
         label, sentence = self.columns
         return [
             InputExample(
-                guid=f"{filename}{before + 1}",
+                guid=f"{filename}-{before}",
                 texts=[cells[sentence]],
                 label=self.label_map.setdefault(cells[label], len(self.label_map)),
             )

@@ -94,6 +94,13 @@ url={https://arxiv.org/abs/1908.10084}}"""
         """(n, num_labels) logits of the classes of pairs; the greatest is the prediction."""
         return self._logits(self.embed(sentence_features))
 
+    def forward(self, sentence_features: Iterable[Features], labels: Tensor | None = None) -> Any:
+        """The loss; without labels, to predict, the vectors of each column and the logits of the pairs."""
+        if labels is None:
+            embeddings = self.embed(sentence_features)
+            return embeddings, self._logits(embeddings)
+        return super().forward(sentence_features, labels)
+
     def _logits(self, embeddings: list[Tensor]) -> Tensor:
         u, v = embeddings
         parts = [u, v] if self.concatenation_sent_rep else []
