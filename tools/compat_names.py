@@ -41,14 +41,8 @@ CLASSES = ("SentenceTransformer", "CrossEncoder")
 REASONS = {
     "SentenceTransformer": "a plain class; `model.module` is the torch Sequential, built when it is first needed",
     "CrossEncoder": "a plain class, as SentenceTransformer is",
-    "modalities": "text only",
-    "processor": "text only",
-    "supports": "text only",
     "CLIPModel": "text only",
-    "get_backend": "the engine is chosen by itself, or by `backend=`",
     "old_fit": "`fit` takes the same arguments",
-    "get_max_seq_length": "`max_seq_length`",
-    "http_get": "`vicinal download` and `vicinal.hub.resolve` fetch models",
 }
 
 # A part of the path or name -> why the whole area is not here.
