@@ -10,8 +10,9 @@ from __future__ import annotations
 import copyreg
 import sys
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
+
+from vicinal.core.torch import torch_installed
 
 _OTHER = {
     "SentenceTransformer": "sentence_transformers.sentence_transformer.model",
@@ -59,12 +60,12 @@ def model_class(name: str) -> type:
 
 def model_home(name: str) -> str:
     """The module of a model's class, with torch or without."""
-    return _AS_TORCH if find_spec("torch") is not None else _PLAIN[name]
+    return _AS_TORCH if torch_installed() else _PLAIN[name]
 
 
 def as_there(name: str, value: Any) -> Any:
     """A value of ``vicinal.util`` as old code expects it: wherever torch is installed, similarities are tensors."""
-    if name not in _GIVING_TENSORS or find_spec("torch") is None:
+    if name not in _GIVING_TENSORS or not torch_installed():
         return value
     from vicinal.compat import tensors
 
