@@ -45,8 +45,6 @@ _WHERE: dict[str, str] = {
     """,
     "the wider set of losses, data sets and evaluators comes with an issue of its own": """
         sentence_transformer.losses:AdaptiveLayerLoss
-        sentence_transformer.losses:CachedGISTEmbedLoss
-        sentence_transformer.losses:ContrastiveTension*
         sentence_transformer.losses:Denoising*
         sentence_transformers.sentence_transformer.losses.adaptive_layer
         sentence_transformer.datasets:*
@@ -241,6 +239,9 @@ _WHERE: dict[str, str] = {
         sentence_transformer.losses:BatchHardTripletLoss.get_anchor_positive_triplet_mask
         sentence_transformer.losses:BatchHardTripletLoss.get_triplet_mask
         sentence_transformer.losses:BatchSemiHardTripletLoss.batch_semi_hard_triplet_loss
+        sentence_transformer.losses:CachedGISTEmbedLoss.calculate_loss*
+        sentence_transformer.losses:CachedGISTEmbedLoss.embed_minibatch*
+        sentence_transformer.losses:CachedGISTEmbedLoss.uses_gradient_cache
         sentence_transformer.losses:CachedMultipleNegativesRankingLoss.calculate_loss
         sentence_transformer.losses:CachedMultipleNegativesRankingLoss.directions
         sentence_transformer.losses:CachedMultipleNegativesRankingLoss.embed_minibatch
@@ -269,14 +270,15 @@ _WHERE: dict[str, str] = {
         sentence_transformer.losses:CachedMultipleNegativesSymmetricRankingLoss.show_progress_bar
         sentence_transformer.losses:CachedMultipleNegativesSymmetricRankingLoss.similarity_fct
         sentence_transformer.losses:CachedMultipleNegativesSymmetricRankingLoss.uses_gradient_cache
-        sentence_transformer.losses:EmbedDistillLoss
-        sentence_transformer.losses:GISTEmbedLoss
-        sentence_transformer.losses:GlobalOrthogonalRegularizationLoss
+        sentence_transformer.losses:EmbedDistillLoss.compute_loss_from_embeddings(teacher_embeddings)
         sentence_transformer.losses:MSELoss.compute_loss_from_embeddings(teacher_embeddings)
-        sentence_transformer.losses:MSELoss.load_projection
-        sentence_transformer.losses:MSELoss.save_projection
+        sentence_transformer.losses:MegaBatchMarginLoss.calculate_loss
+        sentence_transformer.losses:MegaBatchMarginLoss.embed_minibatch*
+        sentence_transformer.losses:MegaBatchMarginLoss.forward_*
+        sentence_transformer.losses:MegaBatchMarginLoss.mini_batch_num_tokens
+        sentence_transformer.losses:MegaBatchMarginLoss.show_progress_bar
+        sentence_transformer.losses:MegaBatchMarginLoss.uses_gradient_cache
         sentence_transformer.losses:Matryoshka2dLoss
-        sentence_transformer.losses:MegaBatchMarginLoss
         sentence_transformer.losses:OnlineContrastiveLoss.forward(size_average)
         sentence_transformer.losses.matryoshka:CachedLossDecorator
         sentence_transformer.losses.matryoshka:ForwardDecorator

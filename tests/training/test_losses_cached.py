@@ -114,6 +114,16 @@ def test_cached_symmetric_and_matryoshka_equal_plain() -> None:
             assert close(has, wanted)
 
 
+@pytest.mark.parametrize("setting", [{}, {"mini_batch_size": 3}, {"mini_batch_num_tokens": 12}])
+def test_mega_batch_in_parts_equals_the_whole(setting: dict[str, Any]) -> None:
+    model = Tiny()
+    features = [column(10, 6, 1), column(10, 9, 2)]
+    value, wanted = gradients(model, L.MegaBatchMarginLoss(model, use_mini_batched_version=False), features)
+    got, parts = gradients(model, L.MegaBatchMarginLoss(model, **setting), features)
+    assert got == pytest.approx(value, rel=1e-6)
+    assert close(parts, wanted)
+
+
 def test_cached_repeats_its_dropout() -> None:
     """The second pass drops what the first dropped, and leaves the random numbers where it found them."""
     model = Tiny(dropout=0.5)

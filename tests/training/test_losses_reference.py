@@ -35,6 +35,7 @@ class Model(torch.nn.Module):  # type: ignore[misc]
 MODEL = Model()
 SCORES = [0.1, 0.9, 0.5, 1.0]
 TWO = [[0.9, 0.1], [0.5, 0.2], [0.3, -0.3], [0.1, 0.4]]
+EACH = np.stack([emb(3), emb(4)], axis=1)
 ALL = ("query_to_doc", "query_to_query", "doc_to_query", "doc_to_doc")
 COSINE = L.BatchHardTripletLossDistanceFunction.cosine_distance
 
@@ -106,6 +107,27 @@ TABLE: dict[str, tuple[Any, int, Any, float, list[float]]] = {
     "softmax": (softmax_loss(), 2, [0, 2, 1, 1], 1.5267861, [0.970346, 0.854057]),
     "mse": (L.MSELoss(MODEL), 1, emb(3), 1.137086, [0.435332]),
     "mse, two columns": (L.MSELoss(MODEL), 2, emb(3), 1.0840367, [0.217666, 0.207263]),
+    "mse, a vector a text": (L.MSELoss(MODEL), 2, EACH, 1.2012584, [0.217666, 0.229622]),
+    "embed": (L.EmbedDistillLoss(MODEL), 1, emb(3), 1.2533599, [0.16339]),
+    "embed, two columns": (L.EmbedDistillLoss(MODEL), 2, emb(3), 1.2134242, [0.081695, 0.145401]),
+    "embed, a vector a text": (L.EmbedDistillLoss(MODEL), 2, EACH, 1.2683816, [0.081695, 0.135257]),
+    "embed, l2": (L.EmbedDistillLoss(MODEL, "l2"), 1, emb(3), 2.4035047, [0.5]),
+    "embed, l2, a vector a text": (L.EmbedDistillLoss(MODEL, "l2"), 2, EACH, 2.5582276, [0.25, 0.25]),
+    "embed, mse": (L.EmbedDistillLoss(MODEL, "mse"), 2, emb(3), 1.0840367, [0.217666, 0.207263]),
+    "mega": (
+        L.MegaBatchMarginLoss(MODEL, use_mini_batched_version=False),
+        2,
+        None,
+        1.0866762,
+        [0.347072, 0.387158],
+    ),
+    "mega, margins": (
+        L.MegaBatchMarginLoss(MODEL, 1.2, -0.5, use_mini_batched_version=False),
+        2,
+        None,
+        2.2002393,
+        [0.387288, 0.459042],
+    ),
     "margin": (L.MarginMSELoss(MODEL), 3, [0.1, 0.2, -0.3, 0.4], 1.5350491, [2.384341, 2.090286, 2.090286]),
     "margin, scores": (
         L.MarginMSELoss(MODEL),

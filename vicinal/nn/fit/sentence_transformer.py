@@ -12,7 +12,7 @@ from vicinal.core.torch import to_device
 from vicinal.errors import InputError, InputTypeError
 from vicinal.nn.fit.loop import Objective, Settings
 from vicinal.nn.fit.model import train
-from vicinal.nn.losses.base import Loss
+from vicinal.nn.losses.base import Loss, total
 
 
 def fit(model: Any, train_objectives: Iterable[tuple[Any, Any]], evaluator: Any, settings: Settings) -> None:
@@ -151,7 +151,7 @@ def step_function(model: Any, loss: nn.Module) -> Callable[[Sequence[Any]], Tens
 
     def step(examples: Sequence[Any]) -> Tensor:
         features, labels = collated(model.module[0].tokenize, examples)
-        found: Tensor = loss([to_device(each, device) for each in features], labels.to(device))
-        return found
+        found = loss([to_device(each, device) for each in features], labels.to(device))
+        return total(found)
 
     return step

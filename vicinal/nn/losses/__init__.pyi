@@ -8,6 +8,11 @@ from vicinal.nn.losses.cached import (
     CachedMultipleNegativesSymmetricRankingLoss as CachedMultipleNegativesSymmetricRankingLoss,
 )
 from vicinal.nn.losses.classes import SoftmaxLoss as SoftmaxLoss
+from vicinal.nn.losses.contrastive_tension import ContrastiveTensionDataLoader as ContrastiveTensionDataLoader
+from vicinal.nn.losses.contrastive_tension import ContrastiveTensionLoss as ContrastiveTensionLoss
+from vicinal.nn.losses.contrastive_tension import (
+    ContrastiveTensionLossInBatchNegatives as ContrastiveTensionLossInBatchNegatives,
+)
 from vicinal.nn.losses.distances import (
     BatchHardTripletLossDistanceFunction as BatchHardTripletLossDistanceFunction,
 )
@@ -15,8 +20,13 @@ from vicinal.nn.losses.distances import SiameseDistanceMetric as SiameseDistance
 from vicinal.nn.losses.distances import TripletDistanceMetric as TripletDistanceMetric
 from vicinal.nn.losses.distillation import DistillKLDivLoss as DistillKLDivLoss
 from vicinal.nn.losses.distillation import MarginMSELoss as MarginMSELoss
-from vicinal.nn.losses.distillation import MSELoss as MSELoss
+from vicinal.nn.losses.guided import CachedGISTEmbedLoss as CachedGISTEmbedLoss
+from vicinal.nn.losses.guided import GISTEmbedLoss as GISTEmbedLoss
 from vicinal.nn.losses.matryoshka import MatryoshkaLoss as MatryoshkaLoss
+from vicinal.nn.losses.mega_batch import MegaBatchMarginLoss as MegaBatchMarginLoss
+from vicinal.nn.losses.orthogonal import (
+    GlobalOrthogonalRegularizationLoss as GlobalOrthogonalRegularizationLoss,
+)
 from vicinal.nn.losses.pairs import ContrastiveLoss as ContrastiveLoss
 from vicinal.nn.losses.pairs import OnlineContrastiveLoss as OnlineContrastiveLoss
 from vicinal.nn.losses.pairs import TripletLoss as TripletLoss
@@ -27,3 +37,5 @@ from vicinal.nn.losses.ranking import (
 from vicinal.nn.losses.scores import AnglELoss as AnglELoss
 from vicinal.nn.losses.scores import CoSENTLoss as CoSENTLoss
 from vicinal.nn.losses.scores import CosineSimilarityLoss as CosineSimilarityLoss
+from vicinal.nn.losses.teacher_embeddings import EmbedDistillLoss as EmbedDistillLoss
+from vicinal.nn.losses.teacher_embeddings import MSELoss as MSELoss

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
@@ -228,6 +228,13 @@ class Loss(nn.Module, ABC):  # type: ignore[misc, unused-ignore]
                 return bad, ""
             return bad | (values >= self.num_labels), f" up to num_labels - 1 = {self.num_labels - 1}"
         return ~finite, ""
+
+
+def total(loss: Tensor | Mapping[str, Tensor]) -> Tensor:
+    """A loss, or the sum of its named terms."""
+    if not isinstance(loss, Mapping):
+        return loss
+    return torch.stack(list(loss.values())).sum()
 
 
 def function_name(function: Any) -> str:

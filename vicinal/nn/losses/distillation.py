@@ -1,73 +1,16 @@
-"""Losses that learn from a teacher: MSELoss, MarginMSELoss, DistillKLDivLoss."""
+"""Losses that learn a teacher's scores: MarginMSELoss, DistillKLDivLoss."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import kl_div, mse_loss
 
-from vicinal.core.inputs import check_positive
 from vicinal.errors import InputError
 from vicinal.nn.losses.base import Loss, function_name, needs_callable
 from vicinal.nn.losses.distances import Similarity, pairwise_dot_score, plain
-
-
-class MSELoss(Loss):
-    """Embeddings shall equal the teacher's: ``mean((u - label)^2)`` over all rows and dimensions.
-
-    Inputs: one text (or several: each of a row's texts learns the row's label, as translations do); the
-    teacher's embedding each, a list of numbers.
-
-    Args:
-        model: the model to train.
-        projection_dim: the teacher's dimension where it differs from the model's: embeddings then go through a
-            linear layer, which belongs to the loss and is dropped after training.
-
-    Relation to the others: MarginMSELoss and DistillKLDivLoss learn a teacher's scores instead of its vectors.
-
-    Reference: Reimers and Gurevych, 2020, "Making Monolingual Sentence Embeddings Multilingual", arXiv:2004.09813.
-
-    Example::
-
-        teacher_vectors = teacher.encode(texts)
-        examples = [InputExample(texts=[t], label=v.tolist()) for t, v in zip(texts, teacher_vectors)]
-        model.fit([(DataLoader(examples, batch_size=32, shuffle=True), losses.MSELoss(model))])
-    """
-
-    columns = (1, None)
-    labels = "embedding"
-    citation = """@inproceedings{reimers-2020-multilingual-sentence-bert, title={Making Monolingual Sentence Embeddings
-Multilingual using Knowledge Distillation}, author={Reimers, Nils and Gurevych, Iryna}, booktitle={EMNLP}, year={2020},
-url={https://arxiv.org/abs/2004.09813}}"""
-
-    def __init__(self, model: Any, projection_dim: int | None = None) -> None:
-        super().__init__(model)
-        check_positive(projection_dim, "projection_dim")
-        self.projection_dim = projection_dim
-        self.projection: nn.Linear | None = None
-        if projection_dim is not None:
-            device = getattr(model, "device", None)
-            self.projection = nn.Linear(model.get_sentence_embedding_dimension(), projection_dim)
-            if device is not None:
-                self.projection.to(str(device))
-
-    def _loss(self, embeddings: list[Tensor], labels: Tensor | None) -> Tensor:
-        assert labels is not None
-        if self.projection is not None:
-            embeddings = [self.projection(each.to(self.projection.weight.dtype)) for each in embeddings]
-        width = embeddings[0].shape[1]
-        if labels.ndim != 2 or labels.shape[1] != width:
-            raise InputError(
-                f"MSELoss got labels of shape {tuple(labels.shape)} for embeddings of dimension {width}: give the "
-                "teacher's vectors of that dimension, or set projection_dim to theirs"
-            )
-        target = labels.to(embeddings[0].dtype)
-        return torch.stack([mse_loss(each, target) for each in embeddings]).mean()
-
-    def get_config_dict(self) -> dict[str, Any]:
-        return {"projection_dim": self.projection_dim}
 
 
 class MarginMSELoss(Loss):

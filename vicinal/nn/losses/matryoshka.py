@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from vicinal.core.inputs import check_positive
 from vicinal.errors import InputError, InputTypeError
-from vicinal.nn.losses.base import Loss
+from vicinal.nn.losses.base import Loss, total
 from vicinal.nn.losses.embed import Features
 
 
@@ -99,7 +99,7 @@ year={2022}, eprint={2205.13147}, archivePrefix={arXiv}}"""
             parts = []
             for dim, weight in self._chosen():
                 shortened.dim = dim
-                parts.append(weight * self.loss(columns, labels))
+                parts.append(weight * total(self.loss(columns, labels)))
         return torch.stack(parts).sum()
 
     def through(self, features: list[Features], function: Callable[[list[Tensor]], Tensor]) -> Tensor:
@@ -114,7 +114,7 @@ year={2022}, eprint={2205.13147}, archivePrefix={arXiv}}"""
             parts = []
             for dim, weight in self._chosen():
                 short = [normalize(each[:, :dim], dim=-1) for each in wide]
-                parts.append(weight * self.loss.compute_loss_from_embeddings(short, labels))
+                parts.append(weight * total(self.loss.compute_loss_from_embeddings(short, labels)))
             return torch.stack(parts).sum()
 
     def _loss(self, embeddings: list[Tensor], labels: Tensor | None) -> Tensor:
