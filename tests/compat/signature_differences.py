@@ -48,14 +48,6 @@ _WHERE: dict[str, str] = {
         sentence_transformer.losses:Denoising*
         sentence_transformers.sentence_transformer.losses.adaptive_layer
         sentence_transformer.datasets:*
-        cross_encoder.losses:ADRMSELoss
-        cross_encoder.losses:Lambda*
-        cross_encoder.losses:List*
-        cross_encoder.losses:NDCG*
-        cross_encoder.losses:NoWeightingScheme
-        cross_encoder.losses:PListMLE*
-        cross_encoder.losses:RankNetLoss
-        sentence_transformers.cross_encoder.losses.lambda_loss
         sentence_transformer.evaluation:LabelAccuracyEvaluator
         sentence_transformer.evaluation:MSEEvaluatorFromDataFrame
     """,
@@ -188,6 +180,8 @@ _WHERE: dict[str, str] = {
         cross_encoder.fit_mixin:FitMixinLoss
         cross_encoder.fit_mixin:OriginalCallback
         cross_encoder.fit_mixin:SaveModelCallback
+        cross_encoder.losses:ADRMSELoss.forward(prompt)
+        cross_encoder.losses:ADRMSELoss.forward(task)
         cross_encoder.losses:BinaryCrossEntropyLoss.forward(prompt)
         cross_encoder.losses:BinaryCrossEntropyLoss.forward(task)
         cross_encoder.losses:CachedMultipleNegativesRankingLoss.calculate_loss
@@ -203,6 +197,12 @@ _WHERE: dict[str, str] = {
         cross_encoder.losses:CachedMultipleNegativesRankingLoss.uses_gradient_cache
         cross_encoder.losses:CrossEntropyLoss.forward(prompt)
         cross_encoder.losses:CrossEntropyLoss.forward(task)
+        cross_encoder.losses:LambdaLoss.forward(prompt)
+        cross_encoder.losses:LambdaLoss.forward(task)
+        cross_encoder.losses:ListMLELoss.forward(prompt)
+        cross_encoder.losses:ListMLELoss.forward(task)
+        cross_encoder.losses:ListNetLoss.forward(prompt)
+        cross_encoder.losses:ListNetLoss.forward(task)
         cross_encoder.losses:MSELoss.forward(prompt)
         cross_encoder.losses:MSELoss.forward(task)
         cross_encoder.losses:MarginMSELoss.forward(prompt)
@@ -214,6 +214,10 @@ _WHERE: dict[str, str] = {
         cross_encoder.losses:MultipleNegativesRankingLoss.forward(prompt)
         cross_encoder.losses:MultipleNegativesRankingLoss.forward(task)
         cross_encoder.losses:MultipleNegativesRankingLoss.get_in_batch_negatives
+        cross_encoder.losses:PListMLELoss.forward(prompt)
+        cross_encoder.losses:PListMLELoss.forward(task)
+        cross_encoder.losses:RankNetLoss.forward(prompt)
+        cross_encoder.losses:RankNetLoss.forward(task)
         sentence_transformer:SentenceTransformerDataCollator(preprocess_fn)
         sentence_transformer:SentenceTransformerDataCollator(valid_label_columns)
         sentence_transformer:SentenceTransformerDataCollator(router_mapping)

@@ -12,7 +12,12 @@ from torch import Tensor
 from vicinal.errors import InputError, InputTypeError
 from vicinal.nn.fit.loop import Objective, Settings
 from vicinal.nn.fit.model import train
-from vicinal.nn.losses.cross_encoder import BinaryCrossEntropyLoss, CrossEncoderLoss, CrossEntropyLoss
+from vicinal.nn.losses.cross_encoder import (
+    BinaryCrossEntropyLoss,
+    CrossEncoderLoss,
+    CrossEntropyLoss,
+    ListwiseLoss,
+)
 
 
 class LogitsLoss(CrossEncoderLoss):
@@ -45,12 +50,17 @@ def loss_of(model: Any, loss_fct: Any, activation_fct: Any) -> CrossEncoderLoss:
     """The loss that ``fit`` was given, in any of its forms.
 
     Raises:
-        InputError: it was made for another model.
+        InputError: it was made for another model, or takes lists of documents.
         InputTypeError: it is no function.
     """
     if loss_fct is None:
         default = BinaryCrossEntropyLoss if model.num_labels == 1 else CrossEntropyLoss
         return default(model, activation_fct)
+    if isinstance(loss_fct, ListwiseLoss):
+        raise InputError(
+            f"loss_fct is a {loss_fct.name}, which needs a list of documents per query; fit takes pairs of texts: "
+            "train with CrossEncoderTrainer(model, train_dataset=..., loss=...)"
+        )
     if isinstance(loss_fct, CrossEncoderLoss):
         if loss_fct.model is not model:
             raise InputError(

@@ -14,7 +14,7 @@ from vicinal.core.arrays import as_array
 from vicinal.errors import InputError, InputTypeError
 from vicinal.nn.losses.embed import Features, embed_columns
 
-LabelKind: TypeAlias = Literal["none", "score01", "any", "class", "binary", "margin", "embedding"]
+LabelKind: TypeAlias = Literal["none", "score01", "any", "class", "binary", "margin", "embedding", "list"]
 
 LABEL_MEANING: dict[LabelKind, str] = {
     "none": "no labels",
@@ -24,6 +24,7 @@ LABEL_MEANING: dict[LabelKind, str] = {
     "binary": "1 (similar) or 0 (not)",
     "margin": "the teacher's score of each document, or their margins: one number or a list",
     "embedding": "the teacher's embedding of the row: a list of numbers",
+    "list": "the relevance of each document: a list of numbers, as many as there are documents",
 }
 """What a label is, for each kind, as a table or an error would say it."""
 

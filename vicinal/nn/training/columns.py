@@ -219,7 +219,13 @@ def _check_label(dataset: Any, plan: ColumnPlan, loss: Any, name: str) -> str:
         if values.null_count:
             row = first + next(i for i, value in enumerate(values) if not value.is_valid)
             raise InputTypeError(f"{name}[{row}][{plan.label!r}] is None, not a label: drop the row")
-        if kind != "none" and hasattr(loss, "check_labels"):
+        if hasattr(loss, "check_lists"):
+            labels = values.to_pylist()
+            loss.check_labels(labels, len(plan.texts), f"{name}[{plan.label!r}]", first)
+            column = plan.texts[1][1]
+            documents = dataset.with_format(None)[first : first + len(values)][column]
+            loss.check_lists(documents, labels, f"{name}[{column!r}]", first)
+        elif kind != "none" and hasattr(loss, "check_labels"):
             loss.check_labels(
                 _array(values, f"{name}[{first}][{plan.label!r}]"),
                 len(plan.texts),

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from vicinal.errors import InputError
+from vicinal.nn.losses.cross_encoder.lists import as_labels
 from vicinal.nn.training.arguments import ModelTrainingArguments
 from vicinal.nn.training.columns import ColumnPlan
 from vicinal.nn.training.model_trainer import ModelTrainer
@@ -41,7 +40,8 @@ class CrossEncoderTrainingArguments(ModelTrainingArguments):
 class CrossEncoderDataCollator:
     """Puts the columns of a batch side by side; the loss makes pairs of them and tokenises these.
 
-    The batch is ``{"columns": [texts of each column], "label": tensor}``, and ``dataset_name`` where there are
+    The batch is ``{"columns": [texts of each column], "label": tensor}`` (a list of tensors where the labels are lists
+    of different lengths), and ``dataset_name`` where there are
     several data sets.
 
     Args:
@@ -57,7 +57,7 @@ class CrossEncoderDataCollator:
         plan = self.plans[name]
         batch: dict[str, Any] = {"columns": [[row[column] for row in rows] for _, column in plan.texts]}
         if plan.label is not None:
-            batch["label"] = torch.as_tensor([row[plan.label] for row in rows])
+            batch["label"] = as_labels([row[plan.label] for row in rows])
         if name is not None:
             batch["dataset_name"] = name
         return batch
