@@ -448,15 +448,15 @@ def test_the_trainer_takes_lists(tmp_path: Path, name: str) -> None:
     ]:
         data = [rows[0], {**rows[1], **wrong}]
         with pytest.raises(InputError, match=message):
-            CrossEncoderTrainer(model=model, args=args, train_dataset=data, loss=loss)
+            CrossEncoderTrainer(model=model, args=args, train_dataset=data, loss=loss).train()
     numbers = [{"query": "a cat", "docs": "a dog", "labels": 1.0}]
     with pytest.raises(
         InputError, match=r"\['labels'\]\[0\] is 1\.0, but .* needs the relevance of each document"
     ):
-        CrossEncoderTrainer(model=model, args=args, train_dataset=numbers, loss=loss)
+        CrossEncoderTrainer(model=model, args=args, train_dataset=numbers, loss=loss).train()
     unlabelled = [{"query": row["query"], "docs": row["docs"]} for row in rows]
     with pytest.raises(InputError, match="needs labels, and there are none"):
-        CrossEncoderTrainer(model=model, args=args, train_dataset=unlabelled, loss=loss)
+        CrossEncoderTrainer(model=model, args=args, train_dataset=unlabelled, loss=loss).train()
     examples = [InputExample(texts=["a cat", "a dog"], label=1.0)]
     with pytest.raises(InputError, match="train with CrossEncoderTrainer"):
         model.fit(DataLoader(examples), loss_fct=loss)
