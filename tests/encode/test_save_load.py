@@ -184,3 +184,11 @@ def test_with_sentence_transformers(tmp_path: Path, minilm_path: Path) -> None:
         np.testing.assert_allclose(again.encode(texts, on_truncate="ignore"), theirs, atol=1e-5, err_msg=kind)
         assert again.max_seq_length == model.max_seq_length
     assert again.prompts["query"] == "query: "
+
+
+def test_pickles_are_not_written_and_asking_for_them_stops_nothing(tmp_path: Path) -> None:
+    model = SentenceTransformer(make_folder(tmp_path / "a"), dtype="float32")
+    with pytest.warns(UserWarning, match="safe_serialization=False has no effect"):
+        model.save(tmp_path / "b", safe_serialization=False)
+    assert (tmp_path / "b/model.safetensors").is_file()
+    np.testing.assert_array_equal(vectors(tmp_path / "b"), vectors(model))

@@ -112,6 +112,16 @@ def test_a_bare_name_means_the_sentence_transformers_organisation(hub: FakeHub, 
     assert not any("/api/models/all-Tiny/" in asked.path for asked in hub.asked)
 
 
+def test_a_bare_name_of_a_cross_encoder_means_the_cross_encoder_organisation(
+    hub: FakeHub, cache: Path
+) -> None:
+    with pytest.raises(ModelNotFoundError):
+        vicinal.CrossEncoder("ms-tiny", cache_folder=str(cache))
+    asked = " ".join(each.path for each in hub.asked)
+    assert "/cross-encoder/ms-tiny" in asked
+    assert "sentence-transformers" not in asked
+
+
 def test_a_bare_name_may_be_the_hubs_own(hub: FakeHub, cache: Path) -> None:
     hub.add("bert-tiny", model_files(2))
     folder = resolve_model("bert-tiny", cache_folder=str(cache))

@@ -168,3 +168,14 @@ def test_missing_library_is_explained(library: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, f"{library}.index", None)
     with pytest.raises(MissingExtraError, match=rf"pip install 'vicinal\[{library}\]'"):
         getattr(util, f"semantic_search_{library}")(np.eye(2), np.eye(2))
+
+
+def test_the_largest_values_fall_where_sentence_transformers_puts_them() -> None:
+    """(largest - lowest) / 255 in float32: 255 of its steps, rounded, may reach the largest value or not quite."""
+    rows = rows_of(50, 64).astype(np.float32)
+    low, high = rows.min(axis=0), rows.max(axis=0)
+    expected = np.floor((rows - low) / ((high - low) / 255)).astype(np.uint8)
+    np.testing.assert_array_equal(util.quantize_embeddings(rows, "uint8"), expected)
+    np.testing.assert_array_equal(
+        util.quantize_embeddings(rows, "int8"), (expected.astype(int) - 128).astype(np.int8)
+    )

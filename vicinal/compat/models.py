@@ -9,6 +9,7 @@ import numpy as np
 from vicinal.compat.tensors import as_tensors
 from vicinal.core.torch import require_torch
 from vicinal.models import as_torch
+from vicinal.models.activations import Activation, GivenActivation, given_activation, name_of
 from vicinal.models.encoding import EncodeOptions
 from vicinal.models.workers import WorkerPool
 
@@ -51,6 +52,16 @@ class _Facts(as_torch.TorchModel):
         return getattr(torch, asked) if asked in ("float16", "bfloat16") else torch.float32
 
 
+def _as_module(activation: Activation) -> Any:
+    """An activation as the module of torch, or the caller's own function."""
+    if isinstance(activation, GivenActivation):
+        return activation.value
+    name = name_of(activation)
+    if name is None:
+        return activation
+    return torch.nn.Softmax(dim=-1) if name == "Softmax" else getattr(torch.nn, name)()
+
+
 class SentenceTransformer(_Facts, as_torch.SentenceTransformer):
     """:class:`vicinal.torch.SentenceTransformer`, whose similarities, token vectors and lists hold tensors."""
 
@@ -65,6 +76,7 @@ class SentenceTransformer(_Facts, as_torch.SentenceTransformer):
     def _encode(
         self, sentences: Any, options: EncodeOptions, pool: WorkerPool | None, chunk_size: int | None
     ) -> Any:
+        self.eval()
         found = super()._encode(sentences, options, pool, chunk_size)
         as_arrays = options.convert_to_numpy and options.output_value == "sentence_embedding"
         if not as_arrays and not options.convert_to_tensor:
@@ -76,7 +88,31 @@ class SentenceTransformer(_Facts, as_torch.SentenceTransformer):
 
 
 class CrossEncoder(_Facts, as_torch.CrossEncoder):
-    """:class:`vicinal.torch.CrossEncoder`, whose lists of scores hold tensors."""
+    """:class:`vicinal.torch.CrossEncoder`, whose lists hold tensors and whose activations are those of torch."""
+
+    @property
+    def activation_fn(self) -> Any:
+        """Turns raw scores, ``(n, labels)``, into reported ones: a torch module, or the function that was set."""
+        return self._shown_activation
+
+    @activation_fn.setter
+    def activation_fn(self, value: Any) -> None:
+        self._activation = self._read_activation(value)
+        given = isinstance(value, torch.nn.Module)
+        # Beside the attributes of a module, which would make it one more layer.
+        self.__dict__["_shown_activation"] = value if given else _as_module(self._activation)
+
+    @staticmethod
+    def _read_activation(value: Any) -> Activation:
+        return given_activation(value, gets_tensors=True)
+
+    def get_default_activation_fn(self) -> Any:
+        """The activation that the folder names: sigmoid for one label and none for several, if it names none."""
+        return _as_module(super().get_default_activation_fn())
+
+    def _scores(self, *args: Any) -> Any:
+        self.eval()
+        return super()._scores(*args)
 
     def _as_asked(self, scores: Any, single: bool, convert_to_numpy: bool, convert_to_tensor: bool) -> Any:
         if convert_to_numpy and not convert_to_tensor:

@@ -6,6 +6,7 @@ tensors too, which share the memory of the array that was computed.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from vicinal.core.torch import require_torch
-from vicinal.vectors import pairwise, similarity
+from vicinal.vectors import mining, pairwise, search, similarity
 
 
 def as_tensors(value: Any) -> Any:
@@ -69,6 +70,28 @@ pairwise_dot_score = _row_by_row(pairwise.pairwise_dot_score)
 pairwise_euclidean_sim = _row_by_row(pairwise.pairwise_euclidean_sim)
 pairwise_manhattan_sim = _row_by_row(pairwise.pairwise_manhattan_sim)
 pairwise_angle_sim = _row_by_row(pairwise.pairwise_angle_sim)
+
+
+def _scoring(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same search, whose ``score_function`` gets tensors if it is the caller's own."""
+    parameters = inspect.signature(function)
+
+    @wraps(function)
+    def compute(*args: Any, **kwargs: Any) -> Any:
+        given = parameters.bind(*args, **kwargs)
+        score = given.arguments.get("score_function")
+        if score is not None and not search.is_product(score):
+            given.arguments["score_function"] = lambda a, b: as_tensors(score(as_tensors(a), as_tensors(b)))
+        return function(*given.args, **given.kwargs)
+
+    compute.__module__ = __name__
+    return compute
+
+
+semantic_search = _scoring(search.semantic_search)
+information_retrieval = _scoring(search.information_retrieval)
+paraphrase_mining = _scoring(mining.paraphrase_mining)
+paraphrase_mining_embeddings = _scoring(mining.paraphrase_mining_embeddings)
 
 
 def of_similarity_function() -> None:

@@ -207,6 +207,7 @@ def read_spec(
     local_files_only: bool = False,
     token: bool | str | None = None,
     config_kwargs: Mapping[str, Any] | None = None,
+    organisation: str = "sentence-transformers",
 ) -> ModelSpec:
     """Find the folder, downloading it if need be, and read it."""
     if not isinstance(name_or_path, (str, os.PathLike)):
@@ -219,6 +220,7 @@ def read_spec(
         revision=revision,
         local_files_only=local_files_only,
         token=token,
+        organisation=organisation,
     )
     spec = read_model_spec(folder, config_kwargs)
     source = spec.source

@@ -22,7 +22,7 @@ from vicinal.errors import ModelNotFoundError
 from vicinal.hub.files import find_problems, is_inside
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_DEFAULT_ORGANISATION = "sentence-transformers"
+DEFAULT_ORGANISATION = "sentence-transformers"
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,11 @@ def cache_root(cache_folder: str | os.PathLike[str] | None) -> Path:
     return _expanded(cache_folder) if cache_folder else default_cache_folder()
 
 
-def hub_names(name: str) -> list[str]:
+def hub_names(name: str, organisation: str = DEFAULT_ORGANISATION) -> list[str]:
     """The hub names that a model name may mean, in the order to try them; empty if it is no legal name."""
     if not is_hub_name(name):
         return []
-    return [name] if "/" in name else [f"{_DEFAULT_ORGANISATION}/{name}", name]
+    return [name] if "/" in name else [f"{organisation}/{name}", name]
 
 
 def repo_folder(root: Path, repo: str) -> Path:

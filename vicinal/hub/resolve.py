@@ -20,6 +20,7 @@ from vicinal.errors import (
     ModelNotFoundError,
 )
 from vicinal.hub.cache import (
+    DEFAULT_ORGANISATION,
     CachedModel,
     cache_root,
     cached_snapshot,
@@ -83,6 +84,7 @@ def resolve_model(
     local_files_only: bool = False,
     token: str | bool | None = None,
     retries: Retries | None = None,
+    organisation: str = DEFAULT_ORGANISATION,
 ) -> Path:
     """Turn a model's name or path into the local folder that holds it.
 
@@ -100,6 +102,7 @@ def resolve_model(
         local_files_only: never ask the hub (as ``HF_HUB_OFFLINE=1`` does).
         token: a hub token; True asks for the stored one, False sends none, None sends it if there is one.
         retries: how requests that failed in passing are repeated.
+        organisation: what a bare name is looked for in first.
 
     Returns:
         The folder, as an absolute path.
@@ -119,7 +122,7 @@ def resolve_model(
     folder = Path(os.path.abspath(os.path.expanduser(name)))
     if folder.is_dir():
         return folder
-    repos = [] if _looks_like_path(name_or_path) or folder.is_file() else hub_names(name)
+    repos = [] if _looks_like_path(name_or_path) or folder.is_file() else hub_names(name, organisation)
     if not repos:
         raise no_such_path(name, folder)
     _check_revision(revision)

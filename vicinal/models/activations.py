@@ -73,16 +73,22 @@ def named_activation(name: str, source: str) -> Activation:
     return found
 
 
+def name_of(activation: Activation) -> str | None:
+    """The name of torch's class that computes the same, such as ``"Sigmoid"``; None for a custom function."""
+    return next((name for name, each in _BY_NAME.items() if each is activation), None)
+
+
 def written_name(activation: Activation, folder: Path) -> str | None:
     """How a folder names an activation, so that every reader finds it; None for a custom function.
 
     Warns:
         UserWarning: a custom function has no name that ``folder`` could hold.
     """
-    found = next((name for name, each in _BY_NAME.items() if each is activation), None)
+    found = name_of(activation)
     if found is None:
         warnings.warn(
-            f"activation_fn={activation!r} has no name that a folder could hold; pass it again when {folder} is loaded",
+            f"activation_fn={getattr(activation, 'value', activation)!r} has no name that a folder could hold; "
+            f"pass it again when {folder} is loaded",
             UserWarning,
             stacklevel=caller_level(),
         )
@@ -107,35 +113,27 @@ def folder_activation(written: str | None, config: Mapping[str, Any], labels: in
     return sigmoid if labels == 1 else identity
 
 
-def given_activation(value: Any) -> Activation:
-    """The activation that a caller passed: a name, a function of an array, or a torch module.
+class GivenActivation:
+    """A caller's own function, called as it wants to be.
 
-    Raises:
-        InputTypeError: it is none of these.
+    Args:
+        value: a function of an array, or one of torch's, or a torch module.
+        gets_tensors: the scores are given as a tensor, whatever it is.
     """
-    if isinstance(value, str):
-        return named_activation(value, "activation_fn")
-    if not callable(value):
-        raise InputTypeError(f"activation_fn={shown(value)} is {type(value).__name__}, not a function")
-    if value in _BY_NAME.values():
-        known: Activation = value
-        return known
-    kind = value if isinstance(value, type) else type(value)
-    module = str(getattr(kind, "__module__", ""))
-    if module.startswith("torch.nn") and kind.__name__ in _BY_NAME:
-        return _BY_NAME[kind.__name__]
-    if isinstance(value, type):
-        try:
-            value = value()
-        except TypeError as error:
-            raise InputTypeError(f"activation_fn={shown(value)} cannot be made without arguments") from error
 
-    def apply(scores: Scores) -> Scores:
+    def __init__(self, value: Callable[..., Any], gets_tensors: bool) -> None:
+        self.value = value
+        self.gets_tensors = gets_tensors
+
+    def __call__(self, scores: Scores) -> Scores:
+        value = self.value
         torch = loaded_torch()
-        of_torch = torch is not None and str(getattr(value, "__module__", module)).startswith("torch")
-        if not of_torch and torch is not None:
-            of_torch = isinstance(value, torch.nn.Module)
-        given = torch.from_numpy(scores) if of_torch and torch is not None else scores
+        kind = value if isinstance(value, type) else type(value)
+        home = str(getattr(value, "__module__", None) or getattr(kind, "__module__", ""))
+        wants = torch is not None and (
+            self.gets_tensors or home.startswith("torch") or isinstance(value, torch.nn.Module)
+        )
+        given = torch.from_numpy(scores) if wants and torch is not None else scores
         try:
             result = value(given)
         except TypeError as error:
@@ -149,4 +147,33 @@ def given_activation(value: Any) -> Activation:
             )
         return array.astype(np.float32)
 
-    return apply
+
+def given_activation(value: Any, gets_tensors: bool = False) -> Activation:
+    """The activation that a caller passed: a name, a function of an array, or a torch module.
+
+    Args:
+        value: what the caller passed.
+        gets_tensors: a function of the caller's gets tensors in place of arrays.
+
+    Raises:
+        InputTypeError: it is none of these.
+    """
+    if isinstance(value, str):
+        return named_activation(value, "activation_fn")
+    if not callable(value):
+        raise InputTypeError(f"activation_fn={shown(value)} is {type(value).__name__}, not a function")
+    if value in _BY_NAME.values() or isinstance(value, GivenActivation):
+        known: Activation = value
+        return known
+    kind = value if isinstance(value, type) else type(value)
+    module = str(getattr(kind, "__module__", ""))
+    over_labels = getattr(value, "dim", None) in (None, 1, -1)  # a Softmax may be over the pairs
+    if module.startswith("torch.nn") and kind.__name__ in _BY_NAME and over_labels:
+        return _BY_NAME[kind.__name__]
+    if isinstance(value, type):
+        try:
+            value = value()
+        except TypeError as error:
+            raise InputTypeError(f"activation_fn={shown(value)} cannot be made without arguments") from error
+
+    return GivenActivation(value, gets_tensors)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from vicinal.core.inputs import as_texts, check_positive
+from vicinal.core.inputs import as_texts, caller_level, check_positive
 from vicinal.engine.opening import Options, holds_only_graphs, position_limit, read_spec
 from vicinal.errors import InputError, InputTypeError
 from vicinal.models.adapters import Adapters
@@ -78,6 +79,7 @@ class Model(Renewal, Prompted, Adapters, Members):
                 local_files_only=local_files_only,
                 token=token,
                 config_kwargs=config_kwargs,
+                organisation=self.default_huggingface_organization or "sentence-transformers",
             )
             if device is None and holds_only_graphs(self._spec):
                 self._device = read_device("cpu")
@@ -216,7 +218,7 @@ class Model(Renewal, Prompted, Adapters, Members):
             model_name: the title of the model card, default the folder's name.
             create_model_card: write README.md.
             train_datasets: names of data sets on the hub, for the card's metadata.
-            safe_serialization: True; weights are written as safetensors only.
+            safe_serialization: False changes nothing but for a warning; weights are written as safetensors only.
             allow_non_finite: write weights that hold NaN or infinite numbers, too; only torch reads them.
 
         Raises:
@@ -346,10 +348,14 @@ def _tokenizer_methods(known: Any) -> tuple[str, ...]:
 
 
 def _check_safe(safe_serialization: bool) -> None:
-    """Refuse to write pickles.
+    """Say that no pickles are written.
 
-    Raises:
-        InputError: ``safe_serialization`` is False.
+    Warns:
+        UserWarning: ``safe_serialization`` is False.
     """
     if not safe_serialization:
-        raise InputError("safe_serialization=False: weights are written as safetensors only; leave it out")
+        warnings.warn(
+            "safe_serialization=False has no effect: weights are written as safetensors only",
+            UserWarning,
+            stacklevel=caller_level(),
+        )

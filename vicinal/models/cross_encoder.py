@@ -28,7 +28,7 @@ from vicinal.engine.opening import read_options, read_tokenizer
 from vicinal.engine.sinks import DenseRows
 from vicinal.errors import NewHeadWarning
 from vicinal.folder.card_records import ModelFacts, facts_of
-from vicinal.models.activations import folder_activation, given_activation, softmax, written_name
+from vicinal.models.activations import folder_activation, softmax, written_name
 from vicinal.models.device import is_usual_device, one_or_several
 from vicinal.models.fitting import PairFit
 from vicinal.models.heads import read_head
@@ -184,7 +184,7 @@ class CrossEncoder(PairModel, PairFit):
         if activation_fn is None:
             activation_fn = default_activation_function
         self.activation_fn = (
-            given_activation(activation_fn)
+            activation_fn
             if activation_fn is not None
             else folder_activation(
                 spec.activation_fn, spec.transformer.config, self.num_labels, str(spec.folder)
@@ -298,7 +298,7 @@ class CrossEncoder(PairModel, PairFit):
         if device is not None and pool is None:
             self.to(device)
         self._refresh()
-        activation = self.activation_fn if activation_fn is None else given_activation(activation_fn)
+        activation = self._activation if activation_fn is None else self._read_activation(activation_fn)
         if convert_to_tensor:
             from vicinal.core.torch import require_torch
 
@@ -371,12 +371,12 @@ class CrossEncoder(PairModel, PairFit):
             graphs = isinstance(self._graph, ClassifierGraph) and self._graph.file is not None
             save_cross_encoder(self._spec, folder, max_length=self.max_length, graphs=graphs)
             write_tokenizer_settings(folder, self._tokenizer_settings)
-            if self.activation_fn is not saved_activation(folder, self.num_labels):
-                write_activation(folder, written_name(self.activation_fn, folder))
+            if self._activation is not saved_activation(folder, self.num_labels):
+                write_activation(folder, written_name(self._activation, folder))
         else:
             from vicinal.nn.modules.classifier import save_classifier
 
-            save_classifier(self._module[0], folder, written_name(self.activation_fn, folder))
+            save_classifier(self._module[0], folder, written_name(self._activation, folder))
         write_prompts(folder, self.prompts, self.default_prompt_name)
 
     def _facts(self, name: str) -> ModelFacts:

@@ -123,6 +123,10 @@ class PairModel(Model):
         """Scores per pair."""
         return self._dimension
 
+    @staticmethod
+    def _read_activation(value: Any) -> Activation:
+        return given_activation(value)
+
     @property
     def activation_fn(self) -> Activation:
         """Turns raw scores, ``(n, labels)`` float32, into reported ones."""
@@ -130,7 +134,7 @@ class PairModel(Model):
 
     @activation_fn.setter
     def activation_fn(self, value: Callable[..., Any] | str) -> None:
-        self._activation = given_activation(value)
+        self._activation = self._read_activation(value)
 
     @property
     def default_activation_function(self) -> Activation:

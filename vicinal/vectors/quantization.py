@@ -115,4 +115,7 @@ def quantization_steps(
             )
         limits = np.stack([sample.min(axis=0), sample.max(axis=0)])
     limits = limits.astype(rows.dtype, copy=False)
-    return limits[0], limits[1] / 255 - limits[0] / 255
+    with np.errstate(over="ignore"):
+        step = (limits[1] - limits[0]) / 255
+    # A range that overflows is cut first.
+    return limits[0], np.where(np.isfinite(step), step, limits[1] / 255 - limits[0] / 255)

@@ -135,6 +135,14 @@ class Transformer(InputModule):
         length = settings.get("max_seq_length")
         return cls(folder, length, do_lower_case=bool(settings.get("do_lower_case", False)), **kwargs)
 
+    @property
+    def model(self) -> Any:
+        """The name that sentence-transformers 6 gives to ``auto_model``."""
+        return self.auto_model
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__("auto_model" if name == "model" else name, value)
+
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
