@@ -190,6 +190,75 @@ def test_the_peers_numbers(minilm_path: Path) -> None:
         assert loss(columns, wanted).item() == pytest.approx(expected, abs=2e-6), loss.name
 
 
+class Three(torch.nn.Module):  # type: ignore[misc]
+    """Scores pairs of numbers, with three weights."""
+
+    num_labels = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = torch.nn.Parameter(torch.tensor([0.7, -0.3, 0.1]))
+
+    def tokenize(self, pairs: list[tuple[str, str]]) -> dict[str, Any]:
+        numbers = [(float(a), float(b)) for a, b in pairs]
+        return {"values": torch.tensor([[a, b, a * b] for a, b in numbers])}
+
+    def forward(self, features: dict[str, Any]) -> dict[str, Any]:
+        return {"scores": torch.sin(features["values"] * 3) @ self.weights[:, None]}
+
+
+NUMBERS = [
+    ["0.1", "0.5", "0.9", "1.3"],
+    ["0.2", "0.3", "1.1", "1.7"],
+    ["0.7", "-0.4", "0.6", "2.0"],
+    ["-0.7", "0.4", "-0.6", "2.5"],
+]
+Y = np.array([0.2, 0.9, 0.5, -1.0])
+SIGMOID = torch.nn.Sigmoid()
+
+# loss, settings, number of columns, labels, then as sentence-transformers 6.2.0 gives them: value and gradient
+PEER: list[tuple[str, dict[str, Any], int, Any, float, list[float]]] = [
+    ("MSELoss", {}, 2, Y, 0.2217905, [-0.533945, -0.571806, 0.039243]),
+    ("MSELoss", {"activation_fn": SIGMOID}, 2, Y, 0.5764229, [-0.140585, -0.172626, 0.051595]),
+    ("MarginMSELoss", {}, 3, Y, 0.7689285, [0.0, -1.335764, -0.918514]),
+    ("MarginMSELoss", {}, 4, np.stack([Y, 2 * Y], 1), 1.8760499, [0.0, -2.341533, -0.352729]),
+    ("MarginMSELoss", {}, 4, np.stack([Y, 2 * Y, Y - 1], 1), 0.7448118, [0.0, -0.405233, -0.356211]),
+    ("MultipleNegativesRankingLoss", {}, 2, None, 1.4890659, [-0.052364, -0.661623, 0.006312]),
+    (
+        "MultipleNegativesRankingLoss",
+        {"scale": 5.0, "activation_fn": torch.nn.Identity()},
+        4,
+        None,
+        2.8935683,
+        [0.0, -3.276581, -1.827808],
+    ),
+    ("CachedMultipleNegativesRankingLoss", {}, 3, None, 2.1441751, [-0.043531, -0.614525, -0.225064]),
+    (
+        "CachedMultipleNegativesRankingLoss",
+        {"mini_batch_size": 3},
+        3,
+        None,
+        2.1441751,
+        [-0.043531, -0.614525, -0.225064],
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "settings", "columns", "labels", "value", "gradient"), PEER)
+def test_the_peers_gradients(
+    name: str, settings: dict[str, Any], columns: int, labels: Any, value: float, gradient: list[float]
+) -> None:
+    model = Three()
+    if labels is None:
+        settings = {"num_negatives": None, **settings}
+    found = getattr(losses, name)(model, **settings)(
+        NUMBERS[:columns], None if labels is None else torch.tensor(labels)
+    )
+    found.backward()
+    assert found.item() == pytest.approx(value, rel=2e-6)
+    assert model.weights.grad.tolist() == pytest.approx(gradient, rel=1e-5, abs=2e-6)
+
+
 def test_what_losses_refuse(model: Any, classes: Any) -> None:
     with pytest.raises(InputError, match="one score a pair, and this one gives 3"):
         losses.BinaryCrossEntropyLoss(classes)
