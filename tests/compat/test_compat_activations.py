@@ -127,3 +127,15 @@ def test_a_search_gives_tensors_to_a_score_function_of_ones_own(installed: None)
     mined = util.paraphrase_mining_embeddings(rows, score_function=score)
     i, j = np.unravel_index((distances + np.eye(9) * 99).argmin(), distances.shape)
     assert mined[0][1:] == [min(i, j), max(i, j)]
+
+
+@pytest.mark.parametrize("asked", ["float64", torch.float64])
+@pytest.mark.parametrize("name", ["torch_dtype", "dtype"])
+def test_models_compute_in_float64_where_asked(installed: None, folder: Path, asked: Any, name: str) -> None:
+    from sentence_transformers import CrossEncoder
+
+    wide = CrossEncoder(str(folder / "1"), model_kwargs={name: asked}, device="cpu")
+    narrow = CrossEncoder(str(folder / "1"), model_kwargs={name: "float32"}, device="cpu")
+    assert wide.dtype == torch.float64
+    assert next(wide.parameters()).dtype == torch.float64
+    np.testing.assert_allclose(wide.predict(PAIRS), narrow.predict(PAIRS), atol=1e-5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ from vicinal.models.workers import WorkerPool
 
 torch: Any = require_torch("sentence_transformers")
 
+_DTYPES = ("torch_dtype", "dtype")
+
 
 def _in_type(found: Any, kind: Any) -> Any:
     """The same vectors in a type of torch; arrays, which have no bfloat16, keep their own then."""
@@ -27,6 +31,25 @@ def _in_type(found: Any, kind: Any) -> Any:
     if isinstance(found, torch.Tensor) and found.is_floating_point():
         return found.to(kind)
     return found
+
+
+def _in_double(plain: Any) -> Any:
+    """The constructor, which takes float64 in ``model_kwargs`` too: the modules compute in it, no engine does."""
+
+    @wraps(plain)
+    def construct(self: Any, *args: Any, **kwargs: Any) -> None:
+        asked = kwargs.get("model_kwargs")
+        wide = isinstance(asked, Mapping) and any(
+            str(asked.get(name)).removeprefix("torch.") in ("float64", "double") for name in _DTYPES
+        )
+        if wide:
+            others = {name: value for name, value in dict(asked or {}).items() if name not in _DTYPES}
+            kwargs["model_kwargs"] = {**others, "torch_dtype": "float32"}
+        plain(self, *args, **kwargs)
+        if wide:
+            self.double()
+
+    return construct
 
 
 class _Facts(as_torch.TorchModel):
@@ -65,6 +88,8 @@ def _as_module(activation: Activation) -> Any:
 class SentenceTransformer(_Facts, as_torch.SentenceTransformer):
     """:class:`vicinal.torch.SentenceTransformer`, whose similarities, token vectors and lists hold tensors."""
 
+    __init__ = _in_double(as_torch.SentenceTransformer.__init__)
+
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
         """``(n, m)`` similarities of all pairs, a tensor."""
         return as_tensors(super().similarity(embeddings1, embeddings2))
@@ -89,6 +114,8 @@ class SentenceTransformer(_Facts, as_torch.SentenceTransformer):
 
 class CrossEncoder(_Facts, as_torch.CrossEncoder):
     """:class:`vicinal.torch.CrossEncoder`, whose lists hold tensors and whose activations are those of torch."""
+
+    __init__ = _in_double(as_torch.CrossEncoder.__init__)
 
     @property
     def activation_fn(self) -> Any:
