@@ -79,3 +79,75 @@ def test_a_collator_plans_its_rows(tiny: Path) -> None:
     assert batch["label"].tolist() == pytest.approx([0.0, 0.7])
     assert batch["column_names"] == ("first", "second")
     assert batch["first_input_ids"].shape[0] == batch["second_attention_mask"].shape[0] == 2
+
+
+def test_a_compute_loss_of_ones_own_calls_the_model(tiny: Path, tmp_path: Path) -> None:
+    class Own(Trainer):
+        def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **rest: Any) -> Any:
+            features, labels = self.collect_features(inputs)
+            first, second = (model(each)["sentence_embedding"] for each in features)
+            assert model[0] is self.owner.module[0] and model.tokenizer is self.owner.tokenizer
+            loss = ((torch.cosine_similarity(first, second) - labels) ** 2).mean()
+            return (loss, {}) if return_outputs else loss
+
+    found = []
+    for kind in (Own, Trainer):
+        args = Arguments(
+            output_dir=str(tmp_path),
+            disable_tqdm=True,
+            save_strategy="no",
+            max_steps=2,
+            report_to="none",
+            bf16=False,
+        )
+        model = SentenceTransformer(str(tiny), device="cpu")
+        rows = datasets.Dataset.from_list(pairs(8))
+        found.append(kind(model, args, rows, loss=losses.CosineSimilarityLoss).train().training_loss)
+    assert found[0] == pytest.approx(found[1], abs=1e-6)
+
+
+class Parts(torch.nn.Module):
+    """A loss of two parts, and a weight of its own with a great gradient."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model, self.weight = model, torch.nn.Parameter(torch.tensor(0.0))
+
+    def forward(self, features: Any, labels: Any) -> dict[str, Any]:
+        first, second = (self.model(each)["sentence_embedding"] for each in features)
+        main = ((torch.cosine_similarity(first, second) - labels) ** 2).mean()
+        return {"main": main, "rest": 1000 * self.weight}
+
+
+def test_parts_of_a_loss_are_logged_and_its_own_weights_not_clipped(tiny: Path, tmp_path: Path) -> None:
+    args = Arguments(
+        output_dir=str(tmp_path),
+        disable_tqdm=True,
+        save_strategy="no",
+        report_to="none",
+        max_steps=2,
+        logging_steps=1,
+        eval_strategy="steps",
+        eval_steps=1,
+        learning_rate=1e-3,
+    )
+    rows = datasets.Dataset.from_list(pairs(8))
+    made = Trainer(SentenceTransformer(str(tiny), device="cpu"), args, rows, rows, loss=Parts)
+    made.train()
+    for entry in made.state.log_history[:-1]:
+        prefix = "eval_" if "eval_loss" in entry else ""
+        total = entry[f"{prefix}main"] + entry[f"{prefix}rest"]
+        assert total == pytest.approx(entry[f"{prefix}loss"], abs=1e-4)
+        # The weight's gradient of 1000 is in no norm: it would leave nothing to the model.
+        assert entry.get("grad_norm", 0.0) < 100
+    assert made.loss.weight.grad is None or float(made.loss.weight.grad) == pytest.approx(1000)
+
+
+def test_several_evaluators_have_the_score_of_the_last(tiny: Path, tmp_path: Path) -> None:
+    made = trainer(
+        tiny, tmp_path, evaluator=[lambda model, **rest: {"a": 0.25}, lambda model, **rest: {"b": 0.5}]
+    )
+    made.eval_dataset = {"x": datasets.Dataset.from_list(pairs(4))}
+    found = made.evaluate()
+    assert found["eval_a"] == found["eval_x_a"] == 0.25
+    assert found["eval_b"] == found["eval_sequential_score"] == found["eval_x_sequential_score"] == 0.5

@@ -171,6 +171,35 @@ def test_several_data_sets() -> None:
     assert before != list(proportional)
 
 
+def test_batches_are_those_of_sentence_transformers() -> None:
+    """What the samplers of sentence-transformers 6.2 give with seed 3, in the epochs 0 and 1."""
+    table = Table(t=[str(i) for i in range(14)], label=[0, 1, 2, 0, 1, 1, 1, 0, 2, 2, 1, 1, 0, 2])
+    groups = GroupByLabelBatchSampler(table, 4, valid_label_columns=["label"], seed=3)
+    assert list(groups) == [[7, 12, 8, 9], [6, 4, 2, 13], [5, 1, 3, 0]]
+    groups.set_epoch(1)
+    assert list(groups) == [[9, 8, 7, 3], [11, 1, 12, 0], [2, 13, 5, 4]]
+    rows = Rows({name: datasets.Dataset.from_dict({"a": list(name)}) for name in ("abcdefg", "hijkl")})
+    expected = {
+        ProportionalBatchSampler: (
+            [[7, 9], [6, 4], [10, 11], [8], [2, 1], [3, 0], [5]],
+            [[2, 5], [4, 0], [1, 3], [7, 9], [6], [10, 11], [8]],
+        ),
+        RoundRobinBatchSampler: (
+            [[5, 3], [7, 9], [4, 6], [10, 11], [0, 2], [8]],
+            [[3, 1], [11, 8], [0, 4], [9, 7], [2, 5], [10]],
+        ),
+    }
+    for kind, epochs in expected.items():
+        generator = torch.Generator()
+        samplers = [DefaultBatchSampler(each, 2) for each in rows.datasets]
+        for each in samplers:
+            each.continue_draws(generator)
+        sampler = kind(rows, samplers, generator, 3)
+        for epoch, batches in enumerate(epochs):
+            sampler.set_epoch(epoch)
+            assert list(sampler) == batches
+
+
 def test_rows_come_in_the_order_that_is_asked_for() -> None:
     rows = Rows(
         {name: datasets.Dataset.from_dict({"a": list(range(s, s + 5))}) for name, s in (("x", 0), ("y", 5))}

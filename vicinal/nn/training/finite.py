@@ -39,6 +39,14 @@ class FiniteTrainer(Trainer):  # type: ignore[misc, unused-ignore]
             self._stop(f"the loss is {float(loss.detach().mean())}")
         return loss
 
+    def _clip_grad_norm(self, model: nn.Module) -> Any:
+        # As in sentence-transformers, whose trainer knows the model alone: a loss's own weights are neither counted
+        # nor scaled.
+        inner = getattr(model, "module", None) if hasattr(model, "losses") else None
+        if inner is None or not any(each.grad is not None for each in inner.parameters()):
+            return super()._clip_grad_norm(model)
+        return super()._clip_grad_norm(inner)
+
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
         # Called between the gradients and the optimizer's step.
         found = super()._get_grad_norm(model, grad_norm=grad_norm)

@@ -20,6 +20,7 @@ from vicinal.nn.training.arguments import (
 )
 from vicinal.nn.training.columns import LABEL_COLUMNS, ColumnPlan
 from vicinal.nn.training.rows import Rows, Sources, is_stream
+from vicinal.nn.training.samplers import DefaultBatchSampler
 
 
 def joined_rows(sources: Sources, plans: Mapping[str | None, ColumnPlan]) -> Any:
@@ -89,9 +90,15 @@ def batch_sampler(
     if rows.names == [None]:
         return samplers[0]
     multiple: Any = args.multi_dataset_batch_sampler
+    generator = torch.Generator()
     if isinstance(multiple, MultiDatasetBatchSamplers):
         multiple = MULTI_DATASET_BATCH_SAMPLERS[multiple]
-    return multiple(rows, samplers, torch.Generator(), seed)
+        # As in sentence-transformers, where all draw from one generator: otherwise data sets of one length would
+        # be mixed in one order.
+        for each in samplers:
+            if isinstance(each, DefaultBatchSampler):
+                each.continue_draws(generator)
+    return multiple(rows, samplers, generator, seed)
 
 
 def loader_options(args: ModelTrainingArguments) -> dict[str, Any]:

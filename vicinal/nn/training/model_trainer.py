@@ -344,7 +344,9 @@ class ModelTrainer(ReachedTrainer):
         if self.evaluator is not None:
             # Outside of training, weights may have changed without a step.
             found = self.scores.at(self.state.global_step) if self.is_in_train else self.scores.now()
-            metrics |= {f"{metric_key_prefix}_{key}": value for key, value in found.items()}
+            # By data set too, as sentence-transformers names them where there are several.
+            for prefix in [metric_key_prefix, *(f"{metric_key_prefix}_{name}" for name in sources if name)]:
+                metrics |= {f"{prefix}_{key}": value for key, value in found.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics

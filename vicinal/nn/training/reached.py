@@ -58,6 +58,19 @@ class ReachedTrainer(FiniteTrainer):
         self._given_loss = given
         self.model = self.model_wrapped = self.trained_model(self.owner)
 
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log, with the parts of a loss that gives several, each a mean since the last entry."""
+        for training, prefix in ((True, ""), (False, "eval_")):
+            mine = [key for key in self.trained.parts if key[0] == training]
+            if f"{prefix}loss" in logs:
+                for key in mine:
+                    values = self.trained.parts.pop(key)
+                    logs[f"{prefix}{key[1]}"] = float(sum(values) / len(values))
+            elif not training and any(name.startswith("eval_") for name in logs):
+                for key in mine:  # of data sets by name, whose parts are not told apart
+                    del self.trained.parts[key]
+        super().log(logs, start_time)
+
     def collect_features(self, inputs: Mapping[str, Any]) -> tuple[list[Any], Any]:
         """What the loss is called with, of a batch: the columns (features, or texts), and the labels or None."""
         columns, labels, _ = self.read_batch(inputs)

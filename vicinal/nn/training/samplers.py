@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch.utils.data import BatchSampler
+from torch.utils.data import BatchSampler, RandomSampler
 
 from vicinal.core.inputs import check_positive
 from vicinal.errors import InputError
@@ -56,7 +56,12 @@ class DefaultBatchSampler(BatchSampler):
         self.seed = seed or 0
         self.shuffle = shuffle
         self.epoch = 0
+        self._continues = False
         self._prepare(dataset, batch_size)
+
+    def continue_draws(self, generator: torch.Generator) -> None:
+        """Draw from a generator that others draw from too, and that one of them seeds each epoch."""
+        self.generator, self._continues = generator, True
 
     def _prepare(self, dataset: Any, batch_size: int) -> None:
         """Look through the rows once, for a subclass that chooses by them."""
@@ -75,6 +80,11 @@ class DefaultBatchSampler(BatchSampler):
         return found
 
     def __iter__(self) -> Iterator[list[int]]:
+        if self._continues and self.shuffle:
+            # torch's own, which draws when the first row is asked for, and again behind the last one.
+            rows = RandomSampler(self.dataset, generator=self.generator)
+            yield from BatchSampler(rows, self.batch_size, self.drop_last)
+            return
         order = self.order()
         for place in range(len(self)):
             yield order[place * self.batch_size : (place + 1) * self.batch_size]
@@ -191,22 +201,33 @@ class GroupByLabelBatchSampler(DefaultBatchSampler):
         self._count = 2 * sum(min(each, self._most_pairs) for each in pairs)
 
     def __iter__(self) -> Iterator[list[int]]:
+        # The same draws as in sentence-transformers give the same batches.
+        if self.shuffle:
+            self.generator.manual_seed(self.seed + self.epoch)
         groups: dict[Any, list[int]] = {}
-        for row in self.order():
-            groups.setdefault(self._labels[row], []).append(row)
-        paired: list[int] = []
+        for row, label in enumerate(self._labels):
+            groups.setdefault(label, []).append(row)
+        groups = {label: self._mixed(rows) for label, rows in groups.items() if len(rows) > 1}
+        labels = list(groups)
+        batch: list[int] = []
         last = None
         for turn in range(self._most_pairs):
-            labels = [label for label, rows in groups.items() if len(rows) >= 2 * turn + 2]
-            if self.shuffle:
-                labels = [labels[i] for i in torch.randperm(len(labels), generator=self.generator).tolist()]
-            if labels[0] == last:  # pairs beside each other are of two labels, wherever batches are cut
+            labels = self._mixed([label for label in labels if len(groups[label]) >= 2 * turn + 2])
+            if batch and labels[0] == last:  # pairs beside each other in a batch are of two labels
                 labels[0], labels[1] = labels[1], labels[0]
             last = labels[-1]
             for label in labels:
-                paired += groups[label][2 * turn : 2 * turn + 2]
-        for place in range(len(self)):
-            yield paired[place * self.batch_size : (place + 1) * self.batch_size]
+                batch += groups[label][2 * turn : 2 * turn + 2]
+                if len(batch) == self.batch_size:
+                    yield batch
+                    batch = []
+        if len(batch) >= 4 and not self.drop_last:
+            yield batch
+
+    def _mixed(self, values: list[Any]) -> list[Any]:
+        if not self.shuffle:
+            return values
+        return [values[i] for i in torch.randperm(len(values), generator=self.generator).tolist()]
 
     def __len__(self) -> int:
         full, rest = divmod(self._count, self.batch_size)
@@ -250,6 +271,7 @@ class MultiDatasetDefaultBatchSampler(BatchSampler):
         raise NotImplementedError(f"{type(self).__name__} has no turns()")
 
     def __iter__(self) -> Iterator[list[int]]:
+        self.generator.manual_seed(self.seed + self.epoch)
         batches = [iter(sampler) for sampler in self.batch_samplers]
         first = [0, *self.dataset.cumulative_sizes]
         for number in self.turns():
@@ -265,7 +287,6 @@ class ProportionalBatchSampler(MultiDatasetDefaultBatchSampler):
     def turns(self) -> list[int]:
         """The numbers of the data sets that the batches of this epoch come from."""
         numbers = [number for number, sampler in enumerate(self.batch_samplers) for _ in range(len(sampler))]
-        self.generator.manual_seed(self.seed + self.epoch)
         return [numbers[i] for i in torch.randperm(len(numbers), generator=self.generator).tolist()]
 
 

@@ -74,6 +74,7 @@ class Scores:
             UserWarning: one gave no score, for the first time in this run.
         """
         metrics: dict[str, float] = {}
+        last: float | None = None
         for place, evaluator in enumerate(self.evaluators):
             found = evaluator(self._trainer.owner, output_path=folder, epoch=epoch, steps=step)
             named = metrics_of(evaluator, found, "evaluator" if place == 0 else f"evaluator_{place}")
@@ -81,6 +82,11 @@ class Scores:
                 self._silent.add(place)
                 warnings.warn(no_score(evaluator), UserWarning, stacklevel=caller_level())
             metrics |= named
+            key = primary_of(evaluator, named)
+            last = None if key is None else named[key]
+        if len(self.evaluators) > 1 and last is not None:
+            # Several are what a SequentialEvaluator of them is, whose score is the last one's.
+            metrics.setdefault("sequential_score", last)
         return metrics
 
     def before(self) -> None:

@@ -23,21 +23,31 @@ LossLike: TypeAlias = nn.Module | Callable[[Any], nn.Module]
 
 # What callbacks and scripts ask of ``trainer.model``; the model itself answers.
 _HANDED_ON = (
+    "device",
     "encode",
     "encode_document",
     "encode_query",
+    "get_sentence_embedding_dimension",
+    "max_seq_length",
+    "model_card_data",
     "predict",
+    "preprocess",
     "push_to_hub",
     "rank",
     "save",
     "save_pretrained",
     "similarity",
     "similarity_pairwise",
+    "tokenize",
+    "tokenizer",
 )
 
 
 class TrainedModel(nn.Module):
     """The modules of a model and the losses that train them; a call gives the loss of a batch.
+
+    With features in place of columns a call is one of the model, and ``[0]`` is the model's first module: what a
+    ``compute_loss`` of one's own does with its ``model``.
 
     The model itself is no module: it is :attr:`owner`, whose weights these are.
 
@@ -53,6 +63,8 @@ class TrainedModel(nn.Module):
         super().__init__()
         object.__setattr__(self, "owner", owner)
         self.module = owner.module
+        #: Of losses that give several: (training?, part) -> its values since the last entry of the log.
+        self.parts: dict[tuple[bool, str], list[Tensor]] = {}
         distinct = list({id(loss): loss for loss in losses.values()}.values())
         # By number: names of data sets need not be names of attributes.
         self.losses = nn.ModuleList(distinct)
@@ -64,6 +76,9 @@ class TrainedModel(nn.Module):
         if name in _HANDED_ON:
             return getattr(self.owner, name)
         return super().__getattr__(name)
+
+    def __getitem__(self, place: int | slice) -> Any:
+        return self.module[place]
 
     def own_state(self) -> dict[str, Tensor]:
         """The losses' own weights, without those of a model that is a submodule of its loss."""
@@ -91,11 +106,21 @@ class TrainedModel(nn.Module):
         return self.losses[place]
 
     def forward(
-        self, columns: list[Any], labels: Tensor | None = None, dataset_name: str | None = None
-    ) -> Tensor:
-        """The loss of a batch: features of each column, labels, and which data set it is of."""
+        self,
+        columns: list[Any] | Mapping[str, Any],
+        labels: Tensor | None = None,
+        dataset_name: str | None = None,
+    ) -> Any:
+        """The loss of a batch: features of each column, labels, and which data set it is of.
+
+        Of the features of one column: what the model answers.
+        """
+        if isinstance(columns, Mapping):
+            return self.owner(columns)
         found = self.loss_of(dataset_name)(columns, labels)
         if isinstance(found, Mapping):
+            for name, part in found.items():
+                self.parts.setdefault((self.training, name), []).append(part.detach())
             found = sum(found.values())
         loss: Tensor = found
         return loss
