@@ -44,9 +44,7 @@ _WHERE: dict[str, str] = {
         backend:*
     """,
     "the wider set of losses, data sets and evaluators comes with an issue of its own": """
-        sentence_transformer.losses:AdaptiveLayerLoss
         sentence_transformer.losses:Denoising*
-        sentence_transformers.sentence_transformer.losses.adaptive_layer
         sentence_transformer.datasets:*
         sentence_transformer.evaluation:LabelAccuracyEvaluator
         sentence_transformer.evaluation:MSEEvaluatorFromDataFrame
@@ -282,8 +280,8 @@ _WHERE: dict[str, str] = {
         sentence_transformer.losses:MegaBatchMarginLoss.mini_batch_num_tokens
         sentence_transformer.losses:MegaBatchMarginLoss.show_progress_bar
         sentence_transformer.losses:MegaBatchMarginLoss.uses_gradient_cache
-        sentence_transformer.losses:Matryoshka2dLoss
         sentence_transformer.losses:OnlineContrastiveLoss.forward(size_average)
+        sentence_transformer.losses.adaptive_layer:*Decorator
         sentence_transformer.losses.matryoshka:CachedLossDecorator
         sentence_transformer.losses.matryoshka:ForwardDecorator
         sentence_transformer.losses.matryoshka:shrink

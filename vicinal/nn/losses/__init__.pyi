@@ -1,3 +1,5 @@
+from vicinal.nn.losses.adaptive_layer import AdaptiveLayerLoss as AdaptiveLayerLoss
+from vicinal.nn.losses.adaptive_layer import Matryoshka2dLoss as Matryoshka2dLoss
 from vicinal.nn.losses.base import Loss as Loss
 from vicinal.nn.losses.batch_triplets import BatchAllTripletLoss as BatchAllTripletLoss
 from vicinal.nn.losses.batch_triplets import BatchHardSoftMarginTripletLoss as BatchHardSoftMarginTripletLoss

@@ -62,7 +62,7 @@ year={2022}, eprint={2205.13147}, archivePrefix={arXiv}}"""
         super().__init__(model)
         if not isinstance(loss, nn.Module):
             raise InputTypeError(f"loss is {type(loss).__name__}, not a loss: give a torch module")
-        if not _reads_embeddings(loss) and not isinstance(getattr(loss, "model", model), nn.Module):
+        if not reads_embeddings(loss) and not isinstance(getattr(loss, "model", model), nn.Module):
             raise InputTypeError(
                 f"loss is {type(loss).__name__}, whose forward calls the model itself: give it one of vicinal.torch, "
                 "or derive it from vicinal.nn.losses.Loss"
@@ -91,7 +91,7 @@ year={2022}, eprint={2205.13147}, archivePrefix={arXiv}}"""
         self.n_dims_per_step = n_dims_per_step
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor | None = None) -> Tensor:
-        if _reads_embeddings(self.loss):
+        if reads_embeddings(self.loss):
             return super().forward(sentence_features, labels)
         columns = list(sentence_features)
         model = getattr(self.loss, "model", self.model)
@@ -146,10 +146,10 @@ year={2022}, eprint={2205.13147}, archivePrefix={arXiv}}"""
         }
 
 
-def _reads_embeddings(loss: nn.Module) -> bool:
+def reads_embeddings(loss: nn.Module) -> bool:
     """Whether all that a loss does with texts is a function of their embeddings."""
     if isinstance(loss, MatryoshkaLoss):
-        return type(loss).forward is MatryoshkaLoss.forward and _reads_embeddings(loss.loss)
+        return type(loss).forward is MatryoshkaLoss.forward and reads_embeddings(loss.loss)
     return isinstance(loss, Loss) and type(loss).forward is Loss.forward
 
 
