@@ -151,3 +151,11 @@ def test_several_evaluators_have_the_score_of_the_last(tiny: Path, tmp_path: Pat
     found = made.evaluate()
     assert found["eval_a"] == found["eval_x_a"] == 0.25
     assert found["eval_b"] == found["eval_sequential_score"] == found["eval_x_sequential_score"] == 0.5
+
+
+def test_the_columns_of_the_training_data(tiny: Path, tmp_path: Path) -> None:
+    made = trainer(tiny, tmp_path)
+    assert made.train_dataset.column_names == ["first", "second", "label"]
+    assert made.train_dataset.num_rows == len(made.train_dataset) == 8
+    made.train_dataset = {"x": datasets.Dataset.from_list(pairs(4))}
+    assert made.train_dataset.column_names == {"x": ["first", "second", "label"]}

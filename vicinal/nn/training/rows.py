@@ -129,6 +129,18 @@ class Rows(TorchDataset):
     def __len__(self) -> int:
         return self.cumulative_sizes[-1] if self.cumulative_sizes else 0
 
+    @property
+    def column_names(self) -> Any:
+        """The columns of the data set; of several, data set -> its columns."""
+        if self.names == [None]:
+            return self.datasets[0].column_names
+        return {name: each.column_names for name, each in zip(self.names, self.datasets, strict=True)}
+
+    @property
+    def num_rows(self) -> int:
+        """How many rows there are."""
+        return len(self)
+
     def __getitem__(self, row: int) -> dict[str, Any]:
         return self.__getitems__([row])[0]
 
