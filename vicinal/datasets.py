@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -13,7 +14,12 @@ from vicinal.errors import InputError, InputTypeError
 from vicinal.readers.input_example import InputExample
 from vicinal.readers.lines import opened
 
-__all__ = ["NoDuplicatesDataLoader", "ParallelSentencesDataset", "SentencesDataset"]
+__all__ = [
+    "DenoisingAutoEncoderDataset",
+    "NoDuplicatesDataLoader",
+    "ParallelSentencesDataset",
+    "SentencesDataset",
+]
 
 
 class SentencesDataset:
@@ -32,6 +38,45 @@ class SentencesDataset:
 
     def __len__(self) -> int:
         return len(self.examples)
+
+
+class DenoisingAutoEncoderDataset:
+    """Damaged sentences, each with the whole one: item i is ``InputExample(texts=[noise_fn(sentence), sentence])``.
+
+    The input of denoising auto-encoders (Wang et al. 2021, TSDAE, arXiv:2104.06979); a data set for a torch
+    ``DataLoader``. The damage is new each time that an item is asked for.
+
+    Args:
+        sentences: the sentences.
+        noise_fn: text -> damaged text; None is :meth:`delete`.
+    """
+
+    def __init__(self, sentences: Sequence[str], noise_fn: Callable[[str], str] | None = None) -> None:
+        if isinstance(sentences, str):
+            raise InputTypeError("sentences is a text; give a list of texts")
+        self.sentences = sentences
+        self.noise_fn = self.delete if noise_fn is None else noise_fn
+
+    def __getitem__(self, place: int) -> InputExample:
+        sentence = self.sentences[place]
+        return InputExample(texts=[self.noise_fn(sentence), sentence])
+
+    def __len__(self) -> int:
+        return len(self.sentences)
+
+    @staticmethod
+    def delete(text: str, del_ratio: float = 0.6) -> str:
+        """The text without words and punctuation marks, of which each is left out by chance; at least one stays.
+
+        Args:
+            text: the text; one without words comes back as it is.
+            del_ratio: the chance, 0 to 1, drawn from Python's generator.
+        """
+        words = re.findall(r"\s*(?:\w+|[^\w\s])", text)
+        if not words:
+            return text
+        kept = [word for word in words if random.random() >= del_ratio]
+        return "".join(kept or [random.choice(words)]).strip()
 
 
 class NoDuplicatesDataLoader:

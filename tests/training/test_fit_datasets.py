@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -16,7 +18,7 @@ from hypothesis import strategies as st  # noqa: E402
 from tinybert import sentences, write_tiny  # noqa: E402
 
 from vicinal import InputExample, SentenceTransformer, losses  # noqa: E402
-from vicinal.datasets import NoDuplicatesDataLoader, SentencesDataset  # noqa: E402
+from vicinal.datasets import DenoisingAutoEncoderDataset, NoDuplicatesDataLoader, SentencesDataset  # noqa: E402
 from vicinal.errors import InputError  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -71,3 +73,26 @@ def test_fit_takes_them(tmp_path: Path) -> None:
     model.fit([(each, loss) for each in loaders], warmup_steps=0, show_progress_bar=False)
     assert abs(model.encode("the cat") - before).max() > 1e-5
     assert loaders[0].collate_fn is None
+
+
+def test_damaged_sentences_keep_their_order_and_at_least_one_word() -> None:
+    text = "The old cat, they say, sat on the mat."
+    data = DenoisingAutoEncoderDataset([text, "", "alone"])
+    assert len(data) == 3
+    random.seed(0)
+    damaged = [data[0].texts for _ in range(300)]
+    assert {whole for _, whole in damaged} == {text}
+    words = re.findall(r"\w+|[^\w\s]", text)
+    counts = []
+    for short, _ in damaged:
+        left = re.findall(r"\w+|[^\w\s]", short)
+        rest = iter(words)
+        assert all(word in rest for word in left)  # in order
+        counts.append(len(left))
+    assert min(counts) >= 1
+    assert 0.35 < np.mean(counts) / len(words) < 0.45
+    assert data.delete(text, 0.0) == text
+    assert data.delete(text, 1.0) in words
+    assert data[1].texts == ["", ""]
+    assert data[2].texts == ["alone", "alone"]
+    assert DenoisingAutoEncoderDataset([text], str.upper)[0].texts == [text.upper(), text]
