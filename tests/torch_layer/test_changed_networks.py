@@ -157,3 +157,25 @@ def test_what_stays_or_is_trained_stays_fast(tmp_path: Path) -> None:
     deleted.eps = 0.5
     model.encode(TEXTS)
     assert model._graph is None
+
+
+def test_hooks_see_what_the_tokenizer_gives(tmp_path: Path) -> None:
+    model = vicinal.torch.SentenceTransformer(write(tmp_path), device="cpu", dtype="float32")
+    seen: list[set[str]] = []
+    model[0].register_forward_pre_hook(lambda module, given: seen.append(set(given[0])))
+    expected = model(model.tokenize(TEXTS))["sentence_embedding"].detach().numpy()
+    np.testing.assert_allclose(model.encode(TEXTS), expected, atol=1e-5)
+    assert all({"input_ids", "token_type_ids", "attention_mask"} <= names for names in seen)
+    assert len(seen) > 1
+
+
+def test_another_pooling_mode_is_what_encode_computes(tmp_path: Path) -> None:
+    model = vicinal.torch.SentenceTransformer(write(tmp_path), device="cpu", dtype="float32")
+    before = model.encode(TEXTS)
+    for mode, width in (("max", 24), (("cls", "mean"), 48)):
+        model[1].pooling_mode = mode
+        assert model[1].pooling_mode == mode
+        assert model[1].pooling_output_dimension == width
+        expected = model(model.tokenize(TEXTS))["sentence_embedding"].detach().numpy()
+        np.testing.assert_allclose(model.encode(TEXTS), expected, atol=1e-5)
+    np.testing.assert_allclose(model.encode(TEXTS)[:, 24:], before, atol=1e-5)

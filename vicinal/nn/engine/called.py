@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from vicinal.core.torch import to_device
+from vicinal.engine.base import Batch
 from vicinal.nn.build import dimension_of
 from vicinal.nn.engine.pairs import TorchScorer
 from vicinal.nn.engine.texts import ModuleEngine
@@ -23,6 +24,14 @@ class LiveEngine(TorchEngine):
 
     def __init__(self, module: nn.Sequential, device: str) -> None:
         super().__init__(module, dimension_of(module), device, "float32")
+
+    def _inputs(self, batch: Batch) -> dict[str, Any]:
+        features = super()._inputs(batch)
+        first: Any = self.module[0]
+        names = getattr(getattr(first, "tokenizer", None), "model_input_names", ())
+        if "token_type_ids" in names:  # hooks read what the tokenizer gives, zeros too
+            features["token_type_ids"] = torch.zeros_like(features["input_ids"])
+        return features
 
 
 class CalledEngine(ModuleEngine):

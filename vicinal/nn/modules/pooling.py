@@ -78,6 +78,15 @@ class Pooling(Module):
         """The mode, or the modes in order."""
         return self.modes[0] if len(self.modes) == 1 else self.modes
 
+    @pooling_mode.setter
+    def pooling_mode(self, value: str | Sequence[str]) -> None:
+        self.modes = _modes(value, dict.fromkeys(POOLING_FLAGS))
+
+    @property
+    def pooling_output_dimension(self) -> int:
+        """Length of the pooled vector, as :meth:`get_embedding_dimension` says."""
+        return self.get_embedding_dimension()
+
     @property
     def word_embedding_dimension(self) -> int:
         """The old name of ``embedding_dimension``."""
