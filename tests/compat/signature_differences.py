@@ -78,9 +78,6 @@ _WHERE: dict[str, str] = {
         :CrossEncoder.old_fit
         :SentenceTransformer.old_fit
     """,
-    "the base of the models is no public class": """
-        base:BaseModel
-    """,
     "modules do not know their model": """
         base.modules:InputModule.on_model_ready
         base.modules:Module.on_model_ready
@@ -116,184 +113,121 @@ _WHERE: dict[str, str] = {
     "the same order behind the settings of transformers, which the list of signatures leaves out": """
         :*TrainingArguments(*)
     """,
-    "to do: parts": """
-        :CrossEncoderTrainer.add_dataset_name_column
-        :CrossEncoderTrainer.add_dataset_name_transform
-        :CrossEncoderTrainer.add_model_card_callback
-        :CrossEncoderTrainer.data_collator_class
-        :CrossEncoderTrainer.get_batch_sampler
-        :CrossEncoderTrainer.get_data_collator
-        :CrossEncoderTrainer.get_default_loss
-        :CrossEncoderTrainer.get_multi_dataset_batch_sampler
-        :CrossEncoderTrainer.model_card_callback_class
-        :CrossEncoderTrainer.model_card_data_class
-        :CrossEncoderTrainer.model_class
-        :CrossEncoderTrainer.override_model_in_loss
-        :CrossEncoderTrainer.prepare_loss
-        :CrossEncoderTrainer.preprocess_dataset
-        :CrossEncoderTrainer.should_dataset_name_column_be_added
-        :CrossEncoderTrainer.track_loss_components
-        :CrossEncoderTrainer.training_args_class
-        :CrossEncoderTrainer.validate_column_names
+    "add_model_card_callback does nothing unless overridden: the card is written from what the trainer records": """
+        *Trainer.model_card_callback_class
+        *Trainer.model_card_data_class
+    """,
+    "a trainer takes every model with the methods of its kind (model_kind, model_method)": """
+        *Trainer.model_class
+    """,
+    "of the class that only its subclasses fill in": """
+        base:BaseTrainer.data_collator_class
+        base:BaseTrainer.training_args_class
+    """,
+    "a batch says of which data set it is (batch['dataset_name']) without a column for it": """
+        *Trainer.add_dataset_name_column
+        *Trainer.add_dataset_name_transform
+        *Trainer.should_dataset_name_column_be_added
+    """,
+    "what wraps the model for several processes holds the losses too, so that they need no other model": """
+        *Trainer.override_model_in_loss
+    """,
+    "the trainer shows what each column is used for before the first step": """
+        *DataCollator.maybe_warn_about_column_order
+    """,
+    "the class that SentenceTransformer and CrossEncoder have in common; make one of these": """
+        base:BaseModel(*)
+        base:BaseModel.clear_placement_cache
+        base:BaseModel.compile
+        base:BaseModel.merge
+    """,
+    "the same order behind the settings of transformers": """
+        base:BaseTrainingArguments(*)
+    """,
+    "adapters are checked when one is added; active_adapters() names those in use": """
+        base:PeftAdapterMixin.active_adapter
+        base:PeftAdapterMixin.check_peft_compatible_model
+        base:PeftAdapterMixin.has_peft_compatible_model
+        base.peft_mixin:peft_wrapper
+    """,
+    "fit is a method of each model, one loop without transformers' callbacks": """
+        *fit_mixin:EvaluatorCallback
+        *fit_mixin:FitMixin
+        *fit_mixin:FitMixinLoss
+        *fit_mixin:OriginalCallback
+        *fit_mixin:SaveModelCallback
+    """,
+    "a teacher is asked while items are read; add_dataset and load_data fill the set": """
         :ParallelSentencesDataset.generate_data
         :ParallelSentencesDataset.get_embeddings
         :ParallelSentencesDataset.next_entry
-        :SentenceTransformerTrainer.add_dataset_name_column
-        :SentenceTransformerTrainer.add_dataset_name_transform
-        :SentenceTransformerTrainer.add_model_card_callback
-        :SentenceTransformerTrainer.data_collator_class
-        :SentenceTransformerTrainer.get_batch_sampler
-        :SentenceTransformerTrainer.get_data_collator
-        :SentenceTransformerTrainer.get_default_loss
-        :SentenceTransformerTrainer.get_multi_dataset_batch_sampler
-        :SentenceTransformerTrainer.model_card_callback_class
-        :SentenceTransformerTrainer.model_card_data_class
-        :SentenceTransformerTrainer.model_class
-        :SentenceTransformerTrainer.override_model_in_loss
-        :SentenceTransformerTrainer.prepare_loss
-        :SentenceTransformerTrainer.preprocess_dataset
-        :SentenceTransformerTrainer.should_dataset_name_column_be_added
-        :SentenceTransformerTrainer.track_loss_components
-        :SentenceTransformerTrainer.training_args_class
-        :SentenceTransformerTrainer.validate_column_names
+    """,
+    "Vicinal mines no training data: semantic_search gives the nearest texts to choose from": """
         :mine_hard_negatives
         :resolve_ids
-        base:BaseDataCollator
-        base:BaseTrainer
-        base:BaseTrainingArguments
+    """,
+    "texts are always compared by their hashes, made in one pass": """
         base:NoDuplicatesBatchSampler(precompute_hashes)
         base:NoDuplicatesBatchSampler(precompute_num_proc)
         base:NoDuplicatesBatchSampler(precompute_batch_size)
-        base:PeftAdapterMixin
+    """,
+    "cached losses work in two passes of their own; forward(features, labels) is what to call or override": """
         base.losses:CachedLossMixin
         base.losses:RandContext
         base.losses:column_merging_disabled
         base.losses:has_static_embedding_input
         base.losses:uses_gradient_cache
         sentence_transformers.base.losses.merged_forward
-        base.peft_mixin:peft_wrapper
-        cross_encoder:CrossEncoderDataCollator
-        cross_encoder.fit_mixin:EvaluatorCallback
-        cross_encoder.fit_mixin:FitMixin
-        cross_encoder.fit_mixin:FitMixinLoss
-        cross_encoder.fit_mixin:OriginalCallback
-        cross_encoder.fit_mixin:SaveModelCallback
-        cross_encoder.losses:ADRMSELoss.forward(prompt)
-        cross_encoder.losses:ADRMSELoss.forward(task)
-        cross_encoder.losses:BinaryCrossEntropyLoss.forward(prompt)
-        cross_encoder.losses:BinaryCrossEntropyLoss.forward(task)
-        cross_encoder.losses:CachedMultipleNegativesRankingLoss.calculate_loss
-        cross_encoder.losses:CachedMultipleNegativesRankingLoss.calculate_loss_and_cache_gradients
-        cross_encoder.losses:CachedMultipleNegativesRankingLoss.call_model_with_columns
-        cross_encoder.losses:CachedMultipleNegativesRankingLoss.call_model_with_pairs
-        cross_encoder.losses:CachedMultipleNegativesRankingLoss.embed_minibatch_iter
-        cross_encoder.losses:CachedMultipleNegativesRankingLoss.forward(prompt)
-        cross_encoder.losses:CachedMultipleNegativesRankingLoss.forward(task)
-        cross_encoder.losses:CachedMultipleNegativesRankingLoss.get_in_batch_negatives
-        cross_encoder.losses:CachedMultipleNegativesRankingLoss.predict_minibatch
-        cross_encoder.losses:CachedMultipleNegativesRankingLoss.predict_minibatch_iter
-        cross_encoder.losses:CachedMultipleNegativesRankingLoss.uses_gradient_cache
-        cross_encoder.losses:CrossEntropyLoss.forward(prompt)
-        cross_encoder.losses:CrossEntropyLoss.forward(task)
-        cross_encoder.losses:LambdaLoss.forward(prompt)
-        cross_encoder.losses:LambdaLoss.forward(task)
-        cross_encoder.losses:ListMLELoss.forward(prompt)
-        cross_encoder.losses:ListMLELoss.forward(task)
-        cross_encoder.losses:ListNetLoss.forward(prompt)
-        cross_encoder.losses:ListNetLoss.forward(task)
-        cross_encoder.losses:MSELoss.forward(prompt)
-        cross_encoder.losses:MSELoss.forward(task)
-        cross_encoder.losses:MarginMSELoss.forward(prompt)
-        cross_encoder.losses:MarginMSELoss.forward(task)
-        cross_encoder.losses:MarginMSELoss.logits_from_pairs
-        cross_encoder.losses:MultipleNegativesRankingLoss.calculate_loss
-        cross_encoder.losses:MultipleNegativesRankingLoss.call_model_with_columns
-        cross_encoder.losses:MultipleNegativesRankingLoss.call_model_with_pairs
-        cross_encoder.losses:MultipleNegativesRankingLoss.forward(prompt)
-        cross_encoder.losses:MultipleNegativesRankingLoss.forward(task)
-        cross_encoder.losses:MultipleNegativesRankingLoss.get_in_batch_negatives
-        cross_encoder.losses:PListMLELoss.forward(prompt)
-        cross_encoder.losses:PListMLELoss.forward(task)
-        cross_encoder.losses:RankNetLoss.forward(prompt)
-        cross_encoder.losses:RankNetLoss.forward(task)
-        sentence_transformer:SentenceTransformerDataCollator(preprocess_fn)
-        sentence_transformer:SentenceTransformerDataCollator(valid_label_columns)
-        sentence_transformer:SentenceTransformerDataCollator(router_mapping)
-        sentence_transformer:SentenceTransformerDataCollator(prompts)
-        sentence_transformer:SentenceTransformerDataCollator(max_length)
-        sentence_transformer:SentenceTransformerDataCollator.max_length
-        sentence_transformer:SentenceTransformerDataCollator.maybe_warn_about_column_order
-        sentence_transformer.evaluation:InformationRetrievalEvaluator.get_corpus_id_ranks
-        sentence_transformer.evaluation:InformationRetrievalEvaluator.output_scores
-        sentence_transformer.evaluation:TripletEvaluator(main_distance_function)
-        sentence_transformer.fit_mixin:EvaluatorCallback
-        sentence_transformer.fit_mixin:FitMixin
-        sentence_transformer.fit_mixin:OriginalCallback
-        sentence_transformer.fit_mixin:SaveModelCallback
-        sentence_transformer.losses:BatchAllTripletLoss.batch_all_triplet_loss
-        sentence_transformer.losses:BatchHardSoftMarginTripletLoss.batch_hard_triplet_loss
-        sentence_transformer.losses:BatchHardSoftMarginTripletLoss.batch_hard_triplet_soft_margin_loss
-        sentence_transformer.losses:BatchHardSoftMarginTripletLoss.get_anchor_negative_triplet_mask
-        sentence_transformer.losses:BatchHardSoftMarginTripletLoss.get_anchor_positive_triplet_mask
-        sentence_transformer.losses:BatchHardSoftMarginTripletLoss.get_triplet_mask
-        sentence_transformer.losses:BatchHardTripletLoss.batch_hard_triplet_loss
-        sentence_transformer.losses:BatchHardTripletLoss.get_anchor_negative_triplet_mask
-        sentence_transformer.losses:BatchHardTripletLoss.get_anchor_positive_triplet_mask
-        sentence_transformer.losses:BatchHardTripletLoss.get_triplet_mask
-        sentence_transformer.losses:BatchSemiHardTripletLoss.batch_semi_hard_triplet_loss
-        sentence_transformer.losses:CachedGISTEmbedLoss.calculate_loss*
-        sentence_transformer.losses:CachedGISTEmbedLoss.embed_minibatch*
-        sentence_transformer.losses:CachedGISTEmbedLoss.uses_gradient_cache
-        sentence_transformer.losses:CachedMultipleNegativesRankingLoss.calculate_loss
-        sentence_transformer.losses:CachedMultipleNegativesRankingLoss.directions
-        sentence_transformer.losses:CachedMultipleNegativesRankingLoss.embed_minibatch
-        sentence_transformer.losses:CachedMultipleNegativesRankingLoss.embed_minibatch_iter
-        sentence_transformer.losses:CachedMultipleNegativesRankingLoss.forward_cached
-        sentence_transformer.losses:CachedMultipleNegativesRankingLoss.gather_across_devices
-        sentence_transformer.losses:CachedMultipleNegativesRankingLoss.hardness_mode
-        sentence_transformer.losses:CachedMultipleNegativesRankingLoss.hardness_strength
-        sentence_transformer.losses:CachedMultipleNegativesRankingLoss.mini_batch_num_tokens
-        sentence_transformer.losses:CachedMultipleNegativesRankingLoss.partition_mode
-        sentence_transformer.losses:CachedMultipleNegativesRankingLoss.scale
-        sentence_transformer.losses:CachedMultipleNegativesRankingLoss.show_progress_bar
-        sentence_transformer.losses:CachedMultipleNegativesRankingLoss.similarity_fct
-        sentence_transformer.losses:CachedMultipleNegativesRankingLoss.uses_gradient_cache
-        sentence_transformer.losses:CachedMultipleNegativesSymmetricRankingLoss.calculate_loss
-        sentence_transformer.losses:CachedMultipleNegativesSymmetricRankingLoss.directions
-        sentence_transformer.losses:CachedMultipleNegativesSymmetricRankingLoss.embed_minibatch
-        sentence_transformer.losses:CachedMultipleNegativesSymmetricRankingLoss.embed_minibatch_iter
-        sentence_transformer.losses:CachedMultipleNegativesSymmetricRankingLoss.forward_cached
-        sentence_transformer.losses:CachedMultipleNegativesSymmetricRankingLoss.gather_across_devices
-        sentence_transformer.losses:CachedMultipleNegativesSymmetricRankingLoss.hardness_mode
-        sentence_transformer.losses:CachedMultipleNegativesSymmetricRankingLoss.hardness_strength
-        sentence_transformer.losses:CachedMultipleNegativesSymmetricRankingLoss.mini_batch_num_tokens
-        sentence_transformer.losses:CachedMultipleNegativesSymmetricRankingLoss.partition_mode
-        sentence_transformer.losses:CachedMultipleNegativesSymmetricRankingLoss.scale
-        sentence_transformer.losses:CachedMultipleNegativesSymmetricRankingLoss.show_progress_bar
-        sentence_transformer.losses:CachedMultipleNegativesSymmetricRankingLoss.similarity_fct
-        sentence_transformer.losses:CachedMultipleNegativesSymmetricRankingLoss.uses_gradient_cache
-        sentence_transformer.losses:EmbedDistillLoss.compute_loss_from_embeddings(teacher_embeddings)
-        sentence_transformer.losses:MSELoss.compute_loss_from_embeddings(teacher_embeddings)
-        sentence_transformer.losses:MegaBatchMarginLoss.calculate_loss
-        sentence_transformer.losses:MegaBatchMarginLoss.embed_minibatch*
-        sentence_transformer.losses:MegaBatchMarginLoss.forward_*
-        sentence_transformer.losses:MegaBatchMarginLoss.mini_batch_num_tokens
-        sentence_transformer.losses:MegaBatchMarginLoss.show_progress_bar
-        sentence_transformer.losses:MegaBatchMarginLoss.uses_gradient_cache
-        sentence_transformer.losses:OnlineContrastiveLoss.forward(size_average)
+        *losses:Cached*Loss.*
+        *losses:MegaBatchMarginLoss.*
         sentence_transformer.losses.adaptive_layer:*Decorator
         sentence_transformer.losses.matryoshka:CachedLossDecorator
         sentence_transformer.losses.matryoshka:ForwardDecorator
         sentence_transformer.losses.matryoshka:shrink
-        util:ORIGINAL_TRANSFORMER_MODELS
+    """,
+    "a CrossEncoder reads pairs as they are: put the prompt into the data": """
+        cross_encoder.losses:*.forward(prompt)
+        cross_encoder.losses:*.forward(task)
+    """,
+    "inner steps of a loss; forward(inputs, labels) is what to call or override": """
+        cross_encoder.losses:MarginMSELoss.logits_from_pairs
+        cross_encoder.losses:MultipleNegativesRankingLoss.calculate_loss
+        cross_encoder.losses:MultipleNegativesRankingLoss.call_model_with_columns
+        cross_encoder.losses:MultipleNegativesRankingLoss.call_model_with_pairs
+        cross_encoder.losses:MultipleNegativesRankingLoss.get_in_batch_negatives
+        sentence_transformer.losses:Batch*TripletLoss.*
+        sentence_transformer.losses:EmbedDistillLoss.compute_loss_from_embeddings(teacher_embeddings)
+        sentence_transformer.losses:MSELoss.compute_loss_from_embeddings(teacher_embeddings)
+        sentence_transformer.losses:OnlineContrastiveLoss.forward(size_average)
+    """,
+    "the parts of a loss are noted where it is computed, and logged beside it": """
+        *Trainer.track_loss_components
+    """,
+    "inner steps of an evaluator; calling it gives all metrics": """
+        sentence_transformer.evaluation:InformationRetrievalEvaluator.get_corpus_id_ranks
+        sentence_transformer.evaluation:InformationRetrievalEvaluator.output_scores
+    """,
+    "None means that the old argument was not given": """
+        sentence_transformer.evaluation:TripletEvaluator(main_distance_function)
+    """,
+    "for token embeddings of late interaction, or for batches without padding": """
         util:all_gather_padded
         util:cat_padded_token_embeddings
-        util:check_teacher_targets
         util:repad_flattened_features
         util:stack_padded_token_embeddings
+    """,
+    "training stops at the first loss that is NaN, and says so": """
+        util:check_teacher_targets
+    """,
+    "a bare name is looked for under sentence-transformers/ first, then as it is, without a list": """
+        util:ORIGINAL_TRANSFORMER_MODELS
+    """,
+    "one process evaluates and tells the others": """
+        util.distributed:distributed_evaluation
+    """,
+    "for annotations, for images and sound, or for paths that Vicinal finds by itself": """
         util.decorators:F
         sentence_transformers.util.deprecated_import
-        util.distributed:distributed_evaluation
         util.environment:suggest_extra_on_exception
     """,
 }

@@ -577,7 +577,8 @@ def test_prompts_stand_before_the_texts(still: Path, tmp_path: Path) -> None:
     (batch,) = trainer.get_train_dataloader()
     expected = model.module[0].tokenize(["red cat"])["input_ids"]
     assert torch.equal(batch["question_input_ids"][:1], expected)
-    assert "question_prompt_length" not in batch
+    assert batch["question_prompt_length"] == 2  # [CLS] red, which a pooling may leave out
+    assert "answer_prompt_length" not in batch
     model.set_pooling_include_prompt(False)
     trainer = Trainer(model, settings(tmp_path, prompts="red "), rows)
     (batch,) = trainer.get_train_dataloader()

@@ -124,6 +124,7 @@ _EVERYWHERE = (
     "vicinal.losses",
     "vicinal.cross_encoder",
     "vicinal.models.card_data",
+    "vicinal.compat.bases",
 )
 
 

@@ -282,7 +282,7 @@ def _trainer(
         from vicinal.nn.training.sentence_transformer import SentenceTransformerTrainer as kind
     trainer = kind(
         model=model,
-        args=kind.arguments_class(**_settings(plan, len(rows), score)),
+        args=kind.training_args_class(**_settings(plan, len(rows), score)),
         train_dataset=Dataset.from_list([dict(row) for row in rows]),
         loss=_loss(plan, model, rows),
         evaluator=evaluator,

@@ -4,100 +4,111 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from vicinal.errors import InputError
-from vicinal.nn.training.columns import ColumnPlan, plan_columns
+from vicinal.nn.training.columns import LABEL_COLUMNS, ColumnPlan, plan_columns
 
 # The batch's keys that are no features.
 _LABEL, _NAME, _ROLES = "label", "dataset_name", "column_names"
 
 
-class SentenceTransformerDataCollator:
-    """Tokenises the texts of a batch.
-
-    The batch is one flat dictionary: ``{role}_{feature}`` (``anchor_input_ids``, ``anchor_attention_mask``,
-    ...) for each text column, ``label``, ``dataset_name`` where there are several data sets, and
-    ``column_names``, the roles in order. A subclass that makes features in another way overrides
-    :meth:`column_features`, and :func:`split_batch` finds them again.
+@dataclass
+class BaseDataCollator:
+    """Base of the collators, which make a batch of rows: it knows which columns are texts and which one is the label.
 
     Args:
-        tokenize: texts -> features, a dictionary of tensors.
-        plans: data set -> what its columns are for; None takes a column called label, labels, score
-            or scores for the label, and the others for texts.
+        preprocess_fn: texts -> features, a dictionary of tensors; usually ``model.preprocess``. One that takes
+            ``prompt`` and ``task`` is given both; for one that takes no prompt the prompt is put before each text.
+        valid_label_columns: the first of these that a row has is its label; every other column is a text.
+        router_mapping: column -> route, or data set -> such a dictionary.
         prompts: as in the training arguments.
-        prompt_length: prompt -> number of tokens that pooling leaves out; None where it leaves none out.
-        router_mapping: column -> route; needs a ``tokenize`` that takes ``task``.
+        max_length: tokens that a text is cut to, or route -> tokens; needs a ``preprocess_fn`` that takes it.
     """
 
-    def __init__(
-        self,
-        tokenize: Callable[..., dict[str, Any]],
-        plans: Mapping[str | None, ColumnPlan] | None = None,
-        prompts: Any = None,
-        prompt_length: Callable[[str], int] | None = None,
-        router_mapping: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.tokenize = tokenize
-        self.plans = dict(plans or {})
-        self._plans_rows = plans is None
-        self._given_prompts = prompts
-        self.prompt_length = prompt_length
-        self.router_mapping = router_mapping or {}
-        if self.router_mapping and "task" not in inspect.signature(tokenize).parameters:
-            raise InputError(
-                f"router_mapping={dict(self.router_mapping)!r}: the model does not begin with a Router, which alone "
-                "has routes; leave it out"
-            )
-        self._prompts = {name: _by_role(prompts, name, plan) for name, plan in self.plans.items()}
-        self._routes = {name: _by_role(self.router_mapping, name, plan) for name, plan in self.plans.items()}
-        self._lengths: dict[str, int] = {}
+    preprocess_fn: Callable[..., Any]
+    valid_label_columns: list[str] = field(default_factory=lambda: list(LABEL_COLUMNS))
+    router_mapping: Any = field(default_factory=dict, repr=False)
+    prompts: Any = field(default_factory=dict, repr=False)
+    max_length: Any = field(default=None, repr=False)
 
-    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """One batch of rows, all of one data set."""
-        name = rows[0].get(_NAME)
-        if self._plans_rows and name not in self.plans:
-            self._plan(name, [column for column in rows[0] if column != _NAME])
-        plan = self.plans[name]
-        batch: dict[str, Any] = {}
-        for role, column in plan.texts:
-            values = [row[column] for row in rows]
-            features = self.column_features(
-                values, self._prompts[name].get(role, ""), self._routes[name].get(role)
-            )
-            batch.update({f"{role}_{key}": value for key, value in features.items()})
-        if plan.label is not None:
-            batch[_LABEL] = self.labels([row[plan.label] for row in rows])
-        if name is not None:
-            batch[_NAME] = name
-        batch[_ROLES] = tuple(role for role, _ in plan.texts)
-        return batch
+    _known: dict[tuple[str | None, tuple[str, ...]], ColumnPlan] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
-    def _plan(self, name: str | None, columns: list[str]) -> None:
-        """Give the columns of a data set their roles."""
-        plan = plan_columns(columns, None, "rows")
-        self.plans[name] = plan
-        self._prompts[name] = _by_role(self._given_prompts, name, plan)
-        self._routes[name] = _by_role(self.router_mapping, name, plan)
+    def know(self, plans: Mapping[str | None, ColumnPlan]) -> None:
+        """Read the columns of these data sets as planned, and not as their names say."""
+        self._known |= {(name, tuple(plan.names)): plan for name, plan in plans.items()}
 
-    def column_features(self, texts: list[Any], prompt: str = "", task: str | None = None) -> dict[str, Any]:
-        """The features of one column."""
-        if prompt:
-            texts = [prompt + text for text in texts]
-        features = dict(self.tokenize(texts) if task is None else self.tokenize(texts, task=task))
-        if prompt and self.prompt_length is not None:
-            if prompt not in self._lengths:
-                self._lengths[prompt] = self.prompt_length(prompt)
-            features["prompt_length"] = self._lengths[prompt]
-        return features
+    def plan_of(self, row: Mapping[str, Any]) -> ColumnPlan:
+        """What the columns of a row are for."""
+        name = row.get(_NAME)
+        columns = tuple(column for column in row if column != _NAME)
+        plan = self._known.get((name, columns))
+        if plan is None:
+            # A transform of the user's may give more columns than are read.
+            fitting = [
+                each
+                for (known, names), each in self._known.items()
+                if known == name and set(names) <= set(columns)
+            ]
+            plan = max(fitting, key=lambda each: len(each.names), default=None)
+        return plan or plan_columns(columns, None, "rows", self.valid_label_columns)
 
     def labels(self, values: list[Any]) -> Any:
         """The labels as one tensor: (n,) or (n, k)."""
         if isinstance(values[0], torch.Tensor):
             return torch.stack(values)
         return torch.tensor(values)
+
+
+@dataclass
+class SentenceTransformerDataCollator(BaseDataCollator):
+    """Tokenises the texts of a batch.
+
+    The batch is one flat dictionary: ``{role}_{feature}`` (``anchor_input_ids``, ``anchor_attention_mask``,
+    ...) for each text column, ``label``, ``dataset_name`` where there are several data sets, and
+    ``column_names``, the roles in order. A subclass that makes features in another way overrides
+    :meth:`column_features`, and :func:`split_batch` finds them again.
+    """
+
+    def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """One batch of rows, all of one data set."""
+        if not features:
+            return {}
+        name = features[0].get(_NAME)
+        plan = self.plan_of(features[0])
+        prompts = _by_role(self.prompts, name, plan)
+        routes = _by_role(self.router_mapping, name, plan)
+        batch: dict[str, Any] = {}
+        for role, column in plan.texts:
+            values = [row[column] for row in features]
+            found = self.column_features(values, prompts.get(role, ""), routes.get(role))
+            batch.update({f"{role}_{key}": value for key, value in found.items()})
+        if plan.label is not None:
+            batch[_LABEL] = self.labels([row[plan.label] for row in features])
+        if name is not None:
+            batch[_NAME] = name
+        batch[_ROLES] = tuple(role for role, _ in plan.texts)
+        return batch
+
+    def column_features(self, texts: list[Any], prompt: str = "", task: str | None = None) -> dict[str, Any]:
+        """The features of one column."""
+        length = self.max_length.get(task) if isinstance(self.max_length, Mapping) else self.max_length
+        given = {"task": task, "max_length": length}
+        options = {key: value for key, value in given.items() if value is not None}
+        if prompt and _takes_prompt(self.preprocess_fn):
+            options["prompt"] = prompt
+        elif prompt:
+            texts = [prompt + text for text in texts]
+        return dict(self.preprocess_fn(texts, **options))
+
+
+def _takes_prompt(function: Callable[..., Any]) -> bool:
+    return "prompt" in inspect.signature(function).parameters
 
 
 def split_batch(batch: Mapping[str, Any]) -> tuple[list[dict[str, Any]], Any, str | None]:

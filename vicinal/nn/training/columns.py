@@ -41,13 +41,16 @@ class ColumnPlan:
         return [*(column for _, column in self.texts), *([self.label] if self.label is not None else [])]
 
 
-def plan_columns(available: Sequence[str], columns: Columns | None, name: str) -> ColumnPlan:
+def plan_columns(
+    available: Sequence[str], columns: Columns | None, name: str, labels: Sequence[str] = LABEL_COLUMNS
+) -> ColumnPlan:
     """Give each column its role.
 
     Args:
         available: the columns of the data set.
         columns: which to use, in which role; None uses all, in their order.
         name: what errors call the data set.
+        labels: the first of these that is there is the label.
 
     Raises:
         InputError: a column that is asked for is not there, or nothing is left to read.
@@ -72,7 +75,7 @@ def plan_columns(available: Sequence[str], columns: Columns | None, name: str) -
                 + (f", which columns= wants as {role!r}" if role != column else "")
                 + f"; it has {', '.join(map(repr, available)) or 'none'}"
             )
-    label = next((each for each in LABEL_COLUMNS if each in wanted), None)
+    label = next((each for each in labels if each in wanted), None)
     texts = tuple((role, column) for role, column in wanted.items() if role != label)
     if not texts:
         raise InputError(
@@ -82,13 +85,17 @@ def plan_columns(available: Sequence[str], columns: Columns | None, name: str) -
 
 
 def plan_sources(
-    sources: Sources, columns: Columns | Mapping[str, Columns] | None, argument: str
+    sources: Sources,
+    columns: Columns | Mapping[str, Columns] | None,
+    argument: str,
+    labels: Sequence[str] = LABEL_COLUMNS,
 ) -> dict[str | None, ColumnPlan]:
     """Give each column of each data set its role.
 
     Args:
         columns: as in :func:`plan_columns`, for all data sets or for each by name.
         argument: the name of ``sources`` in errors.
+        labels: as in :func:`plan_columns`.
 
     Raises:
         InputError, InputTypeError: as in :func:`plan_columns`.
@@ -103,7 +110,7 @@ def plan_sources(
         known = dataset.column_names
         if known is None:  # a stream that was never looked into
             known = list(next(iter(dataset), {}))
-        plans[name] = plan_columns(known, chosen, label)
+        plans[name] = plan_columns(known, chosen, label, labels)
     return plans
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from torch import nn
 
 from vicinal.errors import InputError
 from vicinal.nn.losses.cross_encoder.lists import as_labels
 from vicinal.nn.training.arguments import ModelTrainingArguments
-from vicinal.nn.training.columns import ColumnPlan
+from vicinal.nn.training.collator import BaseDataCollator
 from vicinal.nn.training.model_trainer import ModelTrainer
-from vicinal.nn.training.trained import LossLike
 
 
 @dataclass
@@ -37,30 +38,28 @@ class CrossEncoderTrainingArguments(ModelTrainingArguments):
         super().__post_init__()
 
 
-class CrossEncoderDataCollator:
-    """Puts the columns of a batch side by side; the loss makes pairs of them and tokenises these.
+@dataclass
+class CrossEncoderDataCollator(BaseDataCollator):
+    """Gives the texts of each column; the loss makes pairs of them and tokenises these.
 
-    The batch is ``{"columns": [texts of each column], "label": tensor}`` (a list of tensors where the labels are lists
-    of different lengths), and ``dataset_name`` where there are
-    several data sets.
-
-    Args:
-        plans: data set -> what its columns are for.
+    The batch is ``{column: texts}`` with ``label``, and ``dataset_name`` where there are several data sets.
     """
 
-    def __init__(self, plans: Mapping[str | None, ColumnPlan]) -> None:
-        self.plans = dict(plans)
-
-    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """One batch of rows, all of one data set."""
-        name = rows[0].get("dataset_name")
-        plan = self.plans[name]
-        batch: dict[str, Any] = {"columns": [[row[column] for row in rows] for _, column in plan.texts]}
+        if not features:
+            return {}
+        plan = self.plan_of(features[0])
+        batch: dict[str, Any] = {role: [row[column] for row in features] for role, column in plan.texts}
         if plan.label is not None:
-            batch["label"] = as_labels([row[plan.label] for row in rows])
-        if name is not None:
-            batch["dataset_name"] = name
+            batch["label"] = self.labels([row[plan.label] for row in features])
+        if "dataset_name" in features[0]:
+            batch["dataset_name"] = features[0]["dataset_name"]
         return batch
+
+    def labels(self, values: list[Any]) -> Any:
+        """The labels as one tensor: (n,) or (n, k); as a list of tensors where rows have different numbers of them."""
+        return as_labels(values)
 
 
 class CrossEncoderTrainer(ModelTrainer):
@@ -72,21 +71,21 @@ class CrossEncoderTrainer(ModelTrainer):
 
     model_kind = "CrossEncoder"
     model_method = "predict"
-    arguments_class = CrossEncoderTrainingArguments
+    training_args_class = CrossEncoderTrainingArguments
+    data_collator_class = CrossEncoderDataCollator
 
-    def default_loss(self) -> LossLike:
+    def get_default_loss(self, model: Any) -> nn.Module:
         """The loss where none is given."""
         from vicinal.nn.losses.cross_encoder import BinaryCrossEntropyLoss, CrossEntropyLoss
 
-        return lambda model: (BinaryCrossEntropyLoss if model.num_labels == 1 else CrossEntropyLoss)(model)
-
-    def make_collator(self, plans: Mapping[str | None, ColumnPlan]) -> Callable[[list[Any]], dict[str, Any]]:
-        """What makes a batch of rows."""
-        return CrossEncoderDataCollator(plans)
+        return (BinaryCrossEntropyLoss if model.num_labels == 1 else CrossEntropyLoss)(model)
 
     def read_batch(self, batch: Mapping[str, Any]) -> tuple[list[Any], Any, str | None]:
         """What the loss is called with: columns, labels; and the name of the data set."""
-        return batch["columns"], batch.get("label"), batch.get("dataset_name")
+        columns = [
+            value for key, value in batch.items() if key != "label" and isinstance(value, (list, tuple))
+        ]
+        return columns, batch.get("label"), batch.get("dataset_name")
 
     def train(
         self,

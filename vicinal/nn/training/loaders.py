@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +12,6 @@ from torch.utils.data import DataLoader
 from vicinal.errors import InputError
 from vicinal.nn.training.arguments import (
     BATCH_SAMPLERS,
-    MULTI_DATASET_BATCH_SAMPLERS,
     BatchSamplers,
     ModelTrainingArguments,
     MultiDatasetBatchSamplers,
@@ -40,7 +38,7 @@ def joined_rows(sources: Sources, plans: Mapping[str | None, ColumnPlan]) -> Any
 
 
 def make_loader(
-    args: ModelTrainingArguments,
+    trainer: Any,
     rows: Any,
     plans: Mapping[str | None, ColumnPlan],
     batch_size: int,
@@ -48,18 +46,19 @@ def make_loader(
     *,
     training: bool,
 ) -> DataLoader[Any]:
-    """Batches of the rows that :func:`joined_rows` gave.
+    """Batches of the rows that :func:`joined_rows` gave, as the trainer's samplers choose them.
 
     Raises:
         InputError: there are not enough rows for one batch.
     """
+    args = trainer.args
     options = {**loader_options(args), "collate_fn": collate}
     if is_stream(rows):
         return DataLoader(rows, batch_size=batch_size, drop_last=args.dataloader_drop_last, **options)
     # Several processes fill up a last batch with rows that may be of another data set than the batch.
     drop_last = training and (args.dataloader_drop_last or args.world_size > 1)
-    sampler = batch_sampler(args, rows, plans, batch_size, drop_last=drop_last, training=training)
-    if training and not len(sampler):
+    sampler = _sampler_of(trainer, rows, plans, batch_size, drop_last=drop_last, training=training)
+    if training and hasattr(sampler, "__len__") and not len(sampler):
         raise InputError(
             f"per_device_train_batch_size={batch_size}: the {len(rows)} rows do not fill one batch, and "
             "batches that are not full are dropped; use a smaller one"
@@ -67,8 +66,8 @@ def make_loader(
     return DataLoader(rows, batch_sampler=sampler, **options)
 
 
-def batch_sampler(
-    args: ModelTrainingArguments,
+def _sampler_of(
+    trainer: Any,
     rows: Rows,
     plans: Mapping[str | None, ColumnPlan],
     batch_size: int,
@@ -76,29 +75,48 @@ def batch_sampler(
     drop_last: bool,
     training: bool,
 ) -> Any:
-    """The sampler that the settings ask for; evaluation keeps the order of the rows."""
+    """The sampler that the trainer gives; evaluation keeps the order of the rows, unless a sampler of the user's
+    has another.
+
+    Raises:
+        InputError: the trainer's methods give none.
+    """
+    args = trainer.args
     seed = args.data_seed if args.data_seed is not None else args.seed
     shuffle = training and getattr(args, "train_sampling_strategy", "random") != "sequential"
-    kind: Any = args.batch_sampler
-    if isinstance(kind, BatchSamplers):
-        kind = partial(BATCH_SAMPLERS[kind], shuffle=shuffle)
     samplers = []
     for name, dataset in zip(rows.names, rows.datasets, strict=True):
         label = plans[name].label
-        labels = list(LABEL_COLUMNS) if label is None else [label]
-        samplers.append(kind(dataset, batch_size, drop_last, labels, torch.Generator(), seed))
+        sampler = trainer.get_batch_sampler(
+            dataset,
+            batch_size=batch_size,
+            drop_last=drop_last,
+            valid_label_columns=list(LABEL_COLUMNS) if label is None else [label],
+            generator=torch.Generator().manual_seed(seed or 0),
+            seed=seed,
+        )
+        if sampler is None:
+            raise InputError(
+                f"{type(trainer).__name__}.get_batch_sampler gave None: return a sampler, or super().get_batch_sampler"
+            )
+        if type(sampler) in BATCH_SAMPLERS.values() and isinstance(args.batch_sampler, BatchSamplers):
+            sampler.shuffle = shuffle
+        samplers.append(sampler)
     if rows.names == [None]:
         return samplers[0]
-    multiple: Any = args.multi_dataset_batch_sampler
-    generator = torch.Generator()
-    if isinstance(multiple, MultiDatasetBatchSamplers):
-        multiple = MULTI_DATASET_BATCH_SAMPLERS[multiple]
+    generator = torch.Generator().manual_seed(seed or 0)
+    if isinstance(args.multi_dataset_batch_sampler, MultiDatasetBatchSamplers):
         # As in sentence-transformers, where all draw from one generator: otherwise data sets of one length would
         # be mixed in one order.
         for each in samplers:
             if isinstance(each, DefaultBatchSampler):
                 each.continue_draws(generator)
-    return multiple(rows, samplers, generator, seed)
+    return trainer.get_multi_dataset_batch_sampler(
+        dataset=rows,
+        batch_samplers=samplers,
+        generator=generator,
+        seed=seed,
+    )
 
 
 def loader_options(args: ModelTrainingArguments) -> dict[str, Any]:

@@ -15,11 +15,12 @@ from vicinal.core.inputs import explains_keywords
 from vicinal.errors import InputError, InputTypeError, missing_extra
 from vicinal.folder.card_records import title_of
 from vicinal.nn.training.arguments import ModelTrainingArguments
-from vicinal.nn.training.columns import ColumnPlan, Columns, check_sources, plan_sources, show
+from vicinal.nn.training.collator import BaseDataCollator
+from vicinal.nn.training.columns import LABEL_COLUMNS, ColumnPlan, Columns, check_sources, plan_sources, show
+from vicinal.nn.training.hooks import HookedTrainer
 from vicinal.nn.training.loaders import joined_rows, make_loader
 from vicinal.nn.training.moments import Moments
 from vicinal.nn.training.rates import apply_rates
-from vicinal.nn.training.reached import ReachedTrainer
 from vicinal.nn.training.rows import Sources, is_stream, read_sources
 from vicinal.nn.training.run_record import run_record
 from vicinal.nn.training.scores import Scores
@@ -40,21 +41,21 @@ except ImportError as error:
     raise missing_extra("transformers", "a trainer", "train") from error
 
 
-class ModelTrainer(ReachedTrainer):
+class ModelTrainer(HookedTrainer):
     """Base of the trainers: data, losses, evaluators, checkpoints and the record of a run, for any kind of model.
 
-    A kind of trainer states the three attributes below and overrides :meth:`default_loss`, :meth:`make_collator`
-    and :meth:`read_batch`. ``SentenceTransformerTrainer`` explains the arguments.
+    A kind of trainer states the attributes below and overrides :meth:`get_default_loss` and :meth:`read_batch`.
+    ``SentenceTransformerTrainer`` explains the arguments.
 
     Attributes:
         model_kind: name of the class of models that it trains.
         model_method: a method that all of these have, and models of other kinds do not.
-        arguments_class: the settings of its runs.
+        training_args_class: the settings of its runs.
+        data_collator_class: what makes its batches.
     """
 
     model_kind: ClassVar[str]
     model_method: ClassVar[str]
-    arguments_class: ClassVar[type[ModelTrainingArguments]]
 
     args: Any
     control: Any
@@ -88,20 +89,24 @@ class ModelTrainer(ReachedTrainer):
             raise InputError(
                 "compute_metrics: this model has no logits to compute metrics of; evaluator= measures it"
             )
-        args = args if args is not None else self.arguments_class(output_dir="trainer_output")
-        if not isinstance(args, self.arguments_class):
-            raise InputTypeError(f"args is {type(args).__name__}; give {self.arguments_class.__name__}(...)")
+        args = args if args is not None else self.training_args_class(output_dir="trainer_output")
+        if not isinstance(args, self.training_args_class):
+            raise InputTypeError(
+                f"args is {type(args).__name__}; give {self.training_args_class.__name__}(...)"
+            )
         if args.n_gpu > 1:  # DataParallel would copy the module and not the model that the losses call
             args._n_gpu = 1
-        self._given_loss = loss if loss is not None else self.default_loss()
+        self._given_loss = loss if loss is not None else self.get_default_loss
         self._tokenizer = processing_class if processing_class is not None else tokenizer
         self._first_owner: Any = None
+        self.args = args  # methods that a subclass overrides are called before Trainer sets it
         self._args_device = str(args.device)
         self._columns = columns
+        self._label_columns = getattr(data_collator, "valid_label_columns", None) or LABEL_COLUMNS
         self.sources: Sources = read_sources(train_dataset, "train_dataset")
         self.eval_sources: Sources = read_sources(eval_dataset, "eval_dataset")
-        self.plans = plan_sources(self.sources, columns, "train_dataset")
-        self.eval_plans = plan_sources(self.eval_sources, columns, "eval_dataset")
+        self.plans = self._plans_of(self.sources, "train_dataset")
+        self.eval_plans = self._plans_of(self.eval_sources, "eval_dataset")
         self.evaluator = evaluator
         self.scores = Scores(self, evaluator)
         self._sampler: Any = None
@@ -121,12 +126,14 @@ class ModelTrainer(ReachedTrainer):
             optimizers=optimizers,
             optimizer_cls_and_kwargs=optimizer_cls_and_kwargs,
         )
-        self._makes_collator = data_collator is None
-        if data_collator is None:
-            self.data_collator = self.make_collator(self.plans or self.eval_plans)
         self.add_callback(Moments(self))
         self._hand_out_owner()
         self._ready = True
+        self._preprocess_data(train_dataset, eval_dataset)
+        self._makes_collator = data_collator is None
+        if data_collator is None:
+            self.data_collator = self.get_data_collator(self.owner, self.args, self._tokenizer)
+        self.add_model_card_callback({})
 
     # what may be assigned between making the trainer and train(), as SetFit does
 
@@ -139,7 +146,7 @@ class ModelTrainer(ReachedTrainer):
     def train_dataset(self, data: Any) -> None:
         if self._ready:
             self.sources = read_sources(data, "train_dataset")
-            self.plans = plan_sources(self.sources, self._columns, "train_dataset")
+            self.plans = self._plans_of(self.sources, "train_dataset")
             data = joined_rows(self.sources, self.plans)
             self._checked = False
         self._train_rows = data
@@ -153,19 +160,11 @@ class ModelTrainer(ReachedTrainer):
     def eval_dataset(self, data: Any) -> None:
         if self._ready:
             self.eval_sources = read_sources(data, "eval_dataset")
-            self.eval_plans = plan_sources(self.eval_sources, self._columns, "eval_dataset")
+            self.eval_plans = self._plans_of(self.eval_sources, "eval_dataset")
             self._checked = False
         self._eval_data = data
 
     # what a kind of trainer overrides
-
-    def default_loss(self) -> LossLike:
-        """The loss where none is given."""
-        raise NotImplementedError
-
-    def make_collator(self, plans: Mapping[str | None, ColumnPlan]) -> Callable[[list[Any]], dict[str, Any]]:
-        """What makes a batch of rows."""
-        raise NotImplementedError
 
     def read_batch(self, batch: Mapping[str, Any]) -> tuple[list[Any], Any, str | None]:
         """What the loss is called with: columns, labels; and the name of the data set."""
@@ -193,7 +192,9 @@ class ModelTrainer(ReachedTrainer):
         owner.to(self._args_device)
         if self._tokenizer is not None:
             owner.module[0].tokenizer = self._tokenizer
-        losses = make_losses(self._given_loss, owner, [*self.sources, *self.eval_sources], self._first_owner)
+        losses = make_losses(
+            self._given_loss, owner, [*self.sources, *self.eval_sources], self._first_owner, self.prepare_loss
+        )
         return TrainedModel(owner, losses)
 
     def call_model_init(self, trial: Any = None) -> TrainedModel:
@@ -210,8 +211,9 @@ class ModelTrainer(ReachedTrainer):
     def _loader(
         self, rows: Any, plans: Mapping[str | None, ColumnPlan], batch_size: int, training: bool
     ) -> DataLoader[Any]:
-        collate = self.make_collator(plans) if self._makes_collator else self.data_collator
-        loader = make_loader(self.args, rows, plans, batch_size, collate, training=training)
+        if self._makes_collator and isinstance(self.data_collator, BaseDataCollator):
+            self.data_collator.know(plans)
+        loader = make_loader(self, rows, plans, batch_size, self.data_collator, training=training)
         if training:
             self._sampler = loader.batch_sampler
         return self.accelerator.prepare(loader)
@@ -232,12 +234,15 @@ class ModelTrainer(ReachedTrainer):
         return self._eval_loader(sources)
 
     def _eval_loader(self, sources: Sources) -> DataLoader[Any]:
-        plans = plan_sources(sources, self._columns, "eval_dataset")
+        plans = self._plans_of(sources, "eval_dataset")
         return self._loader(joined_rows(sources, plans), plans, self.args.eval_batch_size, training=False)
 
     def get_test_dataloader(self, test_dataset: Any) -> DataLoader[Any]:
         """Batches of data to test on."""
         return self.get_eval_dataloader(test_dataset)
+
+    def _plans_of(self, sources: Sources, argument: str) -> dict[str | None, ColumnPlan]:
+        return plan_sources(sources, self._columns, argument, self._label_columns)
 
     def check_data(self) -> None:
         """Read all rows; show on stderr what each column is used for.
@@ -299,8 +304,8 @@ class ModelTrainer(ReachedTrainer):
         num_items_in_batch: Any = None,
     ) -> Any:
         """The loss of a batch."""
-        columns, labels, name = self.read_batch(inputs)
-        loss: Tensor = model(columns, labels, name)
+        columns, labels = self.collect_features(inputs)
+        loss: Tensor = model(columns, labels, inputs.get("dataset_name"))
         return (loss, {}) if return_outputs else loss
 
     def prediction_step(
@@ -325,7 +330,8 @@ class ModelTrainer(ReachedTrainer):
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
         """The loss on the evaluation data, and what the evaluator finds, by name."""
-        sources = self.eval_sources if eval_dataset is None else read_sources(eval_dataset, "eval_dataset")
+        given = self.preprocess_dataset(eval_dataset, "eval")
+        sources = self.eval_sources if given is None else read_sources(given, "eval_dataset")
         if not sources and self.evaluator is None:
             raise InputError("eval_dataset and evaluator are missing: there is nothing to evaluate")
         metrics: dict[str, float] = {}

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from vicinal.errors import InputTypeError
+from torch import nn
+
+from vicinal.errors import InputError, InputTypeError
 from vicinal.nn.training.arguments import ModelTrainingArguments
 from vicinal.nn.training.collator import SentenceTransformerDataCollator, check_names, split_batch
-from vicinal.nn.training.columns import ColumnPlan
 from vicinal.nn.training.model_trainer import ModelTrainer
-from vicinal.nn.training.trained import LossLike
 
 
 @dataclass
@@ -61,45 +61,35 @@ class SentenceTransformerTrainer(ModelTrainer):
 
     model_kind = "SentenceTransformer"
     model_method = "encode"
-    arguments_class = SentenceTransformerTrainingArguments
+    training_args_class = SentenceTransformerTrainingArguments
+    data_collator_class = SentenceTransformerDataCollator
 
-    def default_loss(self) -> LossLike:
+    def get_default_loss(self, model: Any) -> nn.Module:
         """The loss where none is given."""
         from vicinal.nn.losses.scores import CoSENTLoss
 
-        return CoSENTLoss
+        return CoSENTLoss(model)
 
-    def make_collator(self, plans: Mapping[str | None, ColumnPlan]) -> Callable[[list[Any]], dict[str, Any]]:
-        """What makes a batch of rows.
+    def get_data_collator(self, model: Any, args: Any, processing_class: Any = None) -> Any:
+        """What makes a batch of rows; a subclass may give its own.
 
         Raises:
-            InputError: a prompt or a route for a column or data set that does not exist.
+            InputError: a prompt or a route for a column or data set that does not exist; routes for a model
+                without any.
         """
         all_plans = [*self.plans.items(), *self.eval_plans.items()]
-        check_names(self.args.prompts, all_plans, "prompts")
-        check_names(self.args.router_mapping, all_plans, "router_mapping")
-        first = self.owner.module[0]
-        skips_prompt = any(getattr(each, "include_prompt", True) is False for each in self.owner.module)
-        return SentenceTransformerDataCollator(
-            first.tokenize,
-            plans,
-            self.args.prompts,
-            partial(_prompt_length, first) if skips_prompt else None,
-            self.args.router_mapping,
-        )
+        check_names(args.prompts, all_plans, "prompts")
+        check_names(args.router_mapping, all_plans, "router_mapping")
+        if args.router_mapping and "task" not in inspect.signature(model.module[0].tokenize).parameters:
+            raise InputError(
+                f"router_mapping={dict(args.router_mapping)!r}: the model does not begin with a Router, which alone "
+                "has routes; leave it out"
+            )
+        return super().get_data_collator(model, args, processing_class)
 
     def read_batch(self, batch: Mapping[str, Any]) -> tuple[list[Any], Any, str | None]:
         """What the loss is called with: columns, labels; and the name of the data set."""
         return split_batch(batch)
-
-
-def _prompt_length(first: Any, prompt: str) -> int:
-    """Tokens that a prompt takes at the start of a text, special tokens in front of it included."""
-    ids = first.tokenize([prompt])["input_ids"][0].tolist()
-    special = set(getattr(first.tokenizer, "all_special_ids", ()))
-    while ids and ids[-1] in special:
-        ids.pop()
-    return len(ids)
 
 
 def _check_prompts(prompts: Any) -> None:

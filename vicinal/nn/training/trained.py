@@ -149,7 +149,11 @@ class TrainedModel(nn.Module):
 
 
 def make_losses(
-    given: Any, owner: Any, names: list[str | None], old: Any = None
+    given: Any,
+    owner: Any,
+    names: list[str | None],
+    old: Any = None,
+    prepare: Callable[[Any, Any], Any] | None = None,
 ) -> dict[str | None, nn.Module]:
     """data set -> loss, for a model.
 
@@ -158,13 +162,14 @@ def make_losses(
         owner: the model.
         names: the data sets that need one.
         old: the model for which ready losses were made, if they are to be copied for ``owner``.
+        prepare: called with a loss, or what makes one, and the model; gives the loss. Default :func:`ready_loss`.
 
     Raises:
         InputError: a data set has no loss, or a loss was made for another model.
         InputTypeError: something that is no loss.
     """
     if not isinstance(given, Mapping):
-        return {None: _made(given, owner, "loss", old)}
+        return {None: _made(given, owner, "loss", old, prepare)}
     missing = [name for name in names if name not in given]
     if missing:
         raise InputError(
@@ -174,16 +179,24 @@ def make_losses(
     ready: dict[int, nn.Module] = {}
     for name, each in given.items():
         if id(each) not in ready or not isinstance(each, nn.Module):
-            ready[id(each)] = _made(each, owner, f"loss[{name!r}]", old)
+            ready[id(each)] = _made(each, owner, f"loss[{name!r}]", old, prepare)
     return {name: ready[id(each)] for name, each in given.items()}
 
 
-def _made(given: Any, owner: Any, name: str, old: Any) -> nn.Module:
+def ready_loss(given: Any, owner: Any) -> Any:
+    """A loss for a model: the given one, or what the class or function makes."""
     if isinstance(given, type) or (callable(given) and not isinstance(given, nn.Module)):
-        given = given(owner)
-    elif isinstance(given, nn.Module) and old is not None:
+        return given(owner)
+    return given
+
+
+def _made(
+    given: Any, owner: Any, name: str, old: Any, prepare: Callable[[Any, Any], Any] | None
+) -> nn.Module:
+    if isinstance(given, nn.Module) and old is not None:
         # A copy with the same start, in which the new model stands wherever the old one stood.
         given = copy.deepcopy(given, {id(old): owner})
+    given = (prepare or ready_loss)(given, owner)
     if not isinstance(given, nn.Module):
         raise InputTypeError(
             f"{name} is {type(given).__name__}; give a loss, e.g. losses.CoSENTLoss(model), or its class"
