@@ -69,15 +69,6 @@ DIFFERS: dict[str, dict[str, str]] = {
     },
     "program_v3_trainer": {"evaluates_with_an_own_evaluator": _BEFORE},
 }
-# Not mended yet: these steps may differ, and nothing is said of them.
-OPEN: dict[str, set[str]] = {
-    "program_v2_cross_encoder": {
-        "another_default_activation",
-        "default_activation",
-        "default_activation_by_its_old_name",
-        "sets_the_activation_later",
-    },
-}
 
 pytestmark = pytest.mark.slow
 
@@ -152,8 +143,6 @@ def test_a_program_gives_what_it_gives_on_sentence_transformers(program: str, mi
     assert list(found) == list(wanted)
     wrong = {step: compare(found[step], wanted[step]) for step in wanted}
     wrong = {step: lines for step, lines in wrong.items() if lines}
-    for step in OPEN.get(program, ()):
-        wrong.pop(step, None)
     known = DIFFERS.get(program, {})
     text = "\n".join(f"{step}: {'; '.join(lines[:4])}" for step, lines in wrong.items() if step not in known)
     assert not text, f"\n{text}"
@@ -165,7 +154,7 @@ def test_the_programs_have_at_least_150_steps_that_agree() -> None:
         step
         for program, steps in EXPECTED.items()
         for step, one in steps.items()
-        if "gives" in one and step not in {*DIFFERS.get(program, {}), *OPEN.get(program, ())}
+        if "gives" in one and step not in DIFFERS.get(program, {})
     ]
     assert len(passed) >= 150
 
