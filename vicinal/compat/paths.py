@@ -159,7 +159,7 @@ def exists(path: str) -> bool:
         return False
     if last == "tokenizer" and words[-2] == "modules":
         return True
-    if words[-2] == "tokenizer" and last == "whitespace":
+    if words[-2] == "tokenizer" and last in ("whitespace", "word"):
         return True
     return _names_class(parent, last) or _names_class(parent, _camel(parent, last))
 

@@ -14,5 +14,6 @@ from vicinal.nn.modules.static_embedding import StaticEmbedding as StaticEmbeddi
 from vicinal.nn.modules.transformer import Transformer as Transformer
 from vicinal.nn.modules.weighted_layer_pooling import WeightedLayerPooling as WeightedLayerPooling
 from vicinal.nn.modules.word_embeddings import WordEmbeddings as WordEmbeddings
+from vicinal.nn.modules.word_tokenizers import ENGLISH_STOP_WORDS as ENGLISH_STOP_WORDS
 from vicinal.nn.modules.word_tokenizers import WhitespaceTokenizer as WhitespaceTokenizer
 from vicinal.nn.modules.word_weights import WordWeights as WordWeights

@@ -12,6 +12,19 @@ from typing import Any
 from vicinal.folder.json_files import read_json
 from vicinal.folder.write import write_bytes
 
+_LISTED = """
+a about above after again against all also am an and any are as at be because been before being below between both but
+by can cannot could did do does doing down during each few for from further get gets had has have having he her here
+hers herself him himself his how i if in into is it its itself just let like made make makes many may me might more
+most much must my myself no nor not of off on once one only onto or other others ought our ours ourselves out over own
+per rather same shall she should since so some such than that the their theirs them themselves then there these they
+this those though through to too toward under until up upon us very via was we well were what when where whether which
+while who whom whose why will with within without would yet you your yours yourself yourselves
+"""
+#: Words of English that say how others belong together, for ``stop_words``. The list is Vicinal's own:
+#: sentence-transformers has another one under this name.
+ENGLISH_STOP_WORDS = frozenset(_LISTED.split())
+
 
 class WordTokenizer(ABC):
     """Splits a text into numbers of words."""
@@ -44,7 +57,7 @@ class WhitespaceTokenizer(WordTokenizer):
     Args:
         vocab: the words.
         stop_words: left out wherever they stand; default punctuation. (sentence-transformers' default also has
-            English function words; a folder that it saved brings them along.)
+            English function words; a folder that it saved brings them along. See ``ENGLISH_STOP_WORDS``.)
         do_lower_case: lower the text first.
     """
 
