@@ -79,7 +79,7 @@ MODELS = "vicinal.compat.models" if importlib.util.find_spec("torch") else "vici
 # Under the other name models are torch modules and similarities tensors, wherever torch is installed.
 if importlib.util.find_spec("torch"):
     _THERE = dict.fromkeys(("SentenceTransformer", "CrossEncoder"), "vicinal.compat.models")
-    _THERE |= dict.fromkeys(("cos_sim", "pytorch_cos_sim"), "vicinal.compat.tensors")
+    _THERE |= dict.fromkeys(("cos_sim", "pytorch_cos_sim", "semantic_search"), "vicinal.compat.tensors")
     for _path, _place in PATHS.items():
         _name = _place.partition(":")[2]
         PATHS[_path] = f"{_THERE[_name]}:{_name}" if _name in _THERE else _place
@@ -133,7 +133,7 @@ class TestNames:
         assert names["InputExample"] is vicinal.InputExample
         assert "SparseEncoder" not in names  # a stand-in is imported by its name only
         exec("from sentence_transformers.util import *", names)
-        assert names["semantic_search"] is vicinal.util.semantic_search
+        assert names["community_detection"] is vicinal.util.community_detection
 
     def test_class_and_submodule_of_one_name(self) -> None:
         importlib.import_module("sentence_transformers.SentenceTransformer")
@@ -294,7 +294,10 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
             assert importlib.import_module(PACKAGE).SentenceTransformer is value(
                 f"{MODELS}:SentenceTransformer"
             )
-            assert importlib.import_module(f"{PACKAGE}.util").semantic_search is vicinal.util.semantic_search
+            assert (
+                importlib.import_module(f"{PACKAGE}.util").community_detection
+                is vicinal.util.community_detection
+            )
         finally:
             uninstall()
         assert importlib.import_module(PACKAGE).SentenceTransformer == "real"

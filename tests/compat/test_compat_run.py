@@ -51,7 +51,7 @@ def test_the_name_means_vicinal(tmp_path: Path) -> None:
         "from sentence_transformers import SentenceTransformer, util\n"
         "import vicinal\n"
         "print(issubclass(SentenceTransformer, vicinal.SentenceTransformer))\n"
-        "print(util.semantic_search is vicinal.util.semantic_search)",
+        "print(util.community_detection is vicinal.util.community_detection)",
     )
     assert run(script, cwd=tmp_path).stdout == "True\nTrue\n"
 
@@ -180,6 +180,7 @@ def test_an_interrupt(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whatever it is here
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"

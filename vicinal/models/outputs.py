@@ -45,9 +45,9 @@ def as_tensors(found: Any) -> Any:
     """Arrays, also those of a dictionary, as torch tensors."""
     from vicinal.core.torch import as_tensor
 
-    return (
-        {key: as_tensor(each) for key, each in found.items()} if isinstance(found, dict) else as_tensor(found)
-    )
+    if isinstance(found, dict):  # numbers in it, such as the length of a prompt, stay numbers
+        return {key: as_tensor(each) if isinstance(each, np.ndarray) else each for key, each in found.items()}
+    return as_tensor(found)
 
 
 def quantized(rows: NDArray[np.float32], precision: Precision) -> NDArray[Any]:
