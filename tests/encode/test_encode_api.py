@@ -597,3 +597,13 @@ def test_a_batch_size_of_the_folder_does_not_matter(tmp_path: Path) -> None:
     folder = make_folder(tmp_path)
     write_json(folder / "tokenizer_config.json", {"model_max_length": 1e30, "padding_side": "right"})
     assert SentenceTransformer(folder).max_seq_length == 64
+
+
+@pytest.mark.torch
+def test_all_features_as_tensors_with_a_prompt() -> None:
+    """The length of the prompt, a number, stays one."""
+    torch = pytest.importorskip("torch")
+    model = SentenceTransformer("vicinal-mini")
+    (found,) = model.encode(["a b"], prompt="query: ", output_value=None, convert_to_tensor=True)
+    assert found["prompt_length"] == 2
+    assert type(found["sentence_embedding"]) is torch.Tensor
