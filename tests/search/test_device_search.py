@@ -157,3 +157,18 @@ def test_inputs_of_other_kinds() -> None:
         util.semantic_search(torch.tensor(bad), tensor)
     with pytest.raises(InputError, match="dimensions"):
         util.semantic_search(tensor[:3, :4], tensor)
+
+
+def test_functions_that_only_answer_in_tensors_are_the_ones_behind_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those of old code: a dot product stays one."""
+    from vicinal.compat import tensors
+
+    draw = np.random.default_rng(5)
+    queries, corpus = draw.standard_normal((3, 8)), draw.standard_normal((50, 8)) * np.arange(1, 51)[:, None]
+    a, b = torch.tensor(queries), torch.tensor(corpus)
+    for name in ("dot_score", "cos_sim"):
+        found = util.semantic_search(a, b, top_k=4, score_function=getattr(tensors, name))
+        assert found == util.semantic_search(a, b, top_k=4, score_function=getattr(util, name))
+    assert util.semantic_search(a, b, score_function=tensors.dot_score) != util.semantic_search(a, b)

@@ -92,8 +92,7 @@ def semantic_search(
     if on_accelerator(query_embeddings, corpus_embeddings):
         from vicinal.vectors.device_search import search_on_device
 
-        cosine = score_function is not dot_score
-        return to_hits(search_on_device(query_embeddings, corpus_embeddings, top_k, cosine))
+        return to_hits(search_on_device(query_embeddings, corpus_embeddings, top_k, not dots))
     queries, corpus = (
         as_rows(query_embeddings, "query_embeddings"),
         as_rows(corpus_embeddings, "corpus_embeddings"),
