@@ -95,8 +95,12 @@ Text Embedding Fine-tuning}, author={Aivin V. Solatorio}, year={2024}, eprint={2
         """The model that judges; no submodule, since it is not trained."""
         return self._guide.model
 
+    def _judge(self, features: list[Features]) -> list[Tensor]:
+        """The guide's vectors of each column."""
+        return self._guide.embed(self.model, features)
+
     def through(self, features: list[Features], function: Callable[[list[Tensor]], Tensor]) -> Tensor:
-        self._judged = self._guide.embed(self.model, features)
+        self._judged = self._judge(features)
         try:
             return super().through(features, function)
         finally:
@@ -234,15 +238,11 @@ class CachedGISTEmbedLoss(GISTEmbedLoss, GradientCache):
         )
         self._set_mini_batches(mini_batch_size, mini_batch_num_tokens, show_progress_bar)
 
-    def through(self, features: list[Features], function: Callable[[list[Tensor]], Tensor]) -> Tensor:
+    def _judge(self, features: list[Features]) -> list[Tensor]:
         parts: list[list[Tensor]] = [[] for _ in features]
         for each in self.mini_batches(features):
-            parts[each.column] += self._guide.embed(self.model, [each.of(features)])
-        self._judged = [torch.cat(part) for part in parts]
-        try:
-            return GradientCache.through(self, features, function)
-        finally:
-            self._judged = None
+            parts[each.column] += super()._judge([each.of(features)])
+        return [torch.cat(part) for part in parts]
 
     def _rows(self, losses_of: Callable[[slice], Tensor], rows: int) -> Tensor:
         return by_blocks(losses_of, rows, self.mini_batch_size)
