@@ -107,7 +107,7 @@ class SentenceTransformer(_Facts, as_torch.SentenceTransformer):
         if not as_arrays and not options.convert_to_tensor:
             found = as_tensors(found)
         kind = self.dtype
-        if kind == torch.float32 or options.precision not in (None, "float32"):
+        if kind == torch.float32 or options.quantized_to != "float32":
             return found
         return _in_type(found, kind)
 

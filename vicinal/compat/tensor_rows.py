@@ -125,12 +125,14 @@ def all_gather(tensor: Any, with_grad: bool = False) -> Any:
     Returns:
         (processes * n, ...); without a process group the tensor itself.
     """
+    if with_grad:
+        from vicinal.nn.losses.ranking import gather
+
+        (found,), _ = gather([tensor])
+        return found
     if not is_dist_initialized():
         return tensor
     torch = require_torch("all_gather")
-    if with_grad:
-        functions: Any = importlib.import_module("torch.distributed.nn.functional")
-        return torch.cat(functions.all_gather(tensor))
     parts = [torch.zeros_like(tensor) for _ in range(get_world_size())]
     torch.distributed.all_gather(parts, tensor)
     parts[get_rank()] = tensor  # this one has its gradient

@@ -165,11 +165,11 @@ def is_sentence_transformer_model(
 
 
 def _hub() -> tuple[Any, Any]:
-    import huggingface_hub
-    from huggingface_hub import constants, errors
+    from huggingface_hub import errors
 
-    constants.HF_HUB_DISABLE_TELEMETRY = True
-    return huggingface_hub, errors
+    from vicinal.hub.fetch import import_hub
+
+    return import_hub(), errors
 
 
 def fullname(obj: Any) -> str:

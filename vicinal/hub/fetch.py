@@ -54,7 +54,7 @@ class Retries:
 
 def fetch(request: Request, repo: str, *, retries: Retries, force: bool) -> Path:
     """Bring one repository's needed files into the cache and note which commit the revision is."""
-    hub = _import_hub()
+    hub = import_hub()
     headers = {"user-agent": f"vicinal/{__version__}"}
     api = hub.HfApi(endpoint=request.endpoint, token=request.token, headers=headers)
     info = _retried(
@@ -108,7 +108,7 @@ def fetch(request: Request, repo: str, *, retries: Retries, force: bool) -> Path
     return snapshot
 
 
-def _import_hub() -> Any:
+def import_hub() -> Any:
     """huggingface_hub, without its telemetry.
 
     Its user agent would otherwise name installed packages, and once a day it would ask the hub for a list of

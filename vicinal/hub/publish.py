@@ -20,7 +20,7 @@ from vicinal.errors import (
     VicinalError,
 )
 from vicinal.hub.cache import cache_root, hub_names
-from vicinal.hub.fetch import Retries, _import_hub, _passing, _retried
+from vicinal.hub.fetch import Retries, _passing, _retried, import_hub
 from vicinal.hub.messages import (
     BROKEN_CONNECTION,
     NO_CONNECTION,
@@ -95,7 +95,7 @@ def push_to_hub(
         InputError, InputTypeError: an argument cannot be meant.
     """
     _check(repo_id, token, revision, create_pr)
-    hub = _import_hub()
+    hub = import_hub()
     if token in (None, True) and hub.get_token() is None:
         raise HubAccessError(f"Model {repo_id!r} was not pushed: no hub token is stored. {_LOGIN}.")
     request = Request(repo_id, cache_root(None), revision, token)
