@@ -23,7 +23,7 @@ from vicinal.core.cores import available_cores
 from vicinal.core.native_calls import begun, ended, native_call
 from vicinal.core.openvino import load_openvino, native_bfloat16, native_float16
 from vicinal.engine.base import Batch, Output
-from vicinal.errors import ForkError, ModelFormatError, OutOfMemoryError, VicinalError
+from vicinal.errors import ModelFormatError, OutOfMemoryError, VicinalError
 
 Tag = TypeVar("Tag")
 
@@ -190,7 +190,7 @@ class _Compiled:
             with native_call():
                 self._idle.clear()
                 self.model = None
-        except (AttributeError, TypeError, ForkError):  # the modules are gone, or the object was never whole
+        except Exception:  # the modules are gone, names of errors too, or the object was never whole
             pass
 
     def run(self, batch: Batch) -> NDArray[np.float32]:
