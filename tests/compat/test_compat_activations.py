@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+
+from tinyscorer import write_scorer  # noqa: E402
 
 PAIRS = [("a b", "c"), ("d", "e f"), ("g", "a"), ("b c", "d")]
 
@@ -22,25 +23,10 @@ def twice(scores: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random BERT of one layer that scores pairs of letters, once and thrice."""
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefg"]
+    """Cross-encoders of one label and of three."""
     place = tmp_path_factory.mktemp("scorers")
     for labels in (1, 3):
-        config = transformers.BertConfig(
-            vocab_size=len(words),
-            hidden_size=8,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            intermediate_size=16,
-            max_position_embeddings=32,
-            initializer_range=1.0,
-            num_labels=labels,
-        )
-        transformers.BertForSequenceClassification(config).save_pretrained(place / str(labels))
-        (place / str(labels) / "vocab.txt").write_text("\n".join(words))
-        transformers.BertTokenizer(str(place / str(labels) / "vocab.txt")).save_pretrained(
-            place / str(labels)
-        )
+        write_scorer(place / str(labels), labels)
     return place
 
 

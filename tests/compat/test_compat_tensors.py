@@ -14,7 +14,8 @@ import pytest
 import vicinal
 
 torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+
+from tinyscorer import write_scorer  # noqa: E402
 
 ALL_PAIRS = ["cos_sim", "pytorch_cos_sim", "dot_score", "euclidean_sim", "manhattan_sim"]
 PAIRWISE = [
@@ -38,24 +39,6 @@ def there(installed: None) -> Any:
     import sentence_transformers.util
 
     return sentence_transformers.util
-
-
-def tiny_scorer(folder: Path, labels: int) -> Path:
-    """A random BERT of one layer that scores pairs of letters."""
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefg"]
-    config = transformers.BertConfig(
-        vocab_size=len(words),
-        hidden_size=8,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        max_position_embeddings=32,
-        num_labels=labels,
-    )
-    transformers.BertForSequenceClassification(config).save_pretrained(folder)
-    (folder / "vocab.txt").write_text("\n".join(words))
-    transformers.BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
-    return folder
 
 
 FORMS: dict[str, Any] = {
@@ -171,7 +154,7 @@ def test_results_of_predict(installed: None, tmp_path: Path) -> None:
     from sentence_transformers import CrossEncoder
 
     for labels in (1, 3):
-        model = CrossEncoder(str(tiny_scorer(tmp_path / str(labels), labels)), device="cpu")
+        model = CrossEncoder(str(write_scorer(tmp_path / str(labels), labels)), device="cpu")
         pairs = [("a b", "c d"), ("e", "f g")]
         shape = () if labels == 1 else (3,)
         scores = model.predict(pairs)
