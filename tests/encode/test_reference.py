@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from vicinal import SentenceTransformer
 from vicinal.core.openvino import load_openvino, native_bfloat16
 
+# A word of x alone: said once per model, in whichever test comes first in its process.
+pytestmark = pytest.mark.filterwarnings("ignore::vicinal.errors.UnknownScriptWarning")
+
 
 @pytest.fixture(scope="module")
 def texts(shared_dir: Path) -> list[str]:
@@ -42,7 +45,6 @@ def check(model: SentenceTransformer, found: NDArray[np.float32], expected: NDAr
         assert cosines.min() >= 0.9999
 
 
-@pytest.mark.filterwarnings("ignore::vicinal.errors.UnknownScriptWarning")  # a word of x alone
 def test_alone(model: SentenceTransformer, texts: list[str], vectors: NDArray[np.float32]) -> None:
     found = np.stack([model.encode(text, on_truncate="ignore") for text in texts])
     check(model, found, vectors)
