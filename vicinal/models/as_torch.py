@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any, ClassVar
 
 from vicinal.core.torch import require_torch
+from vicinal.folder.specs import TransformerSpec
 from vicinal.models import cross_encoder, sentence_transformer
 from vicinal.models.base import Model
 from vicinal.models.device import Device
@@ -20,7 +21,11 @@ from vicinal.nn.engine.called import CalledEngine, CalledScorer, LiveEngine  # n
 from vicinal.nn.engine.live import structure_mark  # noqa: E402
 from vicinal.nn.engine.pairs import TorchScorer  # noqa: E402
 from vicinal.nn.engine.texts import ModuleEngine  # noqa: E402
-from vicinal.nn.modules.customised import is_customised  # noqa: E402
+from vicinal.nn.modules.customised import (  # noqa: E402
+    has_global_hooks,
+    has_patched_classes,
+    is_customised,
+)
 from vicinal.nn.registered import Registered, Unbuilt  # noqa: E402
 
 # What a subclass may override, or an object replace, so that the engine no longer computes what the model does.
@@ -78,7 +83,7 @@ class TorchModel(Registered, TransformersSide):
 
     def _refresh(self) -> None:
         whole = self._is_overridden()
-        if whole or (self._is_built and any(map(is_customised, self._modules.values()))):
+        if whole or self._is_customised():
             with self._renewal:
                 kinds = (CalledEngine, CalledScorer) if whole else (LiveEngine, TorchScorer)
                 stale = self._mark is None or self._mark != structure_mark(self.module)
@@ -91,6 +96,14 @@ class TorchModel(Registered, TransformersSide):
         if self._follows:
             self._mark, self._follows = None, False
         super()._refresh()
+
+    def _is_customised(self) -> bool:
+        """Whether a module, or what one that is not made yet would be, computes something else than its class says."""
+        if self._is_built:
+            return any(map(is_customised, self._modules.values()))
+        source = self._spec.source if self._spec is not None else None
+        architecture = source.model_type if isinstance(source, TransformerSpec) else None
+        return has_global_hooks() or has_patched_classes(architecture)
 
     def _is_overridden(self) -> bool:
         """Whether the model as a whole computes or reads something else than its modules."""

@@ -26,6 +26,7 @@ from vicinal.engine.opening import (
     read_texts,
 )
 from vicinal.engine.static import StaticTable
+from vicinal.errors import UnsupportedModelError
 from vicinal.folder.read import read_model_spec
 from vicinal.folder.specs import CustomSpec, ModelSpec
 from vicinal.nn.build import dimension_of, spec_of, write_modules
@@ -39,6 +40,8 @@ from vicinal.nn.modules.transformer import Transformer
 from vicinal.tokens.folder import texts_of
 from vicinal.tokens.foreign import given
 from vicinal.tokens.text import TextTokenizer
+
+_TOKENIZER_PARTS = ("normalizer", "pre_tokenizer", "model", "post_processor")
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,10 @@ def renewed(module: nn.Sequential, options: Options, device: str) -> Renewed:
     # The mark comes first: what another thread changes from here on shows at the next encode.
     structure = structure_mark(module)
     write_modules(module, scratch.path, transformer_weights=False)
-    spec = read_model_spec(scratch.path)
+    try:
+        spec = read_model_spec(scratch.path)
+    except UnsupportedModelError:  # an activation of torch's that no folder names, say
+        return _on_its_own(module, device, scratch)
     texts = read_texts(spec, {}) if isinstance(first, StaticEmbedding) else texts_of_module(first, spec)
     if needs_torch(spec, options, device, trust_remote_code=_runs_own_code(first)) or not follows_config(
         first
@@ -187,11 +193,25 @@ def structure_mark(module: nn.Sequential) -> tuple[Any, ...]:
 
 
 def _tokenizer_mark(module: Any) -> tuple[Any, ...]:
-    """Changes when a module gets another tokenizer, or its tokenizer more tokens."""
+    """Changes when a module gets another tokenizer, or its tokenizer more tokens, or a part in place of its own.
+
+    Truncation and padding, which transformers sets for each call, have no part in it.
+    """
     tokenizer = getattr(module, "tokenizer", None)
     backend: Any = getattr(tokenizer, "backend_tokenizer", tokenizer)
     size = backend.get_vocab_size() if hasattr(backend, "get_vocab_size") else None
-    return (id(tokenizer), size, getattr(tokenizer, "truncation_side", None))
+    parts = tuple(_content(getattr(backend, name, None)) for name in _TOKENIZER_PARTS)
+    return (id(tokenizer), size, getattr(tokenizer, "truncation_side", None), *parts)
+
+
+def _content(part: Any) -> Any:
+    """Something small that tells two parts of a tokenizer apart."""
+    if part is None:
+        return None
+    try:
+        return hash(bytes(part.__getstate__()))  # 2 ms for the model of 30,000 words
+    except Exception:  # a part written in Python
+        return repr(part)
 
 
 def weights_mark(module: nn.Module) -> tuple[Any, ...]:

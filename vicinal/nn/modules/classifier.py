@@ -14,6 +14,7 @@ from vicinal.folder.json_files import read_json
 from vicinal.folder.specs import TransformerSpec
 from vicinal.folder.write import write_json, write_settings
 from vicinal.nn.modules.base import Features, InputModule
+from vicinal.nn.modules.layout import remember_buffers
 from vicinal.nn.modules.memory import check_finite, own_memory
 from vicinal.nn.modules.packed_pairs import packed_scores, packs_pairs
 from vicinal.nn.modules.pretrained import load_config, quiet
@@ -163,6 +164,7 @@ def open_classifier(
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelFormatError(f"{spec.folder}: transformers cannot load this model ({reason})") from error
     own_memory(model)
+    remember_buffers(model)
     check_finite(model, str(spec.folder))
     absent = set(found["missing_keys"]) | {each[0] for each in found["mismatched_keys"]}
     body = sorted(

@@ -28,6 +28,7 @@ _IGNORED = {
     "training",
     "vocab_size",
 }
+_BUFFERS = "_vicinal_buffers"
 _PLAIN = (bool, int, float, str, type(None))
 
 Layout = tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]
@@ -54,7 +55,38 @@ def is_as_configured(network: nn.Module) -> bool:
             configured = type(network)(copy.deepcopy(config))
     except Exception:  # constructors of all kinds
         return False
-    return layout_of(network) == layout_of(configured)
+    return keeps_buffers(network) and layout_of(network) == layout_of(configured)
+
+
+def remember_buffers(network: nn.Module) -> None:
+    """Note the buffers that no file holds (numbers of positions, angles), as they are when a network was loaded."""
+    network.__dict__[_BUFFERS] = {name: each.clone() for name, each in _own_buffers(network)}
+
+
+def keeps_buffers(network: nn.Module) -> bool:
+    """Whether these are still as they were noted; of a network whose buffers nobody noted, nothing is known: True."""
+    noted = network.__dict__.get(_BUFFERS)
+    if noted is None:
+        return True
+    found = dict(_own_buffers(network))
+    return found.keys() == noted.keys() and all(_equal(found[name], each) for name, each in noted.items())
+
+
+def _own_buffers(network: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    for prefix, module in network.named_modules():
+        for name in sorted(module._non_persistent_buffers_set):
+            value = module._buffers.get(name)
+            if value is not None:
+                yield f"{prefix}.{name}", value.detach().cpu()
+
+
+def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
+    if one.shape != other.shape:
+        return False
+    if not one.is_floating_point():
+        return bool(torch.equal(one, other))
+    # half() rounds them.
+    return bool(torch.allclose(one.double(), other.double(), rtol=1e-2, atol=0))
 
 
 def _parts(prefix: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -64,12 +96,13 @@ def _parts(prefix: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield from _parts(prefix, inner)
         return
     yield prefix, module
-    for name, child in module.named_children():
-        if prefix or name != "pooler":  # its output is not used
+    for name, child in module._modules.items():  # named_children() gives a layer that is used twice once
+        if child is not None and (prefix or name != "pooler"):  # whose output is not used
             yield from _parts(f"{prefix}.{name}" if prefix else name, child)
 
 
 def _settings(module: nn.Module) -> Iterator[tuple[str, str]]:
+    yield "weights", " ".join(sorted(name for name, value in module._parameters.items() if value is not None))
     for name, value in sorted(module.__dict__.items()):
         if name.startswith("_") or name in _IGNORED:
             continue

@@ -14,6 +14,7 @@ from vicinal.engine.graphs.nomic_bert import translated
 from vicinal.errors import ModelFormatError, UnsupportedModelError, missing_extra
 from vicinal.folder.json_files import read_json
 from vicinal.folder.specs import TransformerSpec, is_adapter
+from vicinal.nn.modules.layout import remember_buffers
 from vicinal.nn.modules.memory import check_finite, own_memory
 
 
@@ -163,6 +164,7 @@ def load_encoder(folder: Path, config: Any, trust: bool, options: dict[str, Any]
             reason = f"it does not know {reason}"
         raise ModelFormatError(f"{folder}: transformers cannot load this model ({reason})") from error
     own_memory(model)
+    remember_buffers(model)
     check_finite(model, str(folder))
     missing = sorted(report.get("missing_keys", ()))
     if any(name.startswith("pooler.") for name in missing):
