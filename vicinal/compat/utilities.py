@@ -15,13 +15,14 @@ import platform
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from vicinal.core.files import check_path
 from vicinal.core.torch import require_torch, torch_installed
-from vicinal.errors import HubConnectionError, InputError
+from vicinal.errors import HubConnectionError, InputError, InputTypeError
 
 _log = logging.getLogger(__name__)
 
@@ -49,14 +50,23 @@ def http_get(url: str, path: str | os.PathLike[str]) -> None:
         path: where to; its folder is made. It appears when it is whole, and replaces what was there.
 
     Raises:
-        HubConnectionError: the server does not answer, or not with the file.
+        HubConnectionError: the server does not answer, or not with the file; or there is no place for it.
+        InputError: the address is none of http or https.
+        InputTypeError: it is no text, or the path is none.
     """
+    if not isinstance(url, str):
+        raise InputTypeError(f"url is {type(url).__name__}; give an address, 'https://...'")
+    if not url.lower().startswith(("http://", "https://")):
+        raise InputError(f"url={url!r} is no address of the web; it begins with http:// or https://")
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputTypeError(f"path is {type(path).__name__}; give the name of a file")
+    check_path(os.fspath(path), "path")
     from tqdm.auto import tqdm
 
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}_part")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         with urllib.request.urlopen(url) as answer, part.open("wb") as file:
             length = answer.headers.get("Content-Length")
             with tqdm(unit="B", unit_scale=True, total=int(length) if length else None) as bar:
@@ -73,7 +83,8 @@ def http_get(url: str, path: str | os.PathLike[str]) -> None:
             raise
         raise HubConnectionError(f"{url} cannot be downloaded to {target}: {error}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def load_file_path(
@@ -184,6 +195,10 @@ def import_from_string(dotted_path: str) -> Any:
     Raises:
         ImportError: there are no dots, no such module, or no such name in it.
     """
+    if not isinstance(dotted_path, str):
+        raise InputTypeError(
+            f"dotted_path is {type(dotted_path).__name__}; give a text, 'package.module.Name'"
+        )
     home, dot, name = dotted_path.rpartition(".")
     if not dot:
         raise ImportError(f"{dotted_path!r} is not a dotted path; give one such as 'package.module.Name'")

@@ -70,6 +70,10 @@ class Model(Renewal, Prompted, Adapters, Members):
             key: value for each in tokenizer_settings for key, value in (each or {}).items()
         }
         self.trust_remote_code = trust_remote_code
+        if not isinstance(model_name_or_path, (str, os.PathLike, type(None))):
+            raise InputTypeError(
+                f"model_name_or_path is {type(model_name_or_path).__name__}; give a model folder or a hub name"
+            )
         self.name_or_path = "" if model_name_or_path is None else os.fspath(model_name_or_path)
         if model_name_or_path is not None:
             self._spec = read_spec(

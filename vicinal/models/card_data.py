@@ -63,6 +63,10 @@ class BaseModelCardData:
     def __post_init__(self) -> None:
         if isinstance(self.language, str):
             self.language = [self.language]
+        if self.language is not None and not isinstance(self.language, (list, tuple)):
+            raise InputTypeError(
+                f"language is {type(self.language).__name__}; give a code, 'en', or a list of codes"
+            )
         self.train_datasets = self.validate_datasets(self.train_datasets)
         self.eval_datasets = self.validate_datasets(self.eval_datasets)
         if self.model_id:
@@ -74,6 +78,7 @@ class BaseModelCardData:
         """The data sets, each with a name: its id where it has none. ``infer_languages`` has no effect.
 
         Raises:
+            InputError: one has neither a name nor an id.
             InputTypeError: one is not a dictionary.
         """
         for place, each in enumerate(dataset_list):
@@ -81,6 +86,8 @@ class BaseModelCardData:
                 raise InputTypeError(
                     f"dataset {place} is {type(each).__name__}; give {{'name': ..., 'id': 'org/name'}}"
                 )
+            if "id" not in each and "name" not in each:
+                raise InputError(f"dataset {place} is {each!r}, without 'name' and 'id': give one of them")
         return [
             {**each, "name": each["id"]} if "id" in each and "name" not in each else each
             for each in dataset_list
@@ -98,6 +105,8 @@ class BaseModelCardData:
         Raises:
             InputError: not of the form ``org/name``.
         """
+        if not isinstance(model_id, str):
+            raise InputTypeError(f"model_id is {type(model_id).__name__}; give a text, 'org/name'")
         if model_id.count("/") != 1:
             raise InputError(f"model_id={model_id!r}: give the owner too, 'org/name'")
         self.model_id = model_id

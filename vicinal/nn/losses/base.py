@@ -29,6 +29,19 @@ LABEL_MEANING: dict[LabelKind, str] = {
 """What a label is, for each kind, as a table or an error would say it."""
 
 
+def refuse_scorer(model: Any, argument: str, loss: str) -> None:
+    """Refuse a cross-encoder where a model that gives vectors is meant.
+
+    Raises:
+        InputTypeError: it is one.
+    """
+    if hasattr(model, "predict") and not hasattr(model, "encode"):
+        raise InputTypeError(
+            f"{argument} is {type(model).__name__}, which scores pairs, and {loss} needs vectors: give a "
+            "SentenceTransformer, or take a loss of vicinal.cross_encoder.losses"
+        )
+
+
 class Loss(nn.Module, ABC):  # type: ignore[misc, unused-ignore]
     """Base of the losses: ``loss(sentence_features, labels)`` is a scalar to call ``backward`` on.
 
@@ -51,10 +64,14 @@ class Loss(nn.Module, ABC):  # type: ignore[misc, unused-ignore]
     labels: LabelKind = "none"
     num_labels: int | None = None
     citation: ClassVar[str] = ""
+    #: of a model that gives vectors, not scores of pairs
+    reads_vectors: ClassVar[bool] = True
     model: Any
 
     def __init__(self, model: Any) -> None:
         super().__init__()
+        if self.reads_vectors:
+            refuse_scorer(model, "model", type(self).__name__)
         self.model = model  # torch registers it where it is a module
 
     @classmethod
@@ -99,6 +116,9 @@ class Loss(nn.Module, ABC):  # type: ignore[misc, unused-ignore]
         self.check_columns(len(embeddings))
         embeddings = [torch.as_tensor(each) for each in embeddings]
         rows = len(embeddings[0])
+        if any(len(each) != rows for each in embeddings):  # one row would be broadcast without a word
+            counts = ", ".join(str(len(each)) for each in embeddings)
+            raise InputError(f"{self.name} got columns of {counts} texts: give as many in each")
         labels = self.labels_of(labels, rows)
         if labels is not None:
             labels = labels.to(embeddings[0].device)

@@ -22,6 +22,7 @@ class GuideModel:
 
     def __init__(self, model: Any) -> None:
         self.model = model
+        self._compared: tuple[Any, bool] = (None, False)
 
     def embed(self, reader: Any, columns: list[Features]) -> list[Tensor]:
         """(n, dim) of each column of features that ``reader`` tokenized."""
@@ -30,7 +31,7 @@ class GuideModel:
             module.eval()
         given = [_first_tensor(each).device for each in columns]
         with torch.no_grad():
-            if _same_tokens(reader, self.model):
+            if self._reads_like(reader):
                 read = columns
             else:
                 read = [self._tokenized(reader, each) for each in columns]
@@ -38,10 +39,26 @@ class GuideModel:
             found = embed_columns(self.model, moved)
         return [each.to(device) for each, device in zip(found, given, strict=True)]
 
+    def _reads_like(self, reader: Any) -> bool:
+        """Whether the guide reads what ``reader`` does; vocabularies are compared once, and when one grew."""
+        sizes = [_size_of(getattr(each, "tokenizer", None)) for each in (reader, self.model)]
+        lengths = [getattr(each, "max_seq_length", None) for each in (reader, self.model)]
+        key = (id(getattr(reader, "tokenizer", None)), *sizes, *lengths)
+        if self._compared[0] != key:
+            self._compared = (key, _same_tokens(reader, self.model))
+        return self._compared[1]
+
     def _tokenized(self, reader: Any, features: Features) -> Features:
         texts = _texts(reader, features)
         read: Features = self.model.tokenize(texts)
         return read
+
+
+def _size_of(tokenizer: Any) -> int | None:
+    """Its words: transformers' tokenizers have a length, and those of tokenizers say a size."""
+    if hasattr(tokenizer, "get_vocab_size"):
+        return int(tokenizer.get_vocab_size())
+    return len(tokenizer) if hasattr(tokenizer, "__len__") else None
 
 
 def _same_tokens(reader: Any, guide: Any) -> bool:

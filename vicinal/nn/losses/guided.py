@@ -8,15 +8,16 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from vicinal.core.inputs import check_choice
+from vicinal.core.inputs import as_number, check_choice
 from vicinal.errors import InputError, InputTypeError
-from vicinal.nn.losses.base import Loss
+from vicinal.nn.losses.base import Loss, refuse_scorer
 from vicinal.nn.losses.distances import cos_sim, pairwise_cos_sim
 from vicinal.nn.losses.embed import Features
 from vicinal.nn.losses.gradient_cache import GradientCache, by_blocks
 from vicinal.nn.losses.guide import GuideModel
 from vicinal.nn.losses.ranking import gather
 
+_INFINITY = float("inf")
 Margin: TypeAlias = Literal["absolute", "relative"]
 
 
@@ -78,13 +79,14 @@ Text Embedding Fine-tuning}, author={Aivin V. Solatorio}, year={2024}, eprint={2
             raise InputTypeError(
                 f"guide={guide!r} is {type(guide).__name__}: give a model, e.g. SentenceTransformer('all-MiniLM-L6-v2')"
             )
+        refuse_scorer(guide, "guide", self.name)
         check_choice(margin_strategy, ("absolute", "relative"), "margin_strategy")
         if not temperature > 0:
             raise InputError(f"temperature={temperature!r} is not positive: try 0.01 to 0.1")
         self._guide = GuideModel(guide)
         self.temperature = temperature
         self.margin_strategy = margin_strategy
-        self.margin = margin
+        self.margin = as_number(margin, "margin", -_INFINITY, _INFINITY, "0 or a small number")
         self.contrast_anchors = contrast_anchors
         self.contrast_positives = contrast_positives
         self.gather_across_devices = gather_across_devices

@@ -38,6 +38,7 @@ class CrossEncoderLoss(Loss):
     """
 
     one_label = True
+    reads_vectors = False
 
     def __init__(self, model: Any, activation_fn: Activation | None = None) -> None:
         super().__init__(model)

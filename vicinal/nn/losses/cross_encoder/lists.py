@@ -68,6 +68,8 @@ class ListwiseLoss(CrossEncoderLoss):
             raise InputError(
                 f"{self.name} got {len(queries)} queries and {len(lists)} lists of documents: give as many"
             )
+        if not queries:
+            raise InputError(f"{self.name} got a batch without queries")
         rows = self._relevances(labels, len(queries))
         self.check_lists(lists, rows)
         lengths = [len(texts) for texts in lists]
@@ -80,9 +82,10 @@ class ListwiseLoss(CrossEncoderLoss):
         with torch.autocast(device.type, enabled=False):
             scores = self.activation_fn(scores if scores.dtype == torch.float64 else scores.float())
             padded = scores.new_zeros(mask.shape).masked_scatter(mask, scores)
-            wanted = scores.new_zeros(mask.shape).masked_scatter(
-                mask, torch.cat([row.to(scores) for row in rows])
-            )
+            relevances = torch.cat([row.to(scores) for row in rows])
+            if not bool(torch.isfinite(relevances).all()):
+                self.check_labels([row.tolist() for row in rows])  # names the row
+            wanted = scores.new_zeros(mask.shape).masked_scatter(mask, relevances)
             return self._loss([padded, mask], wanted)
 
     def _relevances(self, labels: Any, rows: int) -> list[Tensor]:
