@@ -167,7 +167,8 @@ def test_more_clients(
 @in_second
 def test_embetter(minilm_path: Path, expected: dict[str, Any]) -> None:
     found, wanted = output(SECOND, "embetter_pipeline", minilm_path), expected["embetter_pipeline"]
-    # Dropout and the order of the pairs are drawn otherwise; both trainings pull the topics apart by about as much.
+    # What dropout is left is drawn otherwise; both trainings pull the topics apart by about as much.
     gain = wanted.pop("gap after") - wanted["gap before"]
+    assert gain > 0.05
     assert found.pop("gap after") - found["gap before"] == pytest.approx(gain, rel=0.5)
     assert_near(found, wanted)
