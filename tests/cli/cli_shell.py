@@ -84,7 +84,7 @@ class Shell:
         """In this process, which saves the start of another; for what ends early."""
         from typer.testing import CliRunner
 
-        from vicinal.cli import app
+        from vicinal.cli.app import app
 
         before = os.getcwd()
         os.chdir(self.folder)

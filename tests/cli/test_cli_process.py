@@ -15,7 +15,7 @@ from cli_shell import Shell
 from typer.testing import CliRunner
 
 import vicinal as package
-from vicinal.cli import app
+from vicinal.cli.app import app
 
 Put = Callable[[str, "str | bytes"], str]
 

@@ -198,7 +198,7 @@ def test_a_list_stays_one_when_its_lines_are_joined() -> None:
 
 @pytest.mark.parametrize("columns", [40, 80])
 def test_usage_fits_narrow_terminals(shell: Shell, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
-    from vicinal.cli import app
+    from vicinal.cli.app import app
 
     names = [str(command.name) for command in app.registered_commands]
     assert len(names) > 12

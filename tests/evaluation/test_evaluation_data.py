@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from vicinal.cli import app
+from vicinal.cli.app import app
 from vicinal.errors import InputError
 from vicinal.readers.beir import read_beir
 from vicinal.readers.columns import numbers, read_columns

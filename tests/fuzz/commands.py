@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from vicinal.cli import app
+from vicinal.cli.app import app
 
 NUMBERS = ("0", "-1", "1", "3", "1.5", "nan", "inf", "-inf", "1e400", "9" * 30, "", "x", "0x10", "1_000", "٣")
 TEXTS = (

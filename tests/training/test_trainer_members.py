@@ -159,3 +159,45 @@ def test_the_columns_of_the_training_data(tiny: Path, tmp_path: Path) -> None:
     assert made.train_dataset.num_rows == len(made.train_dataset) == 8
     made.train_dataset = {"x": datasets.Dataset.from_list(pairs(4))}
     assert made.train_dataset.column_names == {"x": ["first", "second", "label"]}
+
+
+def test_columns_are_those_that_a_transform_makes(tiny: Path, tmp_path: Path) -> None:
+    """As with a set_transform that puts texts in place of ids."""
+    datasets = pytest.importorskip("datasets")
+    words = ["cat", "dog", "bird", "fish"]
+    rows = datasets.Dataset.from_dict({"query_id": [0, 1, 2, 3], "labels": [1.0, 0.0, 1.0, 0.0]})
+    rows.set_transform(
+        lambda batch: {
+            "anchor": [words[each] for each in batch["query_id"]],
+            "positive": [f"the {words[each]}" for each in batch["query_id"]],
+            "label": batch["labels"],
+        }
+    )
+    model = SentenceTransformer(str(tiny), device="cpu")
+    found = Trainer(
+        model,
+        Arguments(output_dir=str(tmp_path), max_steps=1, per_device_train_batch_size=4, report_to=[]),
+        train_dataset=rows,
+        loss=losses.CosineSimilarityLoss(model),
+    )
+    found.train()
+    assert found.state.global_step == 1
+    assert model.training_record.datasets[0].rows == 4
+
+
+def test_models_that_count_no_tokens_are_trained_to_the_end(tmp_path: Path) -> None:
+    """The card gives characters."""
+    from vicinal import models
+
+    bag = models.BoW(["cat", "dog", "bird", "fish", "the"])
+    model = SentenceTransformer(modules=[bag, models.Dense(5, 4)], device="cpu")
+    rows = [{"a": "the cat", "b": "the dog", "label": 0.5}] * 4
+    found = Trainer(
+        model,
+        Arguments(output_dir=str(tmp_path), max_steps=1, per_device_train_batch_size=4, report_to=[]),
+        train_dataset=rows,
+        loss=losses.CosineSimilarityLoss(model),
+    )
+    found.train()
+    model.save(str(tmp_path / "saved"))
+    assert "characters" in (tmp_path / "saved" / "README.md").read_text()

@@ -93,7 +93,7 @@ class _Module(ModuleType):
     def __setattr__(self, name: str, value: Any) -> None:
         # The import system binds a submodule to its parent; but where file and class share a name
         # (sentence_transformers.SentenceTransformer), everybody means the class.
-        if isinstance(value, _Module):
+        if isinstance(value, _Module) and not name.islower():
             path = self.__name__.partition(".")[2]
             found = lookup(path, name)
             if is_class(found):

@@ -108,7 +108,8 @@ def plan_sources(
         chosen: Any = columns if each_its_own is None else each_its_own.get(name)
         label = argument if name is None else f"{argument}[{name!r}]"
         known = dataset.column_names
-        if known is None:  # a stream that was never looked into
+        # A stream that was never looked into does not know, and set_transform makes columns of its own.
+        if known is None or (not is_stream(dataset) and dataset.format["type"] == "custom"):
             known = list(next(iter(dataset), {}))
         plans[name] = plan_columns(known, chosen, label, labels)
     return plans

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
+from vicinal.errors import InputError
 from vicinal.folder.card_records import (
     DatasetRecord,
     TrainingRecord,
@@ -47,7 +48,7 @@ def run_record(trainer: Any, metrics: dict[str, float], seconds: float) -> Train
 
 
 def _described(trainer: Any, sources: Sources, name: str) -> list[DatasetRecord]:
-    described, encodes = [], hasattr(trainer.owner, "encode")
+    described, counts = [], _counts_tokens(trainer.owner)
     for key, dataset in sources.items():
         loss = trainer.trained.loss_of(key)
         rows = 0 if is_stream(dataset) else len(dataset)
@@ -56,10 +57,23 @@ def _described(trainer: Any, sources: Sources, name: str) -> list[DatasetRecord]
                 name if key is None else key,
                 rows,
                 list(islice(iter(dataset), _SAMPLE)),
-                # A cross-encoder counts pairs; of single texts the card gives characters.
-                count_tokens=getattr(trainer.owner, "count_tokens", None) if encodes else None,
+                count_tokens=trainer.owner.count_tokens if counts else None,
                 loss=type(loss).__name__,
                 loss_arguments=loss.get_config_dict() if hasattr(loss, "get_config_dict") else None,
             )
         )
     return described
+
+
+def _counts_tokens(model: Any) -> bool:
+    """Whether a model counts the tokens of single texts; where it does not, the card gives characters.
+
+    A cross-encoder counts pairs, and a bag of words has no tokens.
+    """
+    if not (hasattr(model, "encode") and hasattr(model, "count_tokens")):
+        return False
+    try:
+        model.count_tokens(["a"])
+    except InputError:
+        return False
+    return True
