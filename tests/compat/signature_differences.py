@@ -44,7 +44,6 @@ _WHERE: dict[str, str] = {
         backend:*
     """,
     "the wider set of losses, data sets and evaluators comes with an issue of its own": """
-        sentence_transformer.losses:Denoising*
         sentence_transformer.datasets:*
         sentence_transformer.evaluation:LabelAccuracyEvaluator
         sentence_transformer.evaluation:MSEEvaluatorFromDataFrame

@@ -15,6 +15,7 @@ from vicinal.nn.losses.contrastive_tension import ContrastiveTensionLoss as Cont
 from vicinal.nn.losses.contrastive_tension import (
     ContrastiveTensionLossInBatchNegatives as ContrastiveTensionLossInBatchNegatives,
 )
+from vicinal.nn.losses.denoising import DenoisingAutoEncoderLoss as DenoisingAutoEncoderLoss
 from vicinal.nn.losses.distances import (
     BatchHardTripletLossDistanceFunction as BatchHardTripletLossDistanceFunction,
 )
