@@ -45,8 +45,6 @@ _WHERE: dict[str, str] = {
     """,
     "the wider set of losses, data sets and evaluators comes with an issue of its own": """
         sentence_transformer.datasets:*
-        sentence_transformer.evaluation:LabelAccuracyEvaluator
-        sentence_transformer.evaluation:MSEEvaluatorFromDataFrame
     """,
     "None lets Vicinal fill batches by tokens, which is faster; results do not depend on it": """
         *(batch_size)

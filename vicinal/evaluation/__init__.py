@@ -10,7 +10,9 @@ from vicinal.evaluation.base import SentenceEvaluator
 from vicinal.evaluation.binary_classification import BinaryClassificationEvaluator
 from vicinal.evaluation.embedding_similarity import EmbeddingSimilarityEvaluator
 from vicinal.evaluation.information_retrieval import InformationRetrievalEvaluator
+from vicinal.evaluation.label_accuracy import LabelAccuracyEvaluator
 from vicinal.evaluation.mse import MSEEvaluator
+from vicinal.evaluation.mse_from_dataframe import MSEEvaluatorFromDataFrame
 from vicinal.evaluation.nano_beir import NanoBEIREvaluator
 from vicinal.evaluation.paraphrase_mining import ParaphraseMiningEvaluator
 from vicinal.evaluation.reranking import RerankingEvaluator
@@ -26,7 +28,9 @@ __all__ = [
     "BinaryClassificationEvaluator",
     "EmbeddingSimilarityEvaluator",
     "InformationRetrievalEvaluator",
+    "LabelAccuracyEvaluator",
     "MSEEvaluator",
+    "MSEEvaluatorFromDataFrame",
     "NanoBEIREvaluator",
     "ParaphraseMiningEvaluator",
     "RerankingEvaluator",

@@ -171,6 +171,8 @@ class VectorEvaluator(SentenceEvaluator):
         place = {text: number for number, text in enumerate(dict.fromkeys(_every(columns)))}
         given = {key: value for key, value in options.items() if value is not None}
         vectors = as_array(self.embed_inputs(model, list(place), **given))
+        if len(columns) == 1 and len(columns[0]) == len(place):
+            return [vectors]
         return [vectors[[place[text] for text in column]] for column in columns]
 
 

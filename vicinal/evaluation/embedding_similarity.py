@@ -86,7 +86,8 @@ class EmbeddingSimilarityEvaluator(LabelledTextsEvaluator):
         return {**super().get_config_dict(), **set_only(precision=self.precision)}
 
     def _measure(self, model: Any) -> Measured:
-        embedded = self._embed(model, self.sentences1, self.sentences2, precision=self.precision)
+        options = set_only(precision=self.precision, normalize_embeddings=True if self.precision else None)
+        embedded = self._embed(model, self.sentences1, self.sentences2, **options)
         first, second = map(self._unpacked, embedded)
         names = self.similarity_fn_names or [model_similarity(model)]
         metrics, row = {}, {}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,11 @@ from vicinal.errors import InputError, InputTypeError
 from vicinal.evaluation import metrics
 from vicinal.evaluation.base import Measured, VectorEvaluator, file_name, mean, model_similarity, set_only
 from vicinal.evaluation.checks import cutoffs, text_column
-from vicinal.vectors.search import semantic_search
+from vicinal.evaluation.ranked import Ranked, gains_of, id_orders, ideal_gains
+from vicinal.vectors.chunked import ChunkedSearch
 from vicinal.vectors.similarity import SimilarityCallable, SimilarityFunction, all_pairs_function
 
 Relevant = Collection[str] | Mapping[str, float]
-# corpus number, score
-Ranked = list[tuple[int, float]]
 
 
 class InformationRetrievalEvaluator(VectorEvaluator):
@@ -33,7 +32,7 @@ class InformationRetrievalEvaluator(VectorEvaluator):
     The metrics, with the similarity's name before them, e.g. ``cosine_ndcg@10``: ``accuracy@k`` (a relevant
     document is among the first k), ``precision@k``, ``recall@k``, ``ndcg@k``, ``mrr@k``, ``map@k``, each the
     mean over the queries. The primary one is nDCG at the largest of ``ndcg_at_k``; of several score functions
-    that of the main one, or of the best. Of equal scores the document that comes first in the corpus is first.
+    that of the main one, or of the best. Of equal scores the document whose id sorts first is first.
 
     The corpus is encoded and searched chunk by chunk: memory holds the vectors of the queries and of one chunk
     and the best documents so far, never all scores.
@@ -167,9 +166,7 @@ class InformationRetrievalEvaluator(VectorEvaluator):
         # A subclass may compute its own metrics of the hits.
         if type(self).compute_metrics is InformationRetrievalEvaluator.compute_metrics:
             return {each: self._figures(hits) for each, hits in ranked.items()}
-        return {
-            each: self.compute_metrics([self._named(row) for row in hits]) for each, hits in ranked.items()
-        }
+        return {each: self.compute_metrics(list(self._named(hits))) for each, hits in ranked.items()}
 
     def compute_metrices(
         self,
@@ -191,13 +188,13 @@ class InformationRetrievalEvaluator(VectorEvaluator):
                 ``score``.
         """
         place = {key: number for number, key in enumerate(self.corpus_ids)}
-        ranked: list[Ranked] = [
-            sorted(
-                ((place[hit["corpus_id"]], float(hit["score"])) for hit in hits), key=lambda pair: -pair[1]
-            )
-            for hits in queries_result_list
-        ]
-        return self._figures(ranked)
+        every = [hit for hits in queries_result_list for hit in hits]
+        numbers = np.array([place[hit["corpus_id"]] for hit in every], dtype=np.int64)
+        scores = np.array([float(hit["score"]) for hit in every])
+        offsets = np.cumsum([0, *map(len, queries_result_list)])
+        query = np.repeat(np.arange(len(queries_result_list)), np.diff(offsets))
+        order = np.lexsort((id_orders(self.corpus_ids)[0][numbers], -scores, query))
+        return self._figures(Ranked(numbers[order], scores[order], offsets))
 
     @staticmethod
     def compute_dcg_at_k(relevances: Sequence[float], k: int) -> float:
@@ -220,15 +217,20 @@ class InformationRetrievalEvaluator(VectorEvaluator):
             ),
         }
 
-    def _named(self, hits: Ranked) -> list[dict[str, Any]]:
-        return [{"corpus_id": self.corpus_ids[number], "score": score} for number, score in hits]
+    def _named(self, ranked: Ranked) -> Iterator[list[dict[str, Any]]]:
+        for start, end in pairwise(ranked.offsets.tolist()):
+            numbers, scores = ranked.numbers[start:end].tolist(), ranked.scores[start:end].tolist()
+            yield [
+                {"corpus_id": self.corpus_ids[number], "score": score}
+                for number, score in zip(numbers, scores, strict=True)
+            ]
 
-    def _write_predictions(self, folder: Path, function: str, ranked: Sequence[Ranked]) -> None:
+    def _write_predictions(self, folder: Path, function: str, ranked: Ranked) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         name = file_name("Information-Retrieval_evaluation", self.name, f"predictions_{function}.jsonl")
         with (folder / name).open("w", encoding="utf-8") as file:
-            for key, query, hits in zip(self.queries_ids, self.queries, ranked, strict=True):
-                line = {"query_id": key, "query": query, "results": self._named(hits)}
+            for key, query, hits in zip(self.queries_ids, self.queries, self._named(ranked), strict=True):
+                line = {"query_id": key, "query": query, "results": hits}
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def _measured(self, nested: Mapping[str, Mapping[str, Mapping[int, float]]]) -> Measured:
@@ -243,7 +245,7 @@ class InformationRetrievalEvaluator(VectorEvaluator):
         largest = f"ndcg@{max(self.ndcg_at_k)}"
         main = self.main_score_function or max(found, key=lambda each: found[each][largest])
         named = {f"{each}_{key}": value for each, figures in found.items() for key, value in figures.items()}
-        row = {column: named[key] for each in found for column, key in self.csv_columns(each)}
+        row = {column: named[key] for each in sorted(found) for column, key in self.csv_columns(each)}
         return Measured(named, f"{main}_{largest}", row)
 
     def _search(
@@ -252,7 +254,7 @@ class InformationRetrievalEvaluator(VectorEvaluator):
         functions: Mapping[str, SimilarityCallable],
         corpus_model: Any,
         corpus_embeddings: Embeddings | None,
-    ) -> dict[str, list[Ranked]]:
+    ) -> dict[str, Ranked]:
         """The best documents of each query, by each function."""
         depth = max(
             *self.mrr_at_k,
@@ -270,9 +272,15 @@ class InformationRetrievalEvaluator(VectorEvaluator):
             prompt_name=self.query_prompt_name,
         )
         given = None if corpus_embeddings is None else as_array(corpus_embeddings, "corpus_embeddings")
-        best: dict[str, list[Ranked]] = {each: [[] for _ in self.queries] for each in functions}
+        if given is not None and len(given) != len(self.corpus):
+            raise InputError(
+                f"corpus_embeddings has {len(given):,} vectors for a corpus of {len(self.corpus):,}: give one "
+                "per document"
+            )
+        searches = {each: ChunkedSearch(queries, depth, function) for each, function in functions.items()}
+        place_of_id, id_of_place = id_orders(self.corpus_ids)
         for start in range(0, len(self.corpus), self.corpus_chunk_size):
-            end = start + self.corpus_chunk_size
+            end = min(start + self.corpus_chunk_size, len(self.corpus))
             if given is None:
                 (vectors,) = self._embed(
                     corpus_model,
@@ -283,23 +291,20 @@ class InformationRetrievalEvaluator(VectorEvaluator):
                 )
             else:
                 vectors = given[start:end]
-            for each, function in functions.items():
-                hits = semantic_search(queries, vectors, top_k=depth, score_function=function)
-                for place, these in enumerate(hits):
-                    merged = best[each][place] + [
-                        (start + int(hit["corpus_id"]), float(hit["score"])) for hit in these
-                    ]
-                    merged.sort(key=lambda pair: (-pair[1], pair[0]))
-                    best[each][place] = merged[:depth]
-        return best
+            for search in searches.values():
+                search.add(vectors, place_of_id[start:end])
+            del vectors  # before the next chunk's are made
+        found = {}
+        for each, search in searches.items():
+            places, scores, offsets = search.result()
+            found[each] = Ranked(id_of_place[places], scores, offsets)
+        return found
 
-    def _figures(self, ranked: Sequence[Ranked]) -> dict[str, dict[int, float]]:
-        depth = max(map(len, ranked))
-        gains = np.zeros((len(ranked), depth))
-        for row, grades, hits in zip(gains, self._grades.values(), ranked, strict=True):
-            row[: len(hits)] = [grades.get(self.corpus_ids[number], 0.0) for number, _ in hits]
-        totals = np.array([len(grades) for grades in self._grades.values()])
-        ideal = self._ideal()
+    def _figures(self, ranked: Ranked) -> dict[str, dict[int, float]]:
+        grades = list(self._grades.values())
+        gains = gains_of(ranked, grades, self.corpus_ids)
+        totals = np.array(list(map(len, grades)))
+        ideal = ideal_gains(grades, max(self.ndcg_at_k))
 
         def by_rank(ranks: Sequence[int], figure: Callable[[int], NDArray[np.float64]]) -> dict[int, float]:
             return {k: mean(figure(k)) for k in ranks}
@@ -312,15 +317,6 @@ class InformationRetrievalEvaluator(VectorEvaluator):
             "mrr@k": by_rank(self.mrr_at_k, lambda k: metrics.reciprocal_rank_at_k(gains, k)),
             "map@k": by_rank(self.map_at_k, lambda k: metrics.average_precision_at_k(gains, k, totals)),
         }
-
-    def _ideal(self) -> NDArray[np.float64]:
-        """(queries, ranks that count): the gains of the best order."""
-        width = min(max(self.ndcg_at_k), max(map(len, self._grades.values())))
-        ideal = np.zeros((len(self._grades), width))
-        for row, grades in zip(ideal, self._grades.values(), strict=True):
-            best = sorted(grades.values(), reverse=True)[:width]
-            row[: len(best)] = best
-        return ideal
 
     def csv_columns(self, each: str) -> list[tuple[str, str]]:
         """Columns of the file, and the metrics in them, of one score function by its name."""

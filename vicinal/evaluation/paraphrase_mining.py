@@ -11,7 +11,7 @@ from vicinal.core.inputs import explains_keywords
 from vicinal.errors import InputError, InputTypeError
 from vicinal.evaluation.base import Measured, VectorEvaluator
 from vicinal.evaluation.checks import text_column
-from vicinal.evaluation.metrics import best_f1
+from vicinal.evaluation.metrics import average_precision, best_f1
 from vicinal.vectors.mining import paraphrase_mining
 
 _COLUMNS = ("precision", "recall", "f1", "threshold", "average_precision")
@@ -124,10 +124,10 @@ class ParaphraseMiningEvaluator(VectorEvaluator):
         total = len(self._duplicates)
         if not hits.any():
             return dict.fromkeys(("average_precision", "f1", "precision", "recall", "threshold"), 0.0)
-        precision = hits.cumsum() / np.arange(1, len(hits) + 1)
         best = best_f1(scores, hits, total=total)
         return {
-            "average_precision": float((precision * hits).sum() / total),
+            # Of those that were mined; what was not has no precision, and gains nothing.
+            "average_precision": average_precision(hits, scores) * float(hits.sum()) / total,
             "f1": best.f1,
             "precision": best.precision,
             "recall": best.recall,

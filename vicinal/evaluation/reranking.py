@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from vicinal.core.arrays import as_array
 from vicinal.core.inputs import as_texts, check_positive, explains_keywords
 from vicinal.errors import InputError
 from vicinal.evaluation.base import Measured, VectorEvaluator, mean
 from vicinal.evaluation.checks import samples_of, texts_of
 from vicinal.evaluation.metrics import average_precision, expected_ndcg, expected_reciprocal_rank
-from vicinal.vectors.similarity import SimilarityCallable, cos_sim
+from vicinal.vectors.similarity import SimilarityCallable, cos_sim, scores_by
 
 
 class RerankingEvaluator(VectorEvaluator):
@@ -110,7 +109,7 @@ class RerankingEvaluator(VectorEvaluator):
             texts = ([*positive, *negative] for _, positive, negative in group)
             documents = self._embed(model, *texts, encode_fn_name="document")
             for number, ((_, positive, negative), rows) in enumerate(zip(group, documents, strict=True)):
-                scores = as_array(self.similarity_fct(queries[number : number + 1], rows), "scores")[0]
+                scores = scores_by(self.similarity_fct, queries[number : number + 1], rows)[0]
                 relevant = np.repeat([1, 0], [len(positive), len(negative)])
                 found.append(ranking_figures(relevant, scores, self.at_k))
         means = [mean(column) for column in zip(*found, strict=True)]

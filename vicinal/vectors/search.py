@@ -107,10 +107,7 @@ def semantic_search(
         if not dots:
             span = unit_rows(span, "query_embeddings")
         best = TopK(len(span), top_k, span.dtype)
-        if len(span) <= _FEW:
-            _scan_narrow(span, corpus, not dots, best)
-        else:
-            _scan_wide(span, corpus, not dots, best)
+        scan(span, corpus, not dots, best)
         hits += to_hits(best)
     return hits
 
@@ -169,7 +166,22 @@ def unit_rows(rows: Matrix, name: str) -> Matrix:
     return unit
 
 
-def _scan_narrow(queries: Matrix, corpus: Matrix, cosine: bool, best: TopK) -> None:
+def scan(queries: Matrix, corpus: Matrix, cosine: bool, best: TopK, ids: Matrix | None = None) -> None:
+    """Offer all products of queries and rows to ``best``.
+
+    Args:
+        queries: (q, dim), of length 1 for cosines.
+        corpus: (rows, dim).
+        cosine: whether its rows are scaled to length 1.
+        best: of q queries.
+        ids: (rows,) see :meth:`vicinal.vectors.topk.TopK.update`; None counts the rows.
+    """
+    (_scan_narrow if len(queries) <= _FEW else _scan_wide)(queries, corpus, cosine, best, ids)
+
+
+def _scan_narrow(
+    queries: Matrix, corpus: Matrix, cosine: bool, best: TopK, ids: Matrix | None = None
+) -> None:
     """A few queries: memory bandwidth is the limit, so all threads read, and each block is read once."""
     kind = queries.dtype
     span = max(1, min(len(corpus), _SCORES_HELD))
@@ -195,15 +207,15 @@ def _scan_narrow(queries: Matrix, corpus: Matrix, cosine: bool, best: TopK) -> N
         part = scores[:, :width]
         if not cosine and not np.isfinite(part).all():
             check_finite_rows(corpus[base : base + width], "corpus_embeddings", base)
-        best.update(part, base)
+        best.update(part, base, ids=None if ids is None else ids[base : base + width])
 
 
-def _scan_wide(queries: Matrix, corpus: Matrix, cosine: bool, best: TopK) -> None:
+def _scan_wide(queries: Matrix, corpus: Matrix, cosine: bool, best: TopK, ids: Matrix | None = None) -> None:
     """Many queries: arithmetic is the limit, so blocks suit the matrix kernels; each thread has a share."""
     kind, width = queries.dtype, queries.shape[1]
     work = float(queries.size) * len(corpus) if kind == np.float32 else 0.0
 
-    def scan(bounds: tuple[int, int]) -> TopK:
+    def share(bounds: tuple[int, int]) -> TopK:
         products = Products(width, work=work)
         mine = best.empty_like()
         for at in range(*bounds, _WIDE_ROWS):
@@ -220,11 +232,11 @@ def _scan_wide(queries: Matrix, corpus: Matrix, cosine: bool, best: TopK) -> Non
                     scores *= inverse
                 elif not cosine and start == 0 and not np.isfinite(scores[0]).all():
                     check_finite(block, "corpus_embeddings", at)  # a bad row spoils its score with any query
-                mine.update(scores, at, start)
+                mine.update(scores, at, start, None if ids is None else ids[at:end])
         return mine
 
     threads = Products(width, work=work).threads
-    for part in spread(scan, shares(len(corpus), threads, _WIDE_ROWS), threads):
+    for part in spread(share, shares(len(corpus), threads, _WIDE_ROWS), threads):
         best.merge(part)
 
 
@@ -269,11 +281,7 @@ def _search_with(
             if start == 0:
                 _check_native(block, "corpus_embeddings", at)
             scores = function(part, block)
-            if tuple(scores.shape) != (len(part), len(block)):
-                raise InputError(
-                    f"score_function gave shape {tuple(scores.shape)} for {len(part)} queries and "
-                    f"{len(block)} rows: it must give one score for each pair, (queries, rows)"
-                )
+            check_shape(scores, len(part), len(block))
             if best is None:
                 best = TopK(len(part), top_k, np.float64 if "float64" in str(scores.dtype) else np.float32)
             if on_accelerator(scores):
@@ -283,6 +291,19 @@ def _search_with(
                 best.update(array.astype(compute_type(array.dtype), copy=False), at)
         hits += [[] for _ in range(len(part))] if best is None else to_hits(best)
     return hits
+
+
+def check_shape(scores: Any, queries: int, rows: int) -> None:
+    """Refuse what a score function gave, unless it is one score for each pair.
+
+    Raises:
+        InputError: names the shapes.
+    """
+    if tuple(scores.shape) != (queries, rows):
+        raise InputError(
+            f"score_function gave shape {tuple(scores.shape)} for {queries} queries and "
+            f"{rows} rows: it must give one score for each pair, (queries, rows)"
+        )
 
 
 def _native_rows(values: Embeddings, other: Embeddings, name: str) -> Any:

@@ -14,7 +14,15 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from vicinal.core.arrays import Embeddings, check_finite, first_tensor, loaded_torch, product
+from vicinal.core.arrays import (
+    Embeddings,
+    Matrix,
+    as_array,
+    check_finite,
+    first_tensor,
+    loaded_torch,
+    product,
+)
 from vicinal.core.inputs import shown
 from vicinal.errors import InputError, InputTypeError
 from vicinal.vectors.pairwise import (
@@ -233,3 +241,17 @@ def pairwise_function(similarity_function: str | SimilarityFunction) -> Similari
         SimilarityFunction.EUCLIDEAN: pairwise_euclidean_sim,
         SimilarityFunction.MANHATTAN: pairwise_manhattan_sim,
     }[as_similarity(similarity_function)]
+
+
+def scores_by(function: SimilarityCallable, a: Matrix, b: Matrix) -> Matrix:
+    """The (n, m) scores of any score function, as an array.
+
+    It gets arrays, and tensors in their place if it is made for these alone.
+    """
+    try:
+        return as_array(function(a, b), "scores")
+    except (TypeError, AttributeError):
+        torch = loaded_torch()
+        if torch is None:
+            raise
+        return as_array(function(torch.from_numpy(a), torch.from_numpy(b)), "scores")

@@ -26,7 +26,7 @@ _FEW = 512
 class TopK:
     """Keeps the k best (score, id) of each query; among equal scores the lower id wins.
 
-    Blocks must come in ascending order of their ids. NaN scores are never kept.
+    Blocks must come in ascending order of their ids, unless the ids are given with each. NaN scores are never kept.
     """
 
     def __init__(self, queries: int, k: int, dtype: np.dtype[np.generic] | type = np.float32) -> None:
@@ -44,13 +44,14 @@ class TopK:
         self._pending = 0
         self._parts: list[tuple[Matrix, Matrix, Matrix]] = []
 
-    def update(self, scores: Matrix, first_id: int, first_query: int = 0) -> None:
+    def update(self, scores: Matrix, first_id: int, first_query: int = 0, ids: Matrix | None = None) -> None:
         """Offer a block of scores.
 
         Args:
             scores: (q, b); column j belongs to id ``first_id + j``. It is read only during the call.
             first_id: id of the first column.
             first_query: query of the first row.
+            ids: (b,) the id of each column, in any order, in place of those counted from ``first_id``.
         """
         rows, width = scores.shape
         if not rows or not width:
@@ -59,11 +60,14 @@ class TopK:
         threshold = self._threshold[span]
         if not np.isfinite(threshold).all():
             threshold = np.maximum(threshold, floor_of_best(scores, self._k))
+        if ids is not None:  # a score equal to the k-th best enters, if its id is lower
+            threshold = np.nextafter(threshold, np.array(-np.inf, dtype=threshold.dtype))
         hits = np.flatnonzero(scores > threshold[:, np.newaxis])
         if not hits.size:
             return
         query, column = np.divmod(hits, width)
-        self.add(query + first_query, column + first_id, scores[query, column])
+        found = column + first_id if ids is None else ids[column]
+        self.add(query + first_query, found, scores[query, column])
 
     def add(self, query: Matrix, ids: Matrix, scores: Matrix) -> None:
         """Offer single scores: three arrays of one length."""
@@ -75,8 +79,11 @@ class TopK:
             self._compact()
 
     def empty_like(self) -> TopK:
-        """A fresh one for the same queries, for a thread of its own."""
-        return TopK(len(self._threshold), self._k, self._threshold.dtype)
+        """An empty one for the same queries, for a thread of its own; it takes what can still enter this one."""
+        self._compact()
+        other = TopK(len(self._threshold), self._k, self._threshold.dtype)
+        other._threshold[:] = self._threshold
+        return other
 
     def merge(self, other: TopK) -> None:
         """Take over what another one, for the same queries and other ids, has kept."""

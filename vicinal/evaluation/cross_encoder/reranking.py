@@ -15,6 +15,9 @@ from vicinal.evaluation.base import Measured, SentenceEvaluator, file_name, pred
 from vicinal.evaluation.checks import samples_of, texts_of
 from vicinal.evaluation.reranking import named_figures, ranking_figures
 
+# Metrics of a query none of whose candidates is relevant.
+_NOTHING = (0.0, 0.0, 0.0)
+
 
 @dataclass(frozen=True)
 class _Sample:
@@ -30,15 +33,15 @@ class CrossEncoderRerankingEvaluator(SentenceEvaluator):
 
     The metrics are ``map``, ``mrr@k`` and ``ndcg@k``, the primary one. For samples with ``documents``, the
     same metrics of the order in which these came are ``base_map``, ``base_mrr@k`` and ``base_ndcg@k``: what
-    the reranking improves on. Equal scores count as a random order of them would on average.
+    the reranking improves on. A query with no positive among its candidates counts 0 in each. Equal scores count
+    as a random order of them would on average.
 
     Args:
         samples: dictionaries with ``query`` (a text), ``positive`` (a list of texts) and either ``negative``
             (a list of texts) or ``documents`` (the texts that a search found, the best first).
         at_k: ranks that count for MRR and nDCG.
         always_rerank_positives: of samples with ``documents``: whether positives that are not among them are
-            reranked too. False reranks what was found and nothing else; a query with no positive in there
-            then counts 0.
+            reranked too. False reranks what was found and nothing else.
         name: stands before the metrics' names and in the file's.
         prompt_name: given to ``predict`` if not None.
         batch_size: pairs per batch; None leaves it to the model.
@@ -73,9 +76,8 @@ class CrossEncoderRerankingEvaluator(SentenceEvaluator):
         given = samples_of(samples, ("negative", "documents"))
         if len({"documents" in sample for sample in given}) > 1:
             raise InputError("samples: some have 'documents' and others 'negative'; evaluate them apart")
-        every = [self._sample(sample, place) for place, sample in enumerate(given)]
-        self.samples = [sample for sample in every if sample.positive and sample.candidates]
-        if not self.samples:
+        self.samples = [self._sample(sample, place) for place, sample in enumerate(given)]
+        if not any(sample.positive and sample.candidates for sample in self.samples):
             raise InputError("samples: none has a positive and something to rerank")
         self.name = name
         self.prompt_name = prompt_name
@@ -119,15 +121,9 @@ class CrossEncoderRerankingEvaluator(SentenceEvaluator):
         return reciprocal, gain, average
 
     def _measure(self, model: Any) -> Measured:
-        pairs = [(sample.query, text) for sample in self.samples for text in sample.candidates]
-        scores = predict_pairs(model, pairs, self.batch_size, self.show_progress_bar, self.prompt_name)
-        if scores.ndim != 1:
-            raise InputError(f"the model gives {scores.shape[1]} scores per pair: reranking needs one")
-        ends = np.cumsum([len(sample.candidates) for sample in self.samples])[:-1]
-        found = [
-            ranking_figures(sample.relevant, part, self.at_k)
-            for sample, part in zip(self.samples, np.split(scores, ends), strict=True)
-        ]
+        asked = [sample for sample in self.samples if any(sample.relevant)]
+        found = self._reranked(model, asked) if asked else []
+        found += [_NOTHING] * (len(self.samples) - len(asked))
         metrics, primary, row = named_figures(found, self.at_k)
         if self.samples[0].retrieved is not None:
             base = [self._before(sample) for sample in self.samples]
@@ -135,9 +131,26 @@ class CrossEncoderRerankingEvaluator(SentenceEvaluator):
             metrics = {**metrics, **{f"base_{key}": value for key, value in before.items()}}
         return Measured(metrics, primary, row)
 
+    def _reranked(self, model: Any, asked: Sequence[_Sample]) -> list[tuple[float, float, float]]:
+        """The metrics of each sample's candidates in the order of the model's scores."""
+        pairs = [(sample.query, text) for sample in asked for text in sample.candidates]
+        scores = predict_pairs(model, pairs, self.batch_size, self.show_progress_bar, self.prompt_name)
+        if scores.ndim != 1:
+            raise InputError(f"the model gives {scores.shape[1]} scores per pair: reranking needs one")
+        ends = np.cumsum([len(sample.candidates) for sample in asked])[:-1]
+        return [
+            ranking_figures(sample.relevant, part, self.at_k)
+            for sample, part in zip(asked, np.split(scores, ends), strict=True)
+        ]
+
     def _before(self, sample: _Sample) -> tuple[float, float, float]:
-        """The metrics of the order in which the documents came; positives that were not found come last."""
+        """The metrics of the order in which the documents came; positives that were not found come last.
+
+        All are 0 where no positive was found.
+        """
         retrieved = sample.retrieved or []
         relevant = [int(text in sample.positive) for text in retrieved]
+        if not any(relevant):
+            return _NOTHING
         relevant += [1] * len(sample.positive - set(retrieved))
         return ranking_figures(relevant, np.arange(len(relevant), 0, -1), self.at_k)
