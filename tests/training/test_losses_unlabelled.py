@@ -11,9 +11,16 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import datasets  # noqa: E402
 from tinybert import sentences, write_tiny  # noqa: E402
 
-from vicinal import InputExample, SentenceTransformer  # noqa: E402
+from vicinal import (  # noqa: E402
+    InputExample,
+    SentenceTransformer,
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
+    models,
+)
 from vicinal import losses as L  # noqa: E402
 from vicinal.errors import InputError  # noqa: E402
 
@@ -134,6 +141,58 @@ def test_contrastive_tension_equals_the_peer_and_the_formula() -> None:
     assert float(value.detach()) == pytest.approx(np.log1p(np.exp(-signed)).sum(), rel=1e-6)
     assert loss.model2 is loss.model
     assert loss.model1 is not loss.model
+
+
+ONE = ["the cat sat", "a dog", "one two three", "bird"]
+OTHER = ["the cat sat", "a big red dog ran", "one two three", "bird"]
+
+
+def test_contrastive_tension_finds_labels_out_where_there_are_none(tmp_path: Path) -> None:
+    model = SentenceTransformer(str(write_tiny(tmp_path / "bert", dropout=0.0)), device="cpu")
+    loss = L.ContrastiveTensionLoss(model)
+    for network in (model.transformers_model, loss.model1[0].auto_model):
+        with torch.no_grad():
+            for name, each in network.named_parameters():
+                i = torch.arange(each.numel(), dtype=torch.float64)
+                wave = 0.3 * torch.sin(0.61 * i + 0.0137 * i * i + len(name))
+                each.copy_(wave.view_as(each) + (each.ndim == 1 and "weight" in name))
+    # The second columns are padded, on either side; sentence-transformers 6.2.0 gives this value in every case.
+    for side in ("right", "left"):
+        columns = [dict(model.module[0].tokenize(each)) for each in (ONE, OTHER)]
+        assert columns[0]["input_ids"].shape != columns[1]["input_ids"].shape
+        model.module[0].tokenizer.padding_side = side
+        padded = dict(model.module[0].tokenizer(OTHER, padding="max_length", return_tensors="pt"))
+        assert loss.completed_labels([columns[0], padded], None).tolist() == [1, 0, 1, 1]
+        model.module[0].tokenizer.padding_side = "right"
+        for labels in (None, torch.tensor([1, 0, 1, 1])):
+            assert float(loss(columns, labels).detach()) == pytest.approx(16.9166832, rel=2e-6)
+    wrapped = L.MatryoshkaLoss(model, loss, [24, 8])
+    assert torch.equal(wrapped(columns).detach(), wrapped(columns, torch.tensor([1, 0, 1, 1])).detach())
+    with pytest.raises(InputError, match="no labels, and no token ids"):
+        run(L.ContrastiveTensionLoss(Model()), [emb(0), emb(1)])
+
+
+def test_contrastive_tension_of_a_static_model_without_labels(tmp_path: Path) -> None:
+    tokenizer = SentenceTransformer(str(write_tiny(tmp_path / "bert")), device="cpu").tokenizer
+    model = SentenceTransformer(modules=[models.StaticEmbedding(tokenizer, embedding_dim=8)], device="cpu")
+    loss = L.ContrastiveTensionLoss(model)
+    columns = [dict(model.module[0].tokenize(each)) for each in (ONE, OTHER)]
+    assert loss.completed_labels(columns, None).tolist() == [1, 0, 1, 1]
+    assert torch.equal(loss(columns), loss(columns, [1, 0, 1, 1]))
+
+
+def test_a_trainer_needs_no_label_column_for_contrastive_tension(tmp_path: Path) -> None:
+    losses = []
+    for labels in ({}, {"label": [1, 0, 1, 1]}):
+        model = SentenceTransformer(str(write_tiny(tmp_path / str(len(labels)), dropout=0.0)), device="cpu")
+        rows = datasets.Dataset.from_dict({"first": ONE, "second": OTHER, **labels})
+        arguments = SentenceTransformerTrainingArguments(
+            str(tmp_path / "run"), max_steps=2, save_strategy="no", report_to="none", disable_tqdm=True
+        )
+        loss = L.ContrastiveTensionLoss(model)
+        trainer = SentenceTransformerTrainer(model=model, args=arguments, train_dataset=rows, loss=loss)
+        losses.append(trainer.train().training_loss)
+    assert losses[0] == losses[1] > 0
 
 
 def test_contrastive_tension_in_the_batch_equals_the_peer_and_the_formula() -> None:

@@ -95,9 +95,15 @@ class Loss(nn.Module, ABC):  # type: ignore[misc, unused-ignore]
         Raises:
             InputError: the number of columns or the labels' shape cannot be meant for this loss.
         """
+        features = list(sentence_features)
+        labels = self.completed_labels(features, labels)
         return self.through(
-            list(sentence_features), lambda embeddings: self.compute_loss_from_embeddings(embeddings, labels)
+            features, lambda embeddings: self.compute_loss_from_embeddings(embeddings, labels)
         )
+
+    def completed_labels(self, features: list[Features], labels: Any) -> Any:
+        """The labels of a batch; a loss that can tell them from the texts overrides this."""
+        return labels
 
     def embed(self, sentence_features: Iterable[Features]) -> list[Tensor]:
         """One (n, dim) tensor of embeddings for each column."""

@@ -50,8 +50,8 @@ class ContrastiveTensionLoss(_TwoModels):
     """Two copies of a model shall agree about a sentence and disagree about two: the binary cross-entropy of
     ``sigmoid(u . v)`` against the label, summed over the batch, with u of one copy and v of the other.
 
-    Inputs: two texts; 1 (the same sentence twice) or 0 (two different ones). ContrastiveTensionDataLoader makes them
-    of bare sentences.
+    Inputs: two texts; 1 (the same sentence twice) or 0 (two different ones), which is found out where there are no
+    labels: the texts are the same if their tokens are. ContrastiveTensionDataLoader makes both of bare sentences.
 
     Args:
         model: the model to train; its copy is ``model1``.
@@ -70,6 +70,23 @@ class ContrastiveTensionLoss(_TwoModels):
 
     labels = "binary"
 
+    def completed_labels(self, features: list[Features], labels: Any) -> Any:
+        if labels is not None:
+            return labels
+        self.check_columns(len(features))
+        first, second = map(_token_rows, features)
+        if first is None or second is None:
+            raise InputError(f"{self.name} got no labels, and no token ids to tell which texts are the same")
+        return torch.tensor(
+            [one == other for one, other in zip(first, second, strict=True)], dtype=torch.float32
+        )
+
+    def check_labels(
+        self, labels: Any, columns: int | None = None, name: str = "labels", first: int = 0
+    ) -> None:
+        if labels is not None:
+            super().check_labels(labels, columns, name, first)
+
     def embed(self, sentence_features: Any) -> list[Tensor]:
         features = list(sentence_features)
         self.check_columns(len(features))
@@ -79,6 +96,19 @@ class ContrastiveTensionLoss(_TwoModels):
         assert labels is not None
         scores = pairwise_dot_score(embeddings[0], embeddings[1])
         return binary_cross_entropy_with_logits(scores, labels.to(scores.dtype), reduction="sum")
+
+
+def _token_rows(features: Features) -> list[list[int]] | None:
+    """The token ids of each text, without padding; None where there are none."""
+    ids, mask, offsets = (features.get(name) for name in ("input_ids", "attention_mask", "offsets"))
+    if not isinstance(ids, Tensor):
+        return None
+    if ids.ndim == 1 and isinstance(offsets, Tensor):  # texts one behind another
+        ends = [*offsets.tolist()[1:], len(ids)]
+        return [ids[start:end].tolist() for start, end in zip(offsets.tolist(), ends, strict=True)]
+    if not isinstance(mask, Tensor):
+        return [row.tolist() for row in ids]
+    return [row[kept].tolist() for row, kept in zip(ids, mask.bool(), strict=True)]
 
 
 class ContrastiveTensionLossInBatchNegatives(_TwoModels):

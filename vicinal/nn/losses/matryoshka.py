@@ -102,6 +102,9 @@ year={2022}, eprint={2205.13147}, archivePrefix={arXiv}}"""
                 parts.append(weight * total(self.loss(columns, labels)))
         return torch.stack(parts).sum()
 
+    def completed_labels(self, features: list[Features], labels: Any) -> Any:
+        return self.loss.completed_labels(features, labels)
+
     def through(self, features: list[Features], function: Callable[[list[Tensor]], Tensor]) -> Tensor:
         return self.loss.through(features, function)
 
