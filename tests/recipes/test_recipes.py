@@ -25,6 +25,9 @@ TEXTS = ["the cat sat on the mat", "a big dog ran"]
 
 # The script, and what loads its output.
 RECIPES: dict[str, Any] = {
+    "train_lora.py": SentenceTransformer,
+    "train_matryoshka.py": SentenceTransformer,
+    "train_reranker.py": CrossEncoder,
     "train_similarity.py": SentenceTransformer,
 }
 # One runs as a user types it. The others share a process, which saves five seconds for each.
@@ -57,6 +60,7 @@ def check(output: Path, printed: str, kind: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::vicinal.errors.NewHeadWarning")  # it is trained in the next lines
 @pytest.mark.parametrize("name", [name for name in RECIPES if name != AS_TYPED])
 def test_a_recipe_runs(
     name: str,
@@ -66,6 +70,8 @@ def test_a_recipe_runs(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    if name == "train_lora.py":
+        pytest.importorskip("peft")
     output = tmp_path / "output"
     typed = [name, str(output), "--model", str(model), "--data", str(data), "--short"]
     monkeypatch.setattr(sys, "argv", typed)
