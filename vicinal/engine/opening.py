@@ -14,7 +14,7 @@ from vicinal.core.torch import torch_installed
 from vicinal.engine.base import Engine
 from vicinal.engine.graphs import FAMILIES, has_graph, uncovered
 from vicinal.engine.graphs.heads import LAYERS
-from vicinal.engine.graphs.ready import graph_files, has_weights, is_quantised
+from vicinal.engine.graphs.ready import has_weights, is_quantised, said_by_graph
 from vicinal.engine.graphs.source import DTYPES, SentenceGraph, choose_graph
 from vicinal.engine.model_kwargs import check_model_kwargs, device_of
 from vicinal.engine.module_shapes import check_modules
@@ -22,6 +22,7 @@ from vicinal.engine.static import StaticEngine, StaticTable
 from vicinal.engine.static_heads import HEADS
 from vicinal.errors import InputError, InputTypeError, ModelFormatError
 from vicinal.folder.config_values import completed
+from vicinal.folder.graph_files import graph_files
 from vicinal.folder.read import read_model_spec
 from vicinal.folder.specs import (
     CustomSpec,
@@ -135,8 +136,12 @@ def _refuse_graph(options: Options, reason: str, folder: Path) -> None:
     """Refuse what asks for a graph where torch runs the model.
 
     Raises:
-        InputError: ``options`` name a graph file, or int8.
+        InputError: ``options`` name a graph file, or int8, or the folder holds nothing but graphs.
     """
+    if graph_files(folder) and not has_weights(folder):
+        raise InputError(
+            f"{folder} holds ready graphs and no weights, and {reason}; OpenVINO runs graphs on the CPU: leave that out"
+        )
     if options.file_name is not None or options.dtype == "int8":
         asked = f"file_name={options.file_name!r}" if options.file_name is not None else "dtype='int8'"
         raise InputError(
@@ -224,6 +229,10 @@ def read_spec(
     )
     spec = read_model_spec(folder, config_kwargs)
     source = spec.source
+    if isinstance(source, TransformerSpec) and source.has_only_graphs:
+        config = {**said_by_graph(graph_files(source.folder)[0]), **source.config}
+        source = replace(source, config=config)
+        spec = replace(spec, modules=(source, *spec.modules[1:]))
     kind = source.model_type if isinstance(source, TransformerSpec) else getattr(source, "type_name", "")
     refuse_media_model(folder, kind.rpartition(".")[2])
     return spec

@@ -31,6 +31,7 @@ from vicinal.folder.specs import (
     PoolingSpec,
     StaticEmbeddingSpec,
     TransformerSpec,
+    has_only_graphs,
     hidden_size,
     is_adapter,
 )
@@ -135,8 +136,9 @@ def read_transformer(folder: Path, overrides: Overrides = None) -> TransformerSp
     """
     found = next((folder / name for name in _TRANSFORMER_CONFIGS if (folder / name).is_file()), None)
     settings = {} if found is None else read_json(found)
-    # An adapter's folder leaves this file to its base model.
-    config = {} if is_adapter(folder) else read_json(folder / "config.json")
+    # An adapter's folder leaves this file to its base model, and a ready graph runs without it.
+    spare = is_adapter(folder) or has_only_graphs(folder)
+    config = {} if spare else read_json(folder / "config.json")
     if overrides:
         config = {**config, **overrides}
     check_values(config, folder / "config.json")

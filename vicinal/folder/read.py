@@ -16,15 +16,22 @@ from vicinal.folder.json_files import count_in, flag_in, read_json, read_optiona
 from vicinal.folder.kinds import read_module, read_transformer
 from vicinal.folder.paths import inside
 from vicinal.folder.source_files import SourceFiles
-from vicinal.folder.specs import ModelSpec, ModuleSpec, NormalizeSpec, PoolingSpec, StaticEmbeddingSpec
+from vicinal.folder.specs import (
+    ModelSpec,
+    ModuleSpec,
+    NormalizeSpec,
+    PoolingSpec,
+    StaticEmbeddingSpec,
+    has_only_graphs,
+)
 
 
 def read_model_spec(folder: Path, config_overrides: Mapping[str, Any] | None = None) -> ModelSpec:
     """Read a model folder, whatever library and year wrote it.
 
     Args:
-        folder: a folder with ``modules.json``, or a plain transformers folder (then mean pooling is added,
-            which is this field's convention for a folder that does not say).
+        folder: a folder with ``modules.json``, or a plain transformers folder, or one of a ready graph and its
+            tokenizer (then mean pooling is added, which is this field's convention for a folder that does not say).
         config_overrides: keys that replace those of the transformer's ``config.json``.
 
     Raises:
@@ -48,15 +55,17 @@ def _read_folder(folder: Path, config_overrides: Mapping[str, Any] | None) -> Mo
     for key in ("similarity_fn_name", "model_type", "activation_fn"):
         text_in(extra, key, folder / "config_sentence_transformers.json")
     modules: tuple[ModuleSpec, ...]
+    assumed = False
     if (folder / "modules.json").is_file():
         modules = _read_modules(folder, config_overrides)
     elif _is_model2vec(folder):
         modules = _read_model2vec(folder)
-    elif (folder / "config.json").is_file():
+    elif (folder / "config.json").is_file() or has_only_graphs(folder):
+        assumed = True
         modules = (read_transformer(folder, config_overrides), PoolingSpec(modes=("mean",)))
     else:
         raise ModelFormatError(
-            f"{folder}: not a model folder, it has neither modules.json nor config.json "
+            f"{folder}: not a model folder, it has neither modules.json nor config.json, and no ready graph "
             f"(it holds: {_listing(folder)})"
         )
     return ModelSpec(
@@ -68,6 +77,7 @@ def _read_folder(folder: Path, config_overrides: Mapping[str, Any] | None) -> Mo
         truncate_dim=count_in(extra, "truncate_dim", folder / "config_sentence_transformers.json"),
         model_type=extra.get("model_type"),
         activation_fn=extra.get("activation_fn"),
+        pooling_assumed=assumed,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from vicinal.errors import ModelFormatError
 from vicinal.folder.config_values import completed
+from vicinal.folder.graph_files import graph_files
 from vicinal.folder.source_files import SourceFiles
 
 #: ``max_seq_length`` of a model that has no limit.
@@ -40,6 +41,11 @@ class TransformerSpec:
     max_seq_length: int | None = None
     do_lower_case: bool = False
     files: SourceFiles | None = field(default=None, repr=False, compare=False, kw_only=True)
+
+    @property
+    def has_only_graphs(self) -> bool:
+        """Whether nothing but ready graphs says what the transformer is: the folder has no ``config.json``."""
+        return has_only_graphs(self.folder)
 
     @property
     def model_type(self) -> str:
@@ -136,7 +142,11 @@ ModuleSpec: TypeAlias = (
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A whole model folder."""
+    """A whole model folder.
+
+    Attributes:
+        pooling_assumed: whether the folder does not say how token vectors become one, so that their mean is taken.
+    """
 
     folder: Path
     modules: tuple[ModuleSpec, ...]
@@ -146,6 +156,7 @@ class ModelSpec:
     truncate_dim: int | None = None
     model_type: str | None = None
     activation_fn: str | None = None
+    pooling_assumed: bool = False
 
     def check_files(self, graph: Path | None = None, *, whole: bool = False) -> None:
         """Refuse to go on with files that are not those the model was loaded from; see :class:`SourceFiles`.
@@ -190,6 +201,11 @@ class ModelSpec:
                 f"{self.folder}: the first module is {type(first).__name__}, not a Transformer"
             )
         return first
+
+
+def has_only_graphs(folder: Path) -> bool:
+    """Whether a folder has ready graphs and no ``config.json``."""
+    return bool(graph_files(folder)) and not (folder / "config.json").is_file()
 
 
 def is_adapter(folder: Path) -> bool:

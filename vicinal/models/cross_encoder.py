@@ -37,6 +37,7 @@ from vicinal.models.outputs import check_results
 from vicinal.models.pairs import as_pairs
 from vicinal.models.scoring import PairModel
 from vicinal.models.truncation import ON_TRUNCATE, Truncations
+from vicinal.models.unsaid import say_activation
 
 if TYPE_CHECKING:
     from vicinal.core.torch import nn
@@ -183,13 +184,12 @@ class CrossEncoder(PairModel, PairFit):
             self._engine = OpenVINOEngine(self._graph, self._dimension, options.dtype)
         if activation_fn is None:
             activation_fn = default_activation_function
-        self.activation_fn = (
-            activation_fn
-            if activation_fn is not None
-            else folder_activation(
+        if activation_fn is None:
+            activation_fn = folder_activation(
                 spec.activation_fn, spec.transformer.config, self.num_labels, str(spec.folder)
             )
-        )
+            say_activation(spec, activation_fn)
+        self.activation_fn = activation_fn
 
     # the torch side
 

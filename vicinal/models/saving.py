@@ -13,7 +13,7 @@ from typing import Any
 from vicinal.core.version import __version__
 from vicinal.engine.static import StaticTable
 from vicinal.folder.card_records import ModelFacts
-from vicinal.folder.json_files import read_json
+from vicinal.folder.json_files import read_json, read_optional
 from vicinal.folder.kinds import weights_folder
 from vicinal.folder.specs import (
     UNLIMITED,
@@ -143,7 +143,7 @@ def saved_activation(target: Path, labels: int) -> Activation:
     path = target / _SETTINGS
     known = read_json(path) if path.is_file() else {}
     return folder_activation(
-        known.get("activation_fn"), read_json(target / "config.json"), labels, str(target)
+        known.get("activation_fn"), read_optional(target / "config.json"), labels, str(target)
     )
 
 

@@ -20,7 +20,7 @@ from vicinal.engine.opening import (
     refuse_cross_encoder,
 )
 from vicinal.engine.static import StaticTable
-from vicinal.errors import InputTypeError
+from vicinal.errors import InputError, InputTypeError
 from vicinal.folder.card_records import ModelFacts, facts_of
 from vicinal.folder.specs import TransformerSpec, with_pooling_prompt
 from vicinal.models.encoding import EncodeOptions, Output, VectorModel
@@ -31,6 +31,7 @@ from vicinal.models.outputs import Precision
 from vicinal.models.quantize import Quantizable
 from vicinal.models.similarity import Similarity
 from vicinal.models.truncation import OnTruncate
+from vicinal.models.unsaid import pooled
 
 if TYPE_CHECKING:
     from vicinal.core.torch import nn
@@ -81,6 +82,8 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
             Without ``trust_remote_code`` no others are used, the running script's own aside.
         model_card_data: a ``SentenceTransformerModelCardData``: what the model card shall say beside what the model
             knows of itself.
+        pooling_mode: how token vectors become one, for a folder that does not say it (a plain one of transformers, or a
+            ready graph): ``"mean"`` (default, which is said in the log), ``"cls"``, ``"max"``, ``"lasttoken"``, ...
 
     Raises:
         ModelNotFoundError, HubError: the name leads nowhere.
@@ -119,6 +122,7 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
         config_kwargs: Mapping[str, Any] | None = None,
         module_classes: Sequence[type[Any]] = (),
         model_card_data: Any = None,
+        pooling_mode: str | None = None,
     ) -> None:
         if (model_name_or_path is None) == (modules is None):
             raise InputTypeError(
@@ -133,6 +137,11 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
         )
         if not isinstance(module_classes, Iterable):
             raise InputTypeError(f"module_classes is {module_classes!r}; give a list of classes")
+        if modules is not None and pooling_mode is not None:
+            raise InputError(
+                f"pooling_mode={pooling_mode!r} has no effect on modules: put models.Pooling(dimension, "
+                f"{pooling_mode!r}) among them"
+            )
         if modules is not None:
             refuse_with_modules(
                 {
@@ -163,6 +172,7 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
         if modules is not None:
             self._take_modules(modules)
         else:
+            self._spec = pooled(self._spec, pooling_mode)
             self._open()
         self.truncate_dim = truncate_dim if truncate_dim is not None else self._spec.truncate_dim
         self._set_prompts(self._spec, prompts, default_prompt_name)

@@ -75,6 +75,12 @@ def texts_of(
     elif spec.max_seq_length:
         own = spec.max_seq_length
     known = [limit for limit in (own, position_limit) if limit]
+    if not known and spec.has_only_graphs:
+        raise ModelFormatError(
+            f"{spec.folder}: nothing says how many tokens of a text its graph takes (there is no config.json, and "
+            "tokenizer_config.json has no model_max_length); pass processor_kwargs={'model_max_length': 512}, or "
+            "whatever the model was trained with"
+        )
     vocabulary = spec.config.get("vocab_size")
     facts: dict[str, Any] = {
         "max_length": min(known) if known else 512,

@@ -14,6 +14,7 @@ from vicinal.core.openvino import load_openvino
 from vicinal.engine.graphs.blocks import Blocks, Body, Node
 from vicinal.engine.weights import Weights
 from vicinal.errors import InputError, ModelFormatError
+from vicinal.folder.graph_files import graph_files
 
 # What quantize() writes, and what other tools call theirs.
 INT8_FILE = "openvino/openvino_model_int8.xml"
@@ -28,13 +29,6 @@ _NO_SCORES = {*_VECTORS, "sentence_embedding", "pooler_output", "text_embeds"}
 def is_quantised(file: Path) -> bool:
     """Whether a graph file's name says that its weights are integers."""
     return any(mark in file.name for mark in _QUANTISED_MARKS)
-
-
-def graph_files(folder: Path) -> list[Path]:
-    """Ready graphs, the plainest name first: ``openvino_model.xml`` before its variants, then ONNX."""
-    found = [*folder.glob("openvino/*.xml"), *folder.glob("onnx/*.onnx")]
-    found += [*folder.glob("openvino_model*.xml"), *folder.glob("model*.onnx")]
-    return sorted(found, key=lambda file: (file.suffix != ".xml", len(file.name), file.name))
 
 
 def has_weights(folder: Path) -> bool:
@@ -96,8 +90,7 @@ def read_body(file: Path) -> tuple[Blocks, Body]:
         ModelFormatError: the file is damaged, or has no output of token vectors.
     """
     model = _read(file)
-    ranked = [port for port in model.outputs if _rank(port) == 3]
-    ports = [port for port in ranked if port.get_names() & _VECTORS] or ranked
+    ports = _vector_ports(model)
     if not ports:
         raise ModelFormatError(f"{file}: none of its outputs {_names(model)} are token vectors")
     width = ports[0].get_partial_shape()[2]
@@ -115,9 +108,7 @@ def read_scores(file: Path) -> tuple[Blocks, Node, dict[str, Node], int | None]:
         ModelFormatError: the file is damaged, or has no output of scores.
     """
     model = _read(file)
-    ports = [port for port in model.outputs if port.get_names() & _SCORES and _rank(port) in (1, 2)]
-    if not ports and len(model.outputs) == 1:  # under a name of the exporter's own
-        ports = [port for port in model.outputs if _rank(port) == 2 and not port.get_names() & _NO_SCORES]
+    ports = _score_ports(model)
     if not ports:
         raise ModelFormatError(
             f"{file}: none of its outputs {_names(model)} are scores of pairs; it is no graph of a cross-encoder"
@@ -128,6 +119,35 @@ def read_scores(file: Path) -> tuple[Blocks, Node, dict[str, Node], int | None]:
         return blocks, blocks.ops.unsqueeze(scores, blocks.integers(1)), inputs, 1
     width = ports[0].get_partial_shape()[1]
     return blocks, scores, inputs, None if width.is_dynamic else width.get_length()
+
+
+def said_by_graph(file: Path) -> dict[str, Any]:
+    """Keys of ``config.json`` that a graph knows: how wide its token vectors are, or that it scores pairs.
+
+    Raises:
+        ModelFormatError: the file is damaged, or gives neither.
+    """
+    model = _read(file)
+    ports = _vector_ports(model)
+    if ports and not ports[0].get_partial_shape()[2].is_dynamic:
+        return {"hidden_size": ports[0].get_partial_shape()[2].get_length()}
+    if not ports and _score_ports(model):
+        return {"architectures": ["ForSequenceClassification"]}
+    raise ModelFormatError(
+        f"{file}: none of its outputs {_names(model)} are token vectors of a fixed width or scores of pairs"
+    )
+
+
+def _vector_ports(model: Any) -> list[Any]:
+    ranked = [port for port in model.outputs if _rank(port) == 3]
+    return [port for port in ranked if port.get_names() & _VECTORS] or ranked
+
+
+def _score_ports(model: Any) -> list[Any]:
+    ports = [port for port in model.outputs if port.get_names() & _SCORES and _rank(port) in (1, 2)]
+    if not ports and len(model.outputs) == 1:  # under a name of the exporter's own
+        ports = [port for port in model.outputs if _rank(port) == 2 and not port.get_names() & _NO_SCORES]
+    return ports
 
 
 def _read(file: Path) -> Any:
