@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vicinal.folder.json_files import read_json
+from vicinal.folder.json_files import read_optional
 from vicinal.folder.kinds import kind_of
 from vicinal.folder.specs import ModelSpec, ModuleSpec
 
@@ -59,16 +59,17 @@ def write_settings(folder: Path, settings: Mapping[str, Any], activation: str | 
     """Write a cross-encoder's settings, with its activation in every place where a release looks for it.
 
     Args:
-        folder: holds ``config.json``, which is changed.
+        folder: its ``config.json`` is changed, if it has one.
         settings: the content of ``config_sentence_transformers.json``; an activation in it is replaced.
         activation: its class, as ``torch.nn`` calls it; None leaves it open.
     """
     known = {key: value for key, value in settings.items() if key != "activation_fn"}
-    config = read_json(folder / "config.json")
+    config = read_optional(folder / "config.json")
     config.pop("sbert_ce_default_activation_function", None)
     config.pop("sentence_transformers", None)
     if activation is not None:
         known["activation_fn"] = activation
         config["sentence_transformers"] = {"activation_fn": activation}  # where releases 4 and 5 look for it
-    write_json(folder / "config.json", config)
+    if (folder / "config.json").is_file():  # that of a ready graph would be the only thing in it
+        write_json(folder / "config.json", config)
     write_json(folder / "config_sentence_transformers.json", known)
