@@ -25,10 +25,16 @@ TEXTS = ["the cat sat on the mat", "a big dog ran"]
 
 # The script, and what loads its output.
 RECIPES: dict[str, Any] = {
+    "distill_layers.py": SentenceTransformer,
+    "distill_static.py": SentenceTransformer,
     "train_lora.py": SentenceTransformer,
     "train_matryoshka.py": SentenceTransformer,
     "train_reranker.py": CrossEncoder,
     "train_similarity.py": SentenceTransformer,
+}
+# What a script is given beside the common arguments.
+MORE = {
+    "distill_layers.py": "--layers 0",  # of the tiny model's two
 }
 # One runs as a user types it. The others share a process, which saves five seconds for each.
 AS_TYPED = "train_similarity.py"
@@ -74,6 +80,7 @@ def test_a_recipe_runs(
         pytest.importorskip("peft")
     output = tmp_path / "output"
     typed = [name, str(output), "--model", str(model), "--data", str(data), "--short"]
+    typed += [each.format(data=data) for each in MORE.get(name, "").split()]
     monkeypatch.setattr(sys, "argv", typed)
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(EXAMPLES / name), run_name="__main__")

@@ -14,7 +14,7 @@ __all__ = ["write_data", "write_tiny"]
 
 
 def write_data(folder: Path) -> Path:
-    """STS-B, SICK, StackOverflow titles and Cranfield, as the recipes' ``--data`` wants them."""
+    """STS-B, SICK, StackOverflow titles, Cranfield and translations, as the recipes want them."""
     draw = random.Random(0)
 
     def text() -> str:
@@ -42,4 +42,5 @@ def write_data(folder: Path) -> Path:
     write("cranfield/corpus.jsonl", [json.dumps(each) for each in documents])
     write("cranfield/queries.jsonl", [json.dumps(each) for each in queries])
     write("cranfield/qrels/test.tsv", ["query-id\tcorpus-id\tscore", *grades])
+    write("translations.tsv", [f"{text()} {i}\t{text()}" for i in range(80)])
     return folder
