@@ -129,9 +129,6 @@ _WHERE: dict[str, str] = {
     "what wraps the model for several processes holds the losses too, so that they need no other model": """
         *Trainer.override_model_in_loss
     """,
-    "the trainer shows what each column is used for before the first step": """
-        *DataCollator.maybe_warn_about_column_order
-    """,
     "the class that SentenceTransformer and CrossEncoder have in common; make one of these": """
         base:BaseModel(*)
         base:BaseModel.clear_placement_cache

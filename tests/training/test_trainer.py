@@ -356,7 +356,8 @@ def test_a_model_without_a_weight_to_train_is_refused(tiny: Path, tmp_path: Path
         Trainer(model, settings(tmp_path), pairs(8), loss=losses.CoSENTLoss(model)).train()
     head = losses.SoftmaxLoss(model, WIDTH, 2)  # its own weights are enough
     rows = [{**row, "label": i % 2} for i, row in enumerate(pairs(8))]
-    assert Trainer(model, settings(tmp_path, max_steps=1), rows, loss=head).train().global_step == 1
+    with pytest.warns(UserWarning, match="only the loss's own weights change"):
+        assert Trainer(model, settings(tmp_path, max_steps=1), rows, loss=head).train().global_step == 1
 
 
 def test_model_init_makes_a_new_model_each_time(still: Path, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from vicinal.nn.fit.optimizer import make_optimizer
 from vicinal.nn.fit.schedules import schedule
 from vicinal.nn.training.autocast import autocast
 from vicinal.nn.training.diverged import NO_SCORE, diverged
+from vicinal.nn.training.refused import refuse_constant, refuse_frozen, refuse_unreached, warn_of_no_rate
 
 # Part of a run that warms up when the asked number of steps is longer than the run.
 _WARMUP_SHARE = 0.1
@@ -57,7 +58,7 @@ class Learner:
 
     Attributes:
         objectives: one or more.
-        modules: all that holds weights or drops out, by a name for checkpoints: the model, the losses.
+        modules: all that holds weights or drops out, by a name for checkpoints: ``"model"``, and the losses.
         device: where they lie.
         save: (folder, title) -> None; writes the model, with this title on its card: while a folder is written, it
             may have another name.
@@ -146,10 +147,8 @@ class _Run:
         self.steps_per_epoch = settings.steps_per_epoch or min(map(len, self.batches))
         self.total = self.steps_per_epoch * settings.epochs
         self.parameters = learner.named_parameters()
-        if not self.parameters:
-            raise InputError(
-                "the model has no weight that is to be trained: requires_grad is False for all of them"
-            )
+        refuse_frozen(learner.modules["model"], nn.ModuleList(each.loss for each in learner.objectives))
+        warn_of_no_rate((settings.optimizer_params or {}).get("lr", _LEARNING_RATE), "optimizer_params['lr']")
         self.optimizer = make_optimizer(
             self.parameters,
             settings.optimizer_class,
@@ -207,10 +206,13 @@ class _Run:
             batch = batches.next()
             with autocast(self.learner.device, self.settings.use_amp):
                 loss = objective.step(batch)
+            refuse_constant(loss, objective.name)
             value = float(loss.detach())
             if not math.isfinite(value):
                 raise self._diverged(f"the loss of {objective.name} is {value}")
             loss.backward()
+            if self.place.step == 0:
+                refuse_unreached(self.learner.modules["model"], objective.name)
             self._clip()
             self.optimizer.step()
             self.optimizer.zero_grad()

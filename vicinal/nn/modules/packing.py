@@ -7,6 +7,7 @@ a mask keeps the texts of a row apart, and each keeps its own positions. Per tok
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -76,6 +77,8 @@ def packs(config: Any, inputs: Features) -> bool:
         or config.output_attentions
     ):
         return False
+    if config.model_type == "mpnet" and not _mpnet_takes_pairs():
+        return False
     if config.model_type not in FROM_ZERO | BEHIND_PADDING or config._attn_implementation not in _ATTENTIONS:
         return False
     if getattr(config, "is_decoder", False) or getattr(config, "position_embedding_type", None) not in (
@@ -92,6 +95,14 @@ def packs(config: Any, inputs: Features) -> bool:
         and bool((real[:, 1:] <= real[:, :-1]).all())
         and -(-count // width) * width < _FULL * real.numel()
     )
+
+
+@cache
+def _mpnet_takes_pairs() -> bool:
+    """Whether MPNet's network takes a mask of pairs, which in transformers 5.0 it does not."""
+    from transformers.models.mpnet import modeling_mpnet
+
+    return hasattr(modeling_mpnet, "create_bidirectional_mask")
 
 
 def _width(longest: int, tokens: int) -> int:

@@ -125,6 +125,10 @@ class ModelTrainingArguments(TrainingArguments):
                 raise InputError(f"warmup_ratio={self.warmup_ratio!r} is not a share from 0 to 1")
             # transformers reads numbers below 1 as shares.
             self.warmup_steps = min(self.warmup_ratio, 1 - 1e-9)
+        # Batches hold texts and names, which accelerate cannot hand from one process to others as it does with streams.
+        config: Any = getattr(self, "accelerator_config", None)
+        if config is None or isinstance(config, Mapping):
+            self.accelerator_config = {"dispatch_batches": False, **(config or {})}
         old, new = getattr(self, "gradient_checkpointing", None), "activation_checkpointing"
         if (
             old is not None and getattr(self, new, False) is None

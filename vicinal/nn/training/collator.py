@@ -11,6 +11,7 @@ import torch
 
 from vicinal.errors import InputError
 from vicinal.nn.training.columns import LABEL_COLUMNS, ColumnPlan, plan_columns
+from vicinal.nn.training.order import warn_of_order
 
 # The batch's keys that are no features.
 _LABEL, _NAME, _ROLES = "label", "dataset_name", "column_names"
@@ -57,6 +58,14 @@ class BaseDataCollator:
             ]
             plan = max(fitting, key=lambda each: len(each.names), default=None)
         return plan or plan_columns(columns, None, "rows", self.valid_label_columns)
+
+    def maybe_warn_about_column_order(self, column_names: Sequence[str]) -> None:
+        """Warn where the names of text columns speak for another order; the trainers do it by themselves.
+
+        Warns:
+            UserWarning: ``("positive", "anchor")``, say.
+        """
+        warn_of_order(list(column_names), "the data set")
 
     def labels(self, values: list[Any]) -> Any:
         """The labels as one tensor: (n,) or (n, k)."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from vicinal.core.visible import visible
 from vicinal.errors import InputError, InputTypeError, VicinalError
+from vicinal.nn.training.order import warn_of_order
 from vicinal.nn.training.rows import Sources, datasets, is_stream
 
 #: The first of these that a data set has is its label; every other column is a text.
@@ -99,6 +100,9 @@ def plan_sources(
 
     Raises:
         InputError, InputTypeError: as in :func:`plan_columns`.
+
+    Warns:
+        UserWarning: no columns are chosen, and their names speak for another order.
     """
     each_its_own: Any = None
     if isinstance(columns, Mapping) and any(not isinstance(each, str) for each in columns.values()):
@@ -112,6 +116,8 @@ def plan_sources(
         if known is None or (not is_stream(dataset) and dataset.format["type"] == "custom"):
             known = list(next(iter(dataset), {}))
         plans[name] = plan_columns(known, chosen, label, labels)
+        if chosen is None:
+            warn_of_order([column for _, column in plans[name].texts], label)
     return plans
 
 

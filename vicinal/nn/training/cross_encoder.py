@@ -31,10 +31,6 @@ class CrossEncoderTrainingArguments(ModelTrainingArguments):
                     f"{argument}={getattr(self, argument)!r}: a CrossEncoder reads pairs as they are; put the prompt "
                     "into the data, or leave it out"
                 )
-        # Batches hold texts, which accelerate cannot hand from one process to others, as it does with streams.
-        config: Any = getattr(self, "accelerator_config", None)
-        if config is None or isinstance(config, Mapping):
-            self.accelerator_config = {"dispatch_batches": False, **(config or {})}
         super().__post_init__()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,16 @@ from torch import Tensor, nn
 from vicinal.core.inputs import caller_level
 from vicinal.errors import missing_extra
 from vicinal.nn.training.diverged import diverged
+from vicinal.nn.training.refused import refuse_frozen, refuse_unreached, warn_of_no_rate
 
 try:
     from transformers import Trainer
-except ImportError as error:
+except ModuleNotFoundError as error:
     raise missing_extra("transformers", "a trainer", "train") from error
+
+
+# A scaler starts at 2**16 and halves its factor at each.
+_MOST_OVERFLOWS = 40
 
 
 class FiniteTrainer(Trainer):  # type: ignore[misc, unused-ignore]
@@ -26,7 +32,13 @@ class FiniteTrainer(Trainer):  # type: ignore[misc, unused-ignore]
     args: Any
     control: Any
 
+    trained: Any
+
     _trial: Any = None
+    # of the gradients of this step, as far as they were clipped, and whose
+    _norm: Any = None
+    _counted: Collection[int] = frozenset()
+    _overflows: int = 0
 
     def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
         """Loss and gradients of a batch.
@@ -39,23 +51,61 @@ class FiniteTrainer(Trainer):  # type: ignore[misc, unused-ignore]
             self._stop(f"the loss is {float(loss.detach().mean())}")
         return loss
 
-    def _clip_grad_norm(self, model: nn.Module) -> Any:
-        # As in sentence-transformers, whose trainer knows the model alone: a loss's own weights are neither counted
-        # nor scaled.
-        inner = getattr(model, "module", None) if hasattr(model, "losses") else None
-        if inner is None or not any(each.grad is not None for each in inner.parameters()):
-            return super()._clip_grad_norm(model)
-        return super()._clip_grad_norm(inner)
+    def refuse_useless(self) -> None:
+        """Refuse, or warn of, a run that would train nothing; called before it."""
+        if self.model is not None:  # else model_init makes it later
+            refuse_frozen(self.trained.module, self.trained.losses)
+        if self.optimizer is None and not self.args.learning_rate_mapping:
+            warn_of_no_rate(self.args.learning_rate, "learning_rate")
 
-    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
-        # Called between the gradients and the optimizer's step.
-        found = super()._get_grad_norm(model, grad_norm=grad_norm)
-        # Gradients that were scaled for float16 may overflow: their scaler leaves the step out and goes on.
-        if found is not None and getattr(self.accelerator, "scaler", None) is None:
-            value = float(found)
-            if not math.isfinite(value):
-                self._stop(f"the norm of the gradients is {value}")
-        return found
+    def create_accelerator_and_postprocess(self) -> None:
+        """Make the accelerator, whose clipping of gradients is listened to; all releases of transformers clip by it."""
+        super().create_accelerator_and_postprocess()
+        clip = self.accelerator.clip_grad_norm_
+
+        def clipped(parameters: Any, max_norm: Any, norm_type: Any = 2) -> Any:
+            mine = self._clipped_of(list(parameters))
+            self._norm = clip(mine, max_norm, norm_type)
+            self._counted = {id(each) for each in mine}
+            return self._norm
+
+        self.accelerator.clip_grad_norm_ = clipped
+
+    def _clipped_of(self, parameters: list[Any]) -> list[Any]:
+        """As in sentence-transformers, whose trainer knows the model alone: a loss's own weights are neither counted
+        nor scaled."""
+        own = {id(each) for each in self.trained.module.parameters()}
+        mine = [each for each in parameters if id(each) in own]
+        return mine if any(each.grad is not None for each in mine) else parameters
+
+    def check_gradients(self) -> None:
+        """Look at the gradients of a step; called between the backward pass and the optimizer's step.
+
+        Raises:
+            InputError: they are no finite numbers, or at the first step no weight of the model has one.
+        """
+        sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled  # their gradients lie elsewhere
+        if not sharded and self.state.global_step == 0:
+            losses = ", ".join(dict.fromkeys(type(each).__name__ for each in self.trained.losses))
+            refuse_unreached(self.trained.module, losses)
+        norm, counted = self._norm, self._counted
+        self._norm, self._counted = None, frozenset()
+        others = [] if sharded else [each for each in self.trained.parameters() if id(each) not in counted]
+        norms = [each.grad.detach().norm().float() for each in others if each.grad is not None]
+        if norm is not None:
+            norms.append(torch.as_tensor(norm).float())
+        device = self.args.device
+        value = float(torch.stack([each.to(device) for each in norms]).norm()) if norms else 0.0
+        if math.isfinite(value):
+            self._overflows = 0
+        elif getattr(self.accelerator, "scaler", None) is None:
+            self._stop(f"the norm of the gradients is {value}")
+        else:
+            # Gradients that were scaled for float16 may overflow: the scaler leaves the step out, halves its factor
+            # and goes on. A factor that has become 2**-24 helps no more.
+            self._overflows += 1
+            if self._overflows >= _MOST_OVERFLOWS:
+                self._stop(f"the norm of the gradients is {value} in each of {self._overflows} float16 steps")
 
     def _stop(self, what: str) -> None:
         """End the run with an error; a trial of a search just ends, so that the search goes on.
@@ -67,8 +117,8 @@ class FiniteTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         error = diverged(
             what, self.state.global_step + 1, self.state.max_steps, rate, [self.model], self._kept()
         )
+        self.model.zero_grad()
         if self._trial is None:
-            self.model.zero_grad()
             raise error
         warnings.warn(f"this trial ends: {error}", UserWarning, stacklevel=caller_level())
         self.control.should_training_stop = True

@@ -30,7 +30,6 @@ from vicinal.nn.training.trained import (
     make_losses,
     read_losses,
     read_modules,
-    refuse_frozen,
     whole_model,
     write_losses,
 )
@@ -279,7 +278,7 @@ class ModelTrainer(HookedTrainer):
         Raises:
             InputError, InputTypeError: all weights are frozen, or the data cannot work (see ``args.check_data``).
         """
-        refuse_frozen(self.model)
+        self.refuse_useless()
         if self.args.check_data and not self._checked:
             self.check_data()
         start, self._trial = time.time(), trial

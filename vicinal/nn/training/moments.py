@@ -1,4 +1,4 @@
-"""What happens at certain moments of a run: the untrained model is measured, and each epoch has its own order."""
+"""What happens at certain moments of a run: a first measurement, checks of gradients, an order for each epoch."""
 
 from __future__ import annotations
 
@@ -23,3 +23,7 @@ class Moments(TrainerCallback):
         # A resumed epoch begins with its skipped part in the count; the order of its rows must be the same.
         if hasattr(self._trainer._sampler, "set_epoch"):
             self._trainer._sampler.set_epoch(int((state.epoch or 0) + 1e-6))
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Look at the gradients, before they change a weight."""
+        self._trainer.check_gradients()

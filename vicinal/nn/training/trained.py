@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -15,6 +16,7 @@ from vicinal.errors import InputError, InputTypeError, ModelFormatError, Unsuppo
 from vicinal.folder.paths import inside
 from vicinal.folder.write import write_bytes
 from vicinal.nn.modules.registry import open_like
+from vicinal.nn.training.refused import refuse_constant
 
 LOSSES_FILE = "losses.safetensors"
 
@@ -123,7 +125,13 @@ class TrainedModel(nn.Module):
                 self.parts.setdefault((self.training, name), []).append(part.detach())
             found = sum(found.values())
         loss: Tensor = found
+        if self.training and torch.is_grad_enabled():
+            refuse_constant(loss, self.name_of(dataset_name))
         return loss
+
+    def name_of(self, name: str | None) -> str:
+        """How errors call the loss of a data set."""
+        return type(self.loss_of(name)).__name__
 
     def activation_checkpointing_enable(
         self, activation_checkpointing_kwargs: Any = None, **options: Any
@@ -282,16 +290,3 @@ def whole_model(owner: Any, state: Mapping[str, Tensor]) -> Any:
     weights = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
     whole.module.load_state_dict(weights)
     return whole
-
-
-def refuse_frozen(module: nn.Module | None) -> None:
-    """Refuse what has no weight to train, before the first step fails for want of a gradient.
-
-    Raises:
-        InputError: ``requires_grad`` is False for all weights of the model and of its losses.
-    """
-    if module is not None and not any(each.requires_grad for each in module.parameters()):
-        raise InputError(
-            "the model has no weight that is to be trained: requires_grad is False for all of them, and for those of "
-            "the loss; set it for some, e.g. model.requires_grad_(True)"
-        )
