@@ -156,8 +156,7 @@ _WHERE: dict[str, str] = {
         :ParallelSentencesDataset.get_embeddings
         :ParallelSentencesDataset.next_entry
     """,
-    "Vicinal mines no training data: semantic_search gives the nearest texts to choose from": """
-        :mine_hard_negatives
+    "comes with its own change": """
         :resolve_ids
     """,
     "texts are always compared by their hashes, made in one pass": """

@@ -14,6 +14,7 @@ from vicinal import util
 from vicinal.errors import InputError, InputTypeError
 from vicinal.vectors import all_pairs as pairs
 from vicinal.vectors import best_pairs, mining, products
+from vicinal.vectors.topk import best_first
 
 torch = pytest.importorskip("torch")
 
@@ -222,7 +223,7 @@ def test_sorting_by_packed_keys(seed: int, n: int) -> None:
     scores = (rng.integers(-5, 6, n) / 4).astype(np.float32) * rng.choice([0, 1, -1, 1e-40], n).astype(
         np.float32
     )
-    order = best_pairs._order(row, column, scores)
+    order = best_first(row, column, scores)
     expected = np.lexsort((column, -scores, row))
     for values in (row, scores, column):
         assert values[order].tolist() == values[expected].tolist()

@@ -231,7 +231,7 @@ def test_floor_is_below_the_best_and_ignores_nan() -> None:
 
 def test_memory_is_bounded_by_spans(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "_SCORES_HELD", 4096)
-    monkeypatch.setattr(search, "_QUERY_SPAN", 3)
+    monkeypatch.setattr(search, "QUERY_SPAN", 3)
     rng = np.random.default_rng(0)
     queries, corpus = rng.standard_normal((8, 6)), rng.standard_normal((9_000, 6))
     check(util.semantic_search(queries, corpus), brute("cos_sim", queries, corpus), 10)

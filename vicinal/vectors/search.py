@@ -8,6 +8,7 @@ nor a matrix of all scores ever exists.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,9 @@ from vicinal.vectors.topk import TopK
 Hits = list[list[dict[str, int | float]]]
 """For each query a list of ``{"corpus_id": int, "score": float}``, best first."""
 
+QUERY_SPAN = 8192
+"""Queries whose candidates are collected at once, which bounds the memory of huge query sets."""
+
 # Rows of a block for one query: 3 MB at 384 dimensions, so the norms find it in the cache.
 _NARROW_ROWS = 2048
 # Rows and queries of a block for many: its 256 x 2048 scores take 2 MB. Larger blocks were slower.
@@ -44,8 +48,6 @@ _WIDE_QUERIES = 256
 _FEW = 4
 # Scores that are held for each of a few queries.
 _SCORES_HELD = 1 << 20
-# Queries whose candidates are collected at once, which bounds the memory of huge query sets.
-_QUERY_SPAN = 8192
 # Squared lengths this close to 1 are not divided out: 4 units in the last place of float32, which is what
 # normalising in float32 leaves, and no more than a product of 384 dimensions is off by anyway.
 _UNIT = 5e-7
@@ -97,19 +99,38 @@ def semantic_search(
         as_rows(query_embeddings, "query_embeddings"),
         as_rows(corpus_embeddings, "corpus_embeddings"),
     )
-    check_same_width(queries, corpus, "query_embeddings", "corpus_embeddings")
     hits: Hits = []
-    for start in range(0, len(queries), _QUERY_SPAN):
-        span = queries[start : start + _QUERY_SPAN].astype(
+    for best in best_in_spans(queries, corpus, top_k, cosine=not dots):
+        hits += to_hits(best)
+    return hits
+
+
+def best_in_spans(queries: Matrix, corpus: Matrix, top_k: int, *, cosine: bool) -> Iterator[TopK]:
+    """The best rows of the corpus for each query, some thousands of queries at a time, which bounds the memory.
+
+    Args:
+        queries: (queries, dim).
+        corpus: (rows, dim).
+        top_k: rows for each query.
+        cosine: True for the cosine, False for the dot product.
+
+    Yields:
+        the best of the next :data:`QUERY_SPAN` queries; of the last ones, as many as are left.
+
+    Raises:
+        InputError: different dimensions, or a NaN or infinity (the argument and the row are named).
+    """
+    check_same_width(queries, corpus, "query_embeddings", "corpus_embeddings")
+    for start in range(0, len(queries), QUERY_SPAN):
+        span = queries[start : start + QUERY_SPAN].astype(
             compute_type(queries.dtype, corpus.dtype), copy=False
         )
         check_finite(span, "query_embeddings", start)
-        if not dots:
+        if cosine:
             span = unit_rows(span, "query_embeddings")
         best = TopK(len(span), top_k, span.dtype)
-        scan(span, corpus, not dots, best)
-        hits += to_hits(best)
-    return hits
+        scan(span, corpus, cosine, best)
+        yield best
 
 
 def is_product(score_function: SimilarityCallable) -> bool:

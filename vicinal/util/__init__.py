@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from vicinal.core.arrays import is_tensor
+from vicinal.util.hard_negatives import mine_hard_negatives
 from vicinal.vectors.ann import semantic_search_faiss, semantic_search_usearch
 from vicinal.vectors.clustering import cluster
 from vicinal.vectors.corpus import CorpusMatrix
@@ -42,6 +43,7 @@ __all__ = [
     "euclidean_sim",
     "information_retrieval",
     "manhattan_sim",
+    "mine_hard_negatives",
     "normalize_embeddings",
     "pairwise_angle_sim",
     "pairwise_cos_sim",
