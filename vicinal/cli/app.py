@@ -12,6 +12,7 @@ import typer
 from vicinal.cli import (
     backup,
     cache,
+    choose,
     distill,
     documents,
     encode,
@@ -79,6 +80,7 @@ app.command("mine", cls=Command)(groups.mine)
 app.command("cluster", cls=Command)(groups.cluster)
 app.command("rerank", cls=Command)(rerank.rerank)
 app.command("evaluate", cls=Command)(evaluate.evaluate)
+app.command("choose", cls=Command)(choose.choose)
 app.command("quantize", cls=Command)(quantize.quantize)
 app.command("distill", cls=Command)(distill.distill)
 app.command("train", cls=Command)(train.train)
