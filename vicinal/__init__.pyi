@@ -19,6 +19,7 @@ from vicinal.nn.training.sentence_transformer import (
     SentenceTransformerTrainingArguments as SentenceTransformerTrainingArguments,
 )
 from vicinal.readers.input_example import InputExample as InputExample
+from vicinal.util.dataset import resolve_ids as resolve_ids
 from vicinal.util.hard_negatives import mine_hard_negatives as mine_hard_negatives
 from vicinal.vectors.quantization import quantize_embeddings as quantize_embeddings
 from vicinal.vectors.similarity import SimilarityFunction as SimilarityFunction

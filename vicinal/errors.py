@@ -12,7 +12,8 @@ Each one derives from :class:`VicinalError` and from the built-in that a user wo
     │   ├── HubAccessError     (PermissionError)     the hub wants a token or refuses this one
     │   └── HubConnectionError (ConnectionError)     the hub cannot be reached, or must not be
     ├── InputError             (ValueError)          an argument has an impossible value
-    │   └── TruncationError                          a text is too long and ``on_truncate="error"``
+    │   ├── TruncationError                          a text is too long and ``on_truncate="error"``
+    │   └── UnknownIdError     (KeyError)            an id that is not in its table
     ├── InputTypeError         (TypeError)           an argument has the wrong type
     ├── OutOfMemoryError       (MemoryError)         even the smallest batch did not fit
     ├── StoreError             (RuntimeError)        an index file cannot be opened, read or written
@@ -80,6 +81,13 @@ class InputError(VicinalError, ValueError):
 
 class TruncationError(InputError):
     """A text is longer than the model reads, and ``on_truncate="error"`` was asked for."""
+
+
+class UnknownIdError(InputError, KeyError):
+    """An id, or a column of ids, is not there."""
+
+    # A KeyError would show the message as a quoted text.
+    __str__ = Exception.__str__
 
 
 class InputTypeError(VicinalError, TypeError):

@@ -156,9 +156,6 @@ _WHERE: dict[str, str] = {
         :ParallelSentencesDataset.get_embeddings
         :ParallelSentencesDataset.next_entry
     """,
-    "comes with its own change": """
-        :resolve_ids
-    """,
     "texts are always compared by their hashes, made in one pass": """
         base:NoDuplicatesBatchSampler(precompute_hashes)
         base:NoDuplicatesBatchSampler(precompute_num_proc)

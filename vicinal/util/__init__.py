@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from vicinal.core.arrays import is_tensor
+from vicinal.util.dataset import resolve_ids
 from vicinal.util.hard_negatives import mine_hard_negatives
 from vicinal.vectors.ann import semantic_search_faiss, semantic_search_usearch
 from vicinal.vectors.clustering import cluster
@@ -54,6 +55,7 @@ __all__ = [
     "paraphrase_mining_embeddings",
     "pytorch_cos_sim",
     "quantize_embeddings",
+    "resolve_ids",
     "semantic_search",
     "semantic_search_faiss",
     "semantic_search_usearch",
