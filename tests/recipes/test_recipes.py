@@ -27,6 +27,7 @@ TEXTS = ["the cat sat on the mat", "a big dog ran"]
 RECIPES: dict[str, Any] = {
     "distill_layers.py": SentenceTransformer,
     "distill_static.py": SentenceTransformer,
+    "train_augmented_sbert.py": SentenceTransformer,
     "train_lora.py": SentenceTransformer,
     "train_matryoshka.py": SentenceTransformer,
     "train_reranker.py": CrossEncoder,
