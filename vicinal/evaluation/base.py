@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -168,11 +169,12 @@ class VectorEvaluator(SentenceEvaluator):
 
     def _embed(self, model: Any, *columns: Sequence[str], **options: Any) -> list[NDArray[Any]]:
         """One ``(n, dim)`` array per column, each different text encoded once; ``options`` for ``embed_inputs``."""
-        place = {text: number for number, text in enumerate(dict.fromkeys(_every(columns)))}
+        different = list(dict.fromkeys(_every(columns)))
         given = {key: value for key, value in options.items() if value is not None}
-        vectors = as_array(self.embed_inputs(model, list(place), **given))
-        if len(columns) == 1 and len(columns[0]) == len(place):
+        vectors = as_array(self.embed_inputs(model, different, **given))
+        if len(columns) == 1 and len(columns[0]) == len(different):
             return [vectors]
+        place = {text: number for number, text in enumerate(different)}
         return [vectors[[place[text] for text in column]] for column in columns]
 
 
@@ -207,7 +209,7 @@ def file_name(stem: str, name: str, end: str = "results.csv") -> str:
 
 
 def _every(columns: Iterable[Iterable[str]]) -> Iterable[str]:
-    return (text for column in columns for text in column)
+    return chain.from_iterable(columns)
 
 
 def mean(values: Any) -> float:

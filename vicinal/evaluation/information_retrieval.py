@@ -277,7 +277,10 @@ class InformationRetrievalEvaluator(VectorEvaluator):
                 f"corpus_embeddings has {len(given):,} vectors for a corpus of {len(self.corpus):,}: give one "
                 "per document"
             )
-        searches = {each: ChunkedSearch(queries, depth, function) for each, function in functions.items()}
+        searches = {
+            each: ChunkedSearch(queries, depth, function, len(self.corpus))
+            for each, function in functions.items()
+        }
         place_of_id, id_of_place = id_orders(self.corpus_ids)
         for start in range(0, len(self.corpus), self.corpus_chunk_size):
             end = min(start + self.corpus_chunk_size, len(self.corpus))

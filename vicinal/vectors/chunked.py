@@ -23,14 +23,16 @@ class ChunkedSearch:
         top_k: rows for each query.
         function: of (n, dim) and (rows, dim) arrays, gives (n, rows) scores, larger is better. ``cos_sim`` and
             ``dot_score`` are computed in blocks.
+        rows: how many are to come, which may repay faster kernels.
     """
 
-    def __init__(self, queries: Matrix, top_k: int, function: SimilarityCallable) -> None:
+    def __init__(self, queries: Matrix, top_k: int, function: SimilarityCallable, rows: int = 0) -> None:
         check_finite(queries, "the queries' vectors")
         self._given = queries
         self._queries = queries
         self._top_k = top_k
         self._function = function
+        self._rows = rows
         self._blocks = is_product(function)
         self._cosine = plain_function(function) is not dot_score
         self._best: TopK | None = None
@@ -48,7 +50,8 @@ class ChunkedSearch:
         rows = as_rows(chunk, "corpus_embeddings")
         check_same_width(self._given, rows, "the queries' vectors", "the corpus's vectors")
         if self._blocks:
-            scan(self._prepared(rows), rows, self._cosine, self._collected(self._queries.dtype), ids)
+            queries = self._prepared(rows)
+            scan(queries, rows, self._cosine, self._collected(queries.dtype), ids, self._rows)
             return
         rows = rows if rows.dtype.kind == "f" else rows.astype(compute_type(rows.dtype))
         check_finite_rows(rows, "corpus_embeddings")

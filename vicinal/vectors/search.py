@@ -187,7 +187,14 @@ def unit_rows(rows: Matrix, name: str) -> Matrix:
     return unit
 
 
-def scan(queries: Matrix, corpus: Matrix, cosine: bool, best: TopK, ids: Matrix | None = None) -> None:
+def scan(
+    queries: Matrix,
+    corpus: Matrix,
+    cosine: bool,
+    best: TopK,
+    ids: Matrix | None = None,
+    rows: int | None = None,
+) -> None:
     """Offer all products of queries and rows to ``best``.
 
     Args:
@@ -196,13 +203,15 @@ def scan(queries: Matrix, corpus: Matrix, cosine: bool, best: TopK, ids: Matrix 
         cosine: whether its rows are scaled to length 1.
         best: of q queries.
         ids: (rows,) see :meth:`vicinal.vectors.topk.TopK.update`; None counts the rows.
+        rows: how many there are in all, where the corpus comes in parts: much work repays faster kernels.
     """
-    (_scan_narrow if len(queries) <= _FEW else _scan_wide)(queries, corpus, cosine, best, ids)
+    if len(queries) <= _FEW:
+        _scan_narrow(queries, corpus, cosine, best, ids)
+    else:
+        _scan_wide(queries, corpus, cosine, best, ids, rows)
 
 
-def _scan_narrow(
-    queries: Matrix, corpus: Matrix, cosine: bool, best: TopK, ids: Matrix | None = None
-) -> None:
+def _scan_narrow(queries: Matrix, corpus: Matrix, cosine: bool, best: TopK, ids: Matrix | None) -> None:
     """A few queries: memory bandwidth is the limit, so all threads read, and each block is read once."""
     kind = queries.dtype
     span = max(1, min(len(corpus), _SCORES_HELD))
@@ -231,10 +240,12 @@ def _scan_narrow(
         best.update(part, base, ids=None if ids is None else ids[base : base + width])
 
 
-def _scan_wide(queries: Matrix, corpus: Matrix, cosine: bool, best: TopK, ids: Matrix | None = None) -> None:
+def _scan_wide(
+    queries: Matrix, corpus: Matrix, cosine: bool, best: TopK, ids: Matrix | None, rows: int | None
+) -> None:
     """Many queries: arithmetic is the limit, so blocks suit the matrix kernels; each thread has a share."""
     kind, width = queries.dtype, queries.shape[1]
-    work = float(queries.size) * len(corpus) if kind == np.float32 else 0.0
+    work = float(queries.size) * max(len(corpus), rows or 0) if kind == np.float32 else 0.0
 
     def share(bounds: tuple[int, int]) -> TopK:
         products = Products(width, work=work)
