@@ -9,7 +9,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from vicinal.core.inputs import check_positive
+from vicinal.core.torch import require_torch, torch_installed
 from vicinal.errors import InputError, InputTypeError
 from vicinal.readers.input_example import InputExample
 from vicinal.readers.lines import opened
@@ -18,6 +21,7 @@ __all__ = [
     "DenoisingAutoEncoderDataset",
     "NoDuplicatesDataLoader",
     "ParallelSentencesDataset",
+    "SentenceLabelDataset",
     "SentencesDataset",
 ]
 
@@ -83,9 +87,9 @@ class NoDuplicatesDataLoader:
     """Batches in which no text comes twice, for MultipleNegativesRankingLoss: a second copy of a text would
     be a negative that is none.
 
-    Each round is in a new random order, drawn from Python's generator, and has as many batches as the examples
-    fill. An example whose text is in the batch already waits for the next one. Texts that differ only in case or
-    in outer white space count as the same.
+    Examples come in a random order, drawn from Python's generator, and in a new one when all came; a round has as many
+    batches as the examples fill, and the next one begins with those that are left. An example whose text is in the
+    batch already waits for the next one. Texts that differ only in case or in outer white space count as the same.
 
     Args:
         train_examples: InputExample objects.
@@ -105,6 +109,9 @@ class NoDuplicatesDataLoader:
         self.train_examples = train_examples
         self.batch_size = int(batch_size)
         self.collate_fn: Callable[[list[Any]], Any] | None = None
+        self._order = list(range(len(train_examples)))
+        random.shuffle(self._order)
+        self._waiting = deque(self._order)
 
     @property
     def dataset(self) -> Sequence[Any]:
@@ -115,9 +122,8 @@ class NoDuplicatesDataLoader:
         return len(self.train_examples) // self.batch_size
 
     def __iter__(self) -> Iterator[Any]:
-        waiting: deque[int] = deque()
         for _ in range(len(self)):
-            batch = self._batch(waiting)
+            batch = self._batch(self._waiting)
             yield batch if self.collate_fn is None else self.collate_fn(batch)
 
     def _batch(self, waiting: deque[int]) -> list[Any]:
@@ -133,7 +139,8 @@ class NoDuplicatesDataLoader:
                         "take a smaller batch_size, or examples with fewer repeated texts"
                     )
                 refilled = True
-                waiting.extend(random.sample(range(len(self.train_examples)), len(self.train_examples)))
+                random.shuffle(self._order)
+                waiting.extend(self._order)
             place = waiting.popleft()
             texts = {text.strip().lower() for text in self.train_examples[place].texts}
             if texts & seen:
@@ -143,6 +150,59 @@ class NoDuplicatesDataLoader:
                 batch.append(self.train_examples[place])
         waiting.extendleft(reversed(again))
         return batch
+
+
+class SentenceLabelDataset:
+    """Examples in groups of one label each, for the losses that look for triplets in a batch (BatchHardTripletLoss,
+    ...): a batch must hold several examples of a label.
+
+    An iterable data set for a torch ``DataLoader``, whose ``batch_size`` should be a multiple of ``samples_per_label``.
+    The labels come in a random order, one group each, then in a new one, until as many examples were given as there
+    are; all draws are from numpy's generator (``np.random.seed``). No example comes twice in a group.
+
+    Args:
+        examples: InputExample objects with a label; those whose label has fewer than ``samples_per_label`` are left
+            out.
+        samples_per_label: examples of a group.
+        with_replacement: taken and without effect on the order: each turn of the labels draws from all examples.
+
+    Raises:
+        InputError: no label has enough examples.
+    """
+
+    def __init__(
+        self, examples: Sequence[Any], samples_per_label: int = 2, with_replacement: bool = False
+    ) -> None:
+        check_positive(samples_per_label, "samples_per_label")
+        self.samples_per_label = int(samples_per_label)
+        self.with_replacement = with_replacement
+        groups: dict[Any, list[Any]] = {}
+        for example in examples:
+            groups.setdefault(example.label, []).append(example)
+        self._groups = [group for group in groups.values() if len(group) >= self.samples_per_label]
+        if not self._groups:
+            raise InputError(
+                f"no label has samples_per_label={samples_per_label} examples: take a smaller number, or more examples"
+            )
+        self._labels = np.arange(len(self._groups))
+        np.random.shuffle(self._labels)  # noqa: NPY002 - the generator that old code seeds
+        if torch_installed():  # what tells a DataLoader that this is iterated over
+            require_torch("SentenceLabelDataset").utils.data.IterableDataset.register(type(self))
+
+    def __iter__(self) -> Iterator[Any]:
+        given = 0
+        while given < len(self):
+            for label in self._labels:
+                if given >= len(self):
+                    return
+                group = self._groups[label]
+                chosen = np.random.choice(len(group), self.samples_per_label, replace=False)  # noqa: NPY002
+                given += len(chosen)
+                yield from (group[place] for place in chosen)
+            np.random.shuffle(self._labels)  # noqa: NPY002
+
+    def __len__(self) -> int:
+        return sum(map(len, self._groups))
 
 
 class ParallelSentencesDataset:

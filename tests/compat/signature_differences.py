@@ -44,7 +44,6 @@ _WHERE: dict[str, str] = {
         backend:*
     """,
     "the wider set of losses, data sets and evaluators comes with an issue of its own": """
-        sentence_transformer.datasets:*
     """,
     "None lets Vicinal fill batches by tokens, which is faster; results do not depend on it": """
         *(batch_size)
@@ -54,26 +53,19 @@ _WHERE: dict[str, str] = {
         :CrossEncoder(modules)
         base.modules:Transformer(transformer_task)
         base.modules:Transformer(module_output_name)
-        cross_encoder.modules:LogitScore
     """,
     "dtype= says in what the whole model computes": """
         :CrossEncoder(keep_in_fp32_modules)
         :CrossEncoder.set_keep_in_fp32_modules
     """,
-    "of models that are merged from several, or spread over devices": """
-        :CrossEncoder.clear_placement_cache
+    "of models that are merged from several": """
         :CrossEncoder.merge
-        :SentenceTransformer.clear_placement_cache
         :SentenceTransformer.merge
         sentence_transformers.base.merging
     """,
     "there it leads to a method that the modules of today lack": """
         :SentenceTransformer.get_sentence_features
         sentence_transformer.modules:BoW.get_sentence_features
-    """,
-    "fit is one loop; the trainers are the long way": """
-        :CrossEncoder.old_fit
-        :SentenceTransformer.old_fit
     """,
     "modules do not know their model": """
         base.modules:InputModule.on_model_ready
@@ -104,8 +96,10 @@ _WHERE: dict[str, str] = {
     "vicinal.distillation.distill makes static models": """
         sentence_transformer.modules:StaticEmbedding.from_distillation
     """,
-    "words are split by WhitespaceTokenizer": """
-        sentence_transformer.modules.tokenizer:*
+    "a tokenizer has one vocabulary; texts are called text": """
+        sentence_transformer.modules.tokenizer:TransformersTokenizerWrapper.get_vocab(vocab)
+        sentence_transformer.modules.tokenizer:TransformersTokenizerWrapper.tokenize(sentence)
+        sentence_transformer.modules.tokenizer:WordTokenizer.get_vocab(vocab)
     """,
     "the same order behind the settings of transformers, which the list of signatures leaves out": """
         :*TrainingArguments(*)
@@ -205,9 +199,6 @@ _WHERE: dict[str, str] = {
         util:cat_padded_token_embeddings
         util:repad_flattened_features
         util:stack_padded_token_embeddings
-    """,
-    "training stops at the first loss that is NaN, and says so": """
-        util:check_teacher_targets
     """,
     "a bare name is looked for under sentence-transformers/ first, then as it is, without a list": """
         util:ORIGINAL_TRANSFORMER_MODELS

@@ -1,4 +1,4 @@
-"""NoDuplicatesDataLoader: no text twice in a batch, every example gets its turn."""
+"""Data sets of old code: no text twice in a batch, groups of one label; every example gets its turn."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ from hypothesis import strategies as st  # noqa: E402
 from tinybert import sentences, write_tiny  # noqa: E402
 
 from vicinal import InputExample, SentenceTransformer, losses  # noqa: E402
-from vicinal.datasets import DenoisingAutoEncoderDataset, NoDuplicatesDataLoader, SentencesDataset  # noqa: E402
+from vicinal.datasets import (  # noqa: E402
+    DenoisingAutoEncoderDataset,
+    NoDuplicatesDataLoader,
+    SentenceLabelDataset,
+    SentencesDataset,
+)
 from vicinal.errors import InputError  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -96,3 +101,55 @@ def test_damaged_sentences_keep_their_order_and_at_least_one_word() -> None:
     assert data[1].texts == ["", ""]
     assert data[2].texts == ["alone", "alone"]
     assert DenoisingAutoEncoderDataset([text], str.upper)[0].texts == [text.upper(), text]
+
+
+# What sentence-transformers 6.2.0 gives with these seeds.
+GROUPS = {
+    2: [
+        [19, 18, 12, 8, 5, 17, 10, 6, 3, 11, 17, 1, 0, 12, 3, 15, 14, 2, 18, 19],
+        [6, 10, 19, 18, 12, 0, 3, 15, 1, 17, 8, 4, 3, 7, 18, 19, 2, 10, 5, 17],
+    ],
+    3: [
+        [12, 8, 16, 5, 17, 9, 10, 6, 2, 3, 11, 15, 2, 10, 6, 13, 1, 5],
+        [2, 14, 6, 17, 1, 13, 3, 15, 11, 12, 16, 4, 13, 1, 9, 3, 15, 7],
+    ],
+}
+ROUNDS = [[[1, 5, 6, 0], [10, 4, 7, 2]], [[8, 9, 3, 6], [1, 7, 9, 3]], [[4, 5, 0, 8], [10, 2, 3, 1]]]
+
+
+def labelled() -> list[InputExample]:
+    return [InputExample(texts=[str(n)], label=n % 4 if n < 18 else 9) for n in range(20)]
+
+
+@pytest.mark.parametrize("with_replacement", [False, True])
+@pytest.mark.parametrize("group", GROUPS)
+def test_groups_of_a_label_come_as_in_the_peer(group: int, with_replacement: bool) -> None:
+    np.random.seed(5)  # noqa: NPY002 - the generator that old code seeds
+    data = SentenceLabelDataset(labelled(), group, with_replacement)
+    assert [[int(example.texts[0]) for example in data] for _ in range(2)] == GROUPS[group]
+    assert len(data) == len(GROUPS[group][0])
+
+
+def test_a_loader_keeps_the_groups_together() -> None:
+    torch = pytest.importorskip("torch")
+    loader = torch.utils.data.DataLoader(SentenceLabelDataset(labelled()), batch_size=4, collate_fn=list)
+    batches = list(loader)
+    assert [len(batch) for batch in batches] == [4] * 5
+    for batch in batches:
+        for first, second in (batch[:2], batch[2:]):
+            assert first.label == second.label
+            assert first.texts != second.texts
+
+
+def test_labels_with_too_few_examples() -> None:
+    with pytest.raises(InputError, match="no label has samples_per_label=6 examples"):
+        SentenceLabelDataset(labelled(), 6)
+    with pytest.raises(InputError, match="samples_per_label"):
+        SentenceLabelDataset(labelled(), 0)
+
+
+def test_distinct_examples_come_as_in_the_peer() -> None:
+    random.seed(3)
+    loader = NoDuplicatesDataLoader([InputExample(texts=[f"a{n}", f"b{n}"]) for n in range(11)], 4)
+    found = [[[int(one.texts[0][1:]) for one in batch] for batch in loader] for _ in range(3)]
+    assert found == ROUNDS

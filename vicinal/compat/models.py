@@ -53,7 +53,14 @@ def _in_double(plain: Any) -> Any:
 
 
 class _Facts(as_torch.TorchModel):
-    """Device and type as torch names them."""
+    """Device and type as torch names them, and old names of methods."""
+
+    def old_fit(self, *args: Any, **kwargs: Any) -> None:
+        """The old name of ``fit``, which takes the same arguments."""
+        self.fit(*args, **kwargs)
+
+    def clear_placement_cache(self) -> None:
+        """Nothing to do: where each module lies is looked up at every call."""
 
     @property
     def device(self) -> Any:

@@ -102,6 +102,7 @@ _HOMES = {
         "vicinal.compat.utilities",
         "vicinal.compat.tensor_rows",
         "vicinal.compat.decorators",
+        "vicinal.compat.teachers",
     ),
 }
 _CROSS_HOMES = {

@@ -6,6 +6,7 @@ from vicinal.nn.modules.dense import Dense as Dense
 from vicinal.nn.modules.heads import Dropout as Dropout
 from vicinal.nn.modules.heads import LayerNorm as LayerNorm
 from vicinal.nn.modules.heads import Normalize as Normalize
+from vicinal.nn.modules.logit_score import LogitScore as LogitScore
 from vicinal.nn.modules.lstm import LSTM as LSTM
 from vicinal.nn.modules.pooling import Pooling as Pooling
 from vicinal.nn.modules.router import Asym as Asym
@@ -15,5 +16,8 @@ from vicinal.nn.modules.transformer import Transformer as Transformer
 from vicinal.nn.modules.weighted_layer_pooling import WeightedLayerPooling as WeightedLayerPooling
 from vicinal.nn.modules.word_embeddings import WordEmbeddings as WordEmbeddings
 from vicinal.nn.modules.word_tokenizers import ENGLISH_STOP_WORDS as ENGLISH_STOP_WORDS
+from vicinal.nn.modules.word_tokenizers import PhraseTokenizer as PhraseTokenizer
+from vicinal.nn.modules.word_tokenizers import TransformersTokenizerWrapper as TransformersTokenizerWrapper
 from vicinal.nn.modules.word_tokenizers import WhitespaceTokenizer as WhitespaceTokenizer
+from vicinal.nn.modules.word_tokenizers import WordTokenizer as WordTokenizer
 from vicinal.nn.modules.word_weights import WordWeights as WordWeights

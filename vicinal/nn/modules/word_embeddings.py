@@ -18,6 +18,7 @@ from vicinal.errors import InputError, InputTypeError, ModelFormatError, Unsuppo
 from vicinal.nn.modules import word_tokenizers
 from vicinal.nn.modules.base import Features, InputModule, read_state
 from vicinal.nn.modules.word_tokenizers import (
+    PhraseTokenizer,
     TransformersTokenizerWrapper,
     WhitespaceTokenizer,
     WordTokenizer,
@@ -125,11 +126,11 @@ class WordEmbeddings(InputModule):
         settings = cls.load_config(folder)
         name = str(settings.pop("tokenizer_class", "")).rpartition(".")[2]
         known = getattr(word_tokenizers, name, None)
-        known_kinds = (WhitespaceTokenizer, TransformersTokenizerWrapper)
+        known_kinds = (WhitespaceTokenizer, PhraseTokenizer, TransformersTokenizerWrapper)
         if known not in known_kinds:
             raise UnsupportedModelError(
                 f"{folder}: its tokenizer {name!r} is none of Vicinal's word tokenizers (WhitespaceTokenizer, "
-                "TransformersTokenizerWrapper)"
+                "PhraseTokenizer, TransformersTokenizerWrapper)"
             )
         state = find_state(Path(folder))
         if state is None or "emb_layer.weight" not in state:

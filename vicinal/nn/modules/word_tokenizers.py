@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from vicinal.errors import MissingExtraError
 from vicinal.folder.json_files import read_json
 from vicinal.folder.write import write_bytes
 
@@ -97,18 +98,98 @@ class WhitespaceTokenizer(WordTokenizer):
         return None
 
     def save(self, output_path: str) -> None:
-        """Write ``whitespacetokenizer_config.json``."""
-        settings = {
+        """Write the words and settings as one JSON file, ``whitespacetokenizer_config.json`` or of the class's name."""
+        content = json.dumps(self._settings(), ensure_ascii=False).encode()
+        write_bytes(Path(output_path) / self._FILE, content)
+
+    def _settings(self) -> dict[str, Any]:
+        return {
             "vocab": self.vocab,
             "stop_words": sorted(self.stop_words),
             "do_lower_case": self.do_lower_case,
         }
-        write_bytes(Path(output_path) / self._FILE, json.dumps(settings, ensure_ascii=False).encode())
 
     @classmethod
     def load(cls, input_path: str) -> WhitespaceTokenizer:
-        """Read ``whitespacetokenizer_config.json``."""
+        """Read that file."""
         return cls(**read_json(Path(input_path) / cls._FILE))
+
+
+class PhraseTokenizer(WhitespaceTokenizer):
+    """Splits into words and punctuation marks, and joins those that the vocabulary has as one phrase, ``New_York``.
+
+    A word is looked up as it stands, in lower case, then without punctuation around it. It needs the package nltk.
+
+    Args:
+        vocab: the words and phrases.
+        stop_words: left out.
+        do_lower_case: kept and saved; words are looked up in lower case too, whatever it is.
+        ngram_separator: what stands between the words of a phrase; None for no phrases.
+        max_ngram_length: words of the longest phrase.
+
+    Raises:
+        MissingExtraError: nltk is not installed.
+    """
+
+    _FILE = "phrasetokenizer_config.json"
+
+    def __init__(
+        self,
+        vocab: Iterable[str] = (),
+        stop_words: Iterable[str] = tuple(string.punctuation),
+        do_lower_case: bool = False,
+        ngram_separator: str | None = "_",
+        max_ngram_length: int = 5,
+    ) -> None:
+        try:
+            from nltk.tokenize import NLTKWordTokenizer
+        except ImportError as error:
+            raise MissingExtraError(
+                "PhraseTokenizer needs 'nltk', which is not installed: pip install nltk"
+            ) from error
+        self._split = NLTKWordTokenizer().tokenize
+        self.ngram_separator = ngram_separator
+        self.max_ngram_length = max_ngram_length
+        super().__init__(vocab, stop_words, do_lower_case)
+
+    def set_vocab(self, vocab: Iterable[str]) -> None:
+        """Take these words; their places are their numbers."""
+        super().set_vocab(vocab)
+        joint = self.ngram_separator
+        phrases = [word for word in self.vocab if joint and joint in word and joint + joint not in word]
+        counted = {word: word.count(str(joint)) + 1 for word in phrases}
+        self.ngram_lookup = {word for word, count in counted.items() if count <= self.max_ngram_length}
+        self.ngram_lengths = {counted[word] for word in self.ngram_lookup}
+
+    def tokenize(self, text: str, **_: Any) -> list[int]:
+        """Numbers of the words and phrases of a text that are known and no stop words."""
+        words: list[str] = self._split(text)
+        for length in sorted(self.ngram_lengths, reverse=True):
+            place = 0
+            while place <= len(words) - length:
+                phrase = str(self.ngram_separator).join(words[place : place + length])
+                known = next((form for form in (phrase, phrase.lower()) if form in self.ngram_lookup), None)
+                if known is not None:
+                    words[place : place + length] = [known]
+                place += 1
+        numbers = map(self._number, words)
+        return [number for number in numbers if number is not None]
+
+    def _number(self, word: str) -> int | None:
+        low = word.lower()
+        for form in (word, low, low.strip(string.punctuation)):
+            if form in self.stop_words:
+                return None
+            if form and form in self.word2idx:
+                return self.word2idx[form]
+        return None
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            **super()._settings(),
+            "ngram_separator": self.ngram_separator,
+            "max_ngram_length": self.max_ngram_length,
+        }
 
 
 class TransformersTokenizerWrapper(WordTokenizer):
