@@ -85,7 +85,8 @@ class Search:
             predict: scores them again, and orders them by these scores; not the positives that are not usable.
         """
         k = min(k, len(self._pairs.documents))
-        step = min(QUERY_SPAN, max(_FEWEST, _HELD // k))
+        # A cross-encoder takes long: progress is seen after each step.
+        step = _FEWEST if predict is not None else min(QUERY_SPAN, max(_FEWEST, _HELD // k))
         known = self._pairs.anchor * len(self._pairs.documents) + self._pairs.document
         known.sort()
         first = 0
