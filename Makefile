@@ -5,6 +5,8 @@
 # make lint    ruff and mypy
 # make clients set up libraries that want sentence-transformers, in two environments of their own; the tests then
 #              run them on Vicinal (make test-clients runs these alone)
+# make test-oldest  the tests of training and of the torch layer with the oldest transformers, accelerate and datasets
+#              that the train extra allows, in an environment of their own
 # make bench   the benchmarks, beside their peers (an hour; needs ../shared)
 
 PYTHON ?= python3
@@ -15,7 +17,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 EXTRAS := train,peft,quantize,cluster,faiss,usearch
 
-.PHONY: setup demo test clients test-clients test-fast crash lint format bench clean
+.PHONY: setup demo test clients test-clients test-oldest test-fast crash lint format bench clean
 
 # What a user of the library installs.
 $(VENV)/.base: pyproject.toml constraints.txt
@@ -58,6 +60,21 @@ clients: $(CLIENTS:=/.full)
 
 test-clients: setup clients
 	$(BIN)/python -m pytest tests/compat/test_clients.py
+
+# One thread a process: tiny models gain nothing by more. Deprecations are of torch, which is newer.
+.bench/oldest/.full: constraints-oldest.txt pyproject.toml
+	test -x .bench/oldest/bin/python || $(PYTHON) -m venv .bench/oldest
+	$(OLDEST_PIP) torch==2.13.0
+	$(OLDEST_PIP) -c constraints-oldest.txt -e '.[train]' pytest pytest-xdist hypothesis
+	touch $@
+
+OLDEST_PIP = .bench/oldest/bin/python -m pip install --quiet --disable-pip-version-check
+
+test-oldest: .bench/oldest/.full
+	OMP_NUM_THREADS=1 .bench/oldest/bin/python -m pytest -n $(JOBS) --dist worksteal -m "not slow" \
+		-W ignore::DeprecationWarning -W "ignore:mtime may not be reliable:UserWarning" \
+		tests/training tests/rerank/test_cross_training*.py tests/torch_layer \
+		--ignore tests/torch_layer/test_gpu_benchmark.py
 
 test-fast: setup
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow"

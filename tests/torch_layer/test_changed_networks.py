@@ -51,7 +51,7 @@ def write(folder: Path, head: bool = False, words: int = 12) -> str:
     kind = transformers.BertForSequenceClassification if head else transformers.BertModel
     kind(config).save_pretrained(folder)
     (folder / "vocab.txt").write_text("\n".join(vocabulary))
-    transformers.BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
+    transformers.BertTokenizer(str(folder / "vocab.txt"), do_lower_case=True).save_pretrained(folder)
     return str(folder)
 
 

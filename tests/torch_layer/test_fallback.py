@@ -74,9 +74,12 @@ def _read(tokenizer: Any, network: Any, *texts: str) -> dict[str, Any]:
     return dict(found)
 
 
+# An activation that torch has and no graph; the first is not in older releases of transformers.
+ONLY_TORCH = "sqrtsoftplus" if "sqrtsoftplus" in transformers.activations.ACT2CLS else "prelu"
+
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("bert", {"hidden_act": "prelu"}),
-    ("distilbert", {"activation": "sqrtsoftplus"}),
+    ("distilbert", {"activation": ONLY_TORCH}),
     (
         "qwen3",
         {
@@ -120,7 +123,7 @@ def test_scores(family: str, changes: dict[str, Any], folder_of: Callable[..., A
 
 def test_a_head_that_only_torch_runs(folder_of: Callable[..., Any]) -> None:
     """The same weights have a graph as a model of vectors, and none as a cross-encoder."""
-    folder, network = folder_of("modernbert", _PAIR_KIND, classifier_activation="sqrtsoftplus")
+    folder, network = folder_of("modernbert", _PAIR_KIND, classifier_activation=ONLY_TORCH)
     model = CrossEncoder(folder, device="cpu", dtype="float32", activation_fn="Identity")
     np.testing.assert_allclose(model.predict(PAIRS), scores(folder, network), rtol=0, atol=1e-5)
     assert isinstance(model._engine, TorchEngine)

@@ -112,6 +112,8 @@ class Answers:
 
 
 def test_first_losses_are_those_of_a_plain_loop(still: Path, tmp_path: Path) -> None:
+    if "train_sampling_strategy" not in Arguments.__dataclass_fields__:
+        pytest.skip(f"transformers {transformers.__version__} always shuffles")
     rows = pairs(20)
     model = SentenceTransformer(str(still))
     log = Batches()

@@ -137,4 +137,6 @@ class FiniteTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         if math.isnan(metrics.get(wanted, 0.0)):
             return False
         best: bool = super()._determine_best_metric(metrics, trial)
+        if best:  # transformers 5.0 forgets it where only the best model is saved
+            self.state.best_global_step = self.state.global_step
         return best
