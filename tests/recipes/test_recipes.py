@@ -5,6 +5,7 @@ Model and data are tiny, so that scores mean nothing here; docs/recipes.md has t
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import runpy
@@ -27,15 +28,19 @@ TEXTS = ["the cat sat on the mat", "a big dog ran"]
 RECIPES: dict[str, Any] = {
     "distill_layers.py": SentenceTransformer,
     "distill_static.py": SentenceTransformer,
+    "extend_language.py": SentenceTransformer,
     "train_augmented_sbert.py": SentenceTransformer,
     "train_lora.py": SentenceTransformer,
     "train_matryoshka.py": SentenceTransformer,
     "train_reranker.py": CrossEncoder,
+    "train_retrieval.py": SentenceTransformer,
     "train_similarity.py": SentenceTransformer,
 }
 # What a script is given beside the common arguments.
 MORE = {
     "distill_layers.py": "--layers 0",  # of the tiny model's two
+    "extend_language.py": "--pairs {data}/translations.tsv",
+    "train_retrieval.py": "--margin 0",  # a random model finds all texts similar
 }
 # One runs as a user types it. The others share a process, which saves five seconds for each.
 AS_TYPED = "train_similarity.py"
@@ -104,6 +109,20 @@ def test_a_recipe_runs_as_a_user_types_it(model: Path, data: Path, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
     check(output, done.stdout, RECIPES[AS_TYPED])
+
+
+def test_examples_of_a_dictionary_become_pairs(tmp_path: Path) -> None:
+    entry = """dinner /dinner/
+Abendessen <neut>
+         Note: warm
+      "after dinner"  - nach dem Abendessen
+      "Dinner is ready."  - Das Essen ist fertig.
+"""
+    file = tmp_path / "eng-deu.dict.dz"
+    file.write_bytes(gzip.compress(entry.encode()))
+    pytest.importorskip("datasets")
+    read = runpy.run_path(str(EXAMPLES / "extend_language.py"))["read"]
+    assert read(file) == [("Dinner is ready.", "Das Essen ist fertig.")]  # of three words or more
 
 
 def test_the_page_and_these_tests_name_the_same_recipes() -> None:
