@@ -25,11 +25,15 @@ def emb(k: int, n: int = 4, d: int = 6) -> Any:
 class Model(torch.nn.Module):  # type: ignore[misc]
     """Gives the embeddings that stand in the features."""
 
+    device = torch.device("cpu")
+
     def forward(self, features: dict[str, Any]) -> dict[str, Any]:
         return {"sentence_embedding": features["sentence_embedding"]}
 
-    def get_sentence_embedding_dimension(self) -> int:
+    def get_embedding_dimension(self) -> int:
         return 6
+
+    get_sentence_embedding_dimension = get_embedding_dimension
 
 
 MODEL = Model()
@@ -211,6 +215,20 @@ TABLE: dict[str, tuple[Any, int, Any, float, list[float]]] = {
         11.7735529,
         [5.775182, 6.653119, 0.008308],
     ),
+    "cached mnrl": (
+        L.CachedMultipleNegativesRankingLoss(MODEL, mini_batch_size=3),
+        3,
+        None,
+        13.4924297,
+        [6.564742, 7.459233, 0.016617],
+    ),
+    "cached symmetric": (
+        L.CachedMultipleNegativesSymmetricRankingLoss(MODEL, mini_batch_size=3),
+        3,
+        None,
+        11.7735529,
+        [5.775182, 6.653119, 0.008308],
+    ),
     "matryoshka": (L.MatryoshkaLoss(MODEL, mnrl(), [6, 3, 2]), 2, None, 57.5027161, [22.954014, 16.142115]),
     "matryoshka, weights": (
         L.MatryoshkaLoss(MODEL, L.CosineSimilarityLoss(MODEL), [3, 6], [2.0, 0.5]),
@@ -245,7 +263,11 @@ BATCH: list[tuple[Any, list[int], float, float]] = [
 def run(loss: Any, columns: list[Any], labels: Any, dtype: Any = torch.float32) -> tuple[float, list[Any]]:
     leaves = [torch.tensor(each, dtype=dtype, requires_grad=True) for each in columns]
     target = None if labels is None else torch.tensor(labels)
-    value = loss([{"sentence_embedding": each} for each in leaves], target)
+    masks = [torch.ones(len(each), 1).long() for each in leaves]  # cached losses cut a batch by it
+    features = [
+        {"sentence_embedding": each, "attention_mask": mask} for each, mask in zip(leaves, masks, strict=True)
+    ]
+    value = loss(features, target)
     assert value.shape == ()
     value.backward()
     return float(value.detach()), [each.grad for each in leaves]
