@@ -192,3 +192,14 @@ def test_pickles_are_not_written_and_asking_for_them_stops_nothing(tmp_path: Pat
         model.save(tmp_path / "b", safe_serialization=False)
     assert (tmp_path / "b/model.safetensors").is_file()
     np.testing.assert_array_equal(vectors(tmp_path / "b"), vectors(model))
+
+
+@pytest.mark.torch
+def test_saved_weights_are_as_readable_as_the_rest(tiny_path: Path, tmp_path: Path) -> None:
+    """safetensors writes them for their owner alone."""
+    pytest.importorskip("torch")
+    model = SentenceTransformer(tiny_path, device="cpu")
+    assert model[0].auto_model is not None  # saved by its module now
+    model.save(tmp_path / "saved")
+    modes = {file.stat().st_mode for file in (tmp_path / "saved").rglob("*") if file.is_file()}
+    assert len(modes) == 1

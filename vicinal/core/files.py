@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import secrets
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -123,6 +124,17 @@ def replacing(target: Path) -> Iterator[Path]:
         for each in (scratch, *_beside(scratch)):
             each.unlink(missing_ok=True)
         os.close(held)
+
+
+def share_as_usual(file: Path) -> None:
+    """Give a file the permissions of any new one: what others may write into it is for their user alone."""
+    probe = file.with_name(f".vicinal-{secrets.token_hex(8)}.part")
+    held = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        file.chmod(stat.S_IMODE(os.fstat(held).st_mode))
+    finally:
+        os.close(held)
+        probe.unlink()
 
 
 _SCRATCH = re.compile(r"\.vicinal-[0-9a-f]{16}\.part.*")

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vicinal.core.files import share_as_usual
 from vicinal.core.inputs import check_positive
 from vicinal.errors import InputError, InputTypeError
 from vicinal.folder.json_files import read_optional
@@ -313,7 +314,8 @@ class Transformer(InputModule):
             for pattern in _STALE:
                 for file in target.glob(pattern):
                     file.unlink()
-            for file in Path(scratch).iterdir():
+            for file in list(Path(scratch).iterdir()):
+                share_as_usual(file)
                 file.replace(target / file.name)
 
     def save_settings(self, output_path: str, *, config: bool = True) -> None:
