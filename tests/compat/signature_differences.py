@@ -58,9 +58,7 @@ _WHERE: dict[str, str] = {
         :CrossEncoder(keep_in_fp32_modules)
         :CrossEncoder.set_keep_in_fp32_modules
     """,
-    "of models that are merged from several": """
-        :CrossEncoder.merge
-        :SentenceTransformer.merge
+    "merge raises an error that says what to do; models are merged by their state_dict": """
         sentence_transformers.base.merging
     """,
     "there it leads to a method that the modules of today lack": """
