@@ -142,6 +142,23 @@ def test_a_trainer_stops(
     assert not [name for name, tensor in weights(kept).items() if not torch.isfinite(tensor).all()]
 
 
+@pytest.mark.parametrize(("factor", "at"), [(nan, 1), (nan, 3), (Infinite.apply, 1), (Infinite.apply, 3)])
+def test_a_trial_of_a_search_ends_and_the_search_goes_on(
+    still: Path, tmp_path: Path, factor: Any, at: int
+) -> None:
+    class Searched(transformers.TrainerCallback):  # type: ignore[misc]
+        def on_train_begin(self, *given: Any, **named: Any) -> None:
+            trainer._trial = object()
+
+    trainer, loss = trainer_of("SentenceTransformer", still, tmp_path / "out", at, factor)
+    trainer.add_callback(Searched())
+    with pytest.warns(UserWarning, match=rf"this trial ends: .* at step {at} of 6"):
+        trainer.train()
+    assert trainer.state.global_step == at and len(loss.states) == at
+    for name, tensor in weights(trainer.owner).items():
+        assert torch.equal(tensor, loss.states[at - 1][name]), name
+
+
 @pytest.mark.parametrize(
     ("factor", "message", "limit"),
     [(nan, NAN, 1.0), (infinite, INFINITE, None), (Infinite.apply, GRADIENT, None)],

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from vicinal.core.inputs import caller_level
-from vicinal.errors import HubError, InputError, ModelError
+from vicinal.errors import InputError, VicinalError
 from vicinal.nn.losses.base import Loss
 from vicinal.nn.losses.decoder import decoder_like, length_limit, open_decoder, tie
 from vicinal.nn.losses.embed import Features, embed_columns
@@ -228,7 +228,7 @@ def _warn_of_unused(name: Any, model: Any, encoder: Any) -> None:
         return
     try:
         same = str(resolve(name, None, {"local_files_only": True})) == own
-    except (ModelError, HubError):
+    except VicinalError:
         same = False
     if not same:
         warnings.warn(

@@ -84,6 +84,8 @@ class FiniteTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         Raises:
             InputError: they are no finite numbers, or at the first step no weight of the model has one.
         """
+        if self.control.should_training_stop:  # a trial that ends has no gradients any longer
+            return
         sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled  # their gradients lie elsewhere
         if not sharded and self.state.global_step == 0:
             losses = ", ".join(dict.fromkeys(type(each).__name__ for each in self.trained.losses))
