@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("output", nargs="?", type=Path, default=Path("bilingual-model"))
     parser.add_argument("--model", default="all-MiniLM-L6-v2", help="the teacher, and the student's start")
     parser.add_argument("--pairs", type=Path, default=Path("/usr/share/dictd/freedict-eng-deu.dict.dz"))
-    parser.add_argument("--rows", type=int, default=6_000, help="pairs to train on")
+    parser.add_argument("--rows", type=int, default=10_000, help="pairs to train on")
     parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared/data")
     parser.add_argument("--short", action="store_true", help="a few steps only, to see that it runs")
     options = parser.parse_args()
@@ -73,8 +73,8 @@ def main() -> None:
     arguments = SentenceTransformerTrainingArguments(
         output_dir=options.output / "run",
         num_train_epochs=1,
-        per_device_train_batch_size=64,
-        learning_rate=2e-4,
+        per_device_train_batch_size=32,
+        learning_rate=5e-4,
         warmup_ratio=0.1,
         save_strategy="no",
         seed=0,
