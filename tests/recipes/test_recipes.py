@@ -26,6 +26,7 @@ TEXTS = ["the cat sat on the mat", "a big dog ran"]
 
 # The script, and what loads its output.
 RECIPES: dict[str, Any] = {
+    "adapt_without_labels.py": SentenceTransformer,
     "distill_layers.py": SentenceTransformer,
     "distill_static.py": SentenceTransformer,
     "extend_language.py": SentenceTransformer,
@@ -84,6 +85,8 @@ def test_a_recipe_runs(
 ) -> None:
     if name == "train_lora.py":
         pytest.importorskip("peft")
+    if name == "adapt_without_labels.py":
+        pytest.importorskip("sklearn")
     output = tmp_path / "output"
     typed = [name, str(output), "--model", str(model), "--data", str(data), "--short"]
     typed += [each.format(data=data) for each in MORE.get(name, "").split()]
