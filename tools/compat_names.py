@@ -42,7 +42,13 @@ REASONS = {
     "SentenceTransformer": "a plain class; `model.module` is the torch Sequential, built when it is first needed",
     "CrossEncoder": "a plain class, as SentenceTransformer is",
     "CLIPModel": "text only",
-    "old_fit": "`fit` takes the same arguments",
+    "ORIGINAL_TRANSFORMER_MODELS": "a bare name is looked for under sentence-transformers/ first, then as it is",
+    "all_gather_padded": "of the token vectors of late interaction",
+    "cat_padded_token_embeddings": "of the token vectors of late interaction",
+    "stack_padded_token_embeddings": "of the token vectors of late interaction",
+    "repad_flattened_features": "features are never flattened here",
+    "get_sentence_features": "there it leads to a method that the modules of today lack",
+    "set_keep_in_fp32_modules": "`dtype=` says in what the whole model computes",
 }
 
 # A part of the path or name -> why the whole area is not here.
