@@ -38,6 +38,9 @@ setup: $(VENV)/.full
 demo: $(VENV)/.base
 	$(BIN)/python examples/stdlib_docs.py
 
+# Tests and what they start share the cores: threads of torch that wait should not spin, which doubles the time.
+test test-fast test-clients test-oldest: export OMP_WAIT_POLICY := PASSIVE
+
 test: setup
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
