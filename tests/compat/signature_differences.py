@@ -125,7 +125,6 @@ _WHERE: dict[str, str] = {
         base:BaseModel(*)
         base:BaseModel.clear_placement_cache
         base:BaseModel.compile
-        base:BaseModel.merge
     """,
     "the same order behind the settings of transformers": """
         base:BaseTrainingArguments(*)

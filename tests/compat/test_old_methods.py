@@ -1,4 +1,4 @@
-"""Methods of old code's models: old_fit trains, clear_placement_cache does nothing, merge says what to do instead."""
+"""Methods of old code's models: old_fit trains, clear_placement_cache does nothing, merge gives a torch model."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from vicinal.errors import UnsupportedModelError
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
@@ -20,25 +18,18 @@ def models(minilm_path: Any) -> list[Any]:
     return [there.SentenceTransformer(str(minilm_path), device="cpu") for _ in range(2)]
 
 
-def test_merging_by_the_mean_as_the_error_says(models: list[Any]) -> None:
+def test_merge_takes_the_mean(models: list[Any]) -> None:
     first, second = models
-    with pytest.raises(UnsupportedModelError, match=r"SentenceTransformer\.merge: .*first\.load_state_dict"):
-        type(first).merge([first, second], "linear")
     bias = "0.auto_model.encoder.layer.5.output.LayerNorm.bias"
     name = next(each for each in second.state_dict() if each.endswith(bias.partition("encoder.")[2]))
     before = second.encode(["a cat"])
     with torch.no_grad():
         second.state_dict()[name].add_(0.2)
-    weights = second.state_dict()
-    first.load_state_dict(
-        {
-            each: (value + weights[each]) / 2 if value.is_floating_point() else value
-            for each, value in first.state_dict().items()
-        }
-    )
+    result = type(first).merge([first, second], dtype=torch.float32)
+    assert isinstance(result, type(first)) and isinstance(result, torch.nn.Sequential)
     with torch.no_grad():
         second.state_dict()[name].sub_(0.1)
-    merged, between = first.encode(["a cat"]), second.encode(["a cat"])
+    merged, between = result.encode(["a cat"]), second.encode(["a cat"])
     assert np.allclose(merged, between, atol=2e-3)
     assert not np.allclose(merged, before, atol=5e-3)
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import wraps
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from vicinal.compat.tensors import as_tensors
 from vicinal.core.torch import require_torch
-from vicinal.errors import UnsupportedModelError
 from vicinal.models import as_torch
 from vicinal.models.activations import Activation, GivenActivation, given_activation, name_of
 from vicinal.models.encoding import EncodeOptions
@@ -59,20 +58,6 @@ class _Facts(as_torch.TorchModel):
     def old_fit(self, *args: Any, **kwargs: Any) -> None:
         """The old name of ``fit``, which takes the same arguments."""
         self.fit(*args, **kwargs)
-
-    @classmethod
-    def merge(cls, models: Any, *args: Any, **kwargs: Any) -> NoReturn:
-        """Not there.
-
-        Raises:
-            UnsupportedModelError: always; it says what to do instead.
-        """
-        raise UnsupportedModelError(
-            f"{cls.__name__}.merge: Vicinal has no methods of merging. For a mean of the weights, give those of all to "
-            "the first: first.load_state_dict({name: (value + other.state_dict()[name]) / 2 for name, value in "
-            "first.state_dict().items()}) (docs/training.md); for other methods, merge with sentence-transformers "
-            "itself and load the folder that it saves"
-        )
 
     def clear_placement_cache(self) -> None:
         """Nothing to do: where each module lies is looked up at every call."""

@@ -17,6 +17,7 @@ from vicinal.models.device import read_device
 from vicinal.models.features import preprocess, tokenize
 from vicinal.models.keywords import check_keywords
 from vicinal.models.members import Members
+from vicinal.models.merging import Merging
 from vicinal.models.prompts import Prompted
 from vicinal.models.renewal import Renewal
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 Self = TypeVar("Self", bound="Model")
 
 
-class Model(Renewal, Prompted, Adapters, Members):
+class Model(Renewal, Prompted, Adapters, Members, Merging):
     """Base of ``SentenceTransformer``, ``CrossEncoder`` and further kinds.
 
     A kind brings its own verbs (``encode``, ``predict``) and:
