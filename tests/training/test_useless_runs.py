@@ -209,7 +209,7 @@ def test_overflows_of_float16_are_left_to_its_scaler_until_it_cannot_help(
     for _ in range(39):
         FiniteTrainer.check_gradients(trainer)
     for each in gradients:
-        each.grad = torch.zeros_like(each)
+        each.grad = torch.ones_like(each)
     FiniteTrainer.check_gradients(trainer)
     for each in gradients:
         each.grad = torch.full_like(each, float("inf"))

@@ -18,6 +18,7 @@ from vicinal.nn.losses.cross_encoder import (
     CrossEntropyLoss,
     ListwiseLoss,
 )
+from vicinal.nn.training.refused import warn_of_zeros
 
 
 class LogitsLoss(CrossEncoderLoss):
@@ -101,12 +102,14 @@ def columns_of(examples: Sequence[Any]) -> tuple[list[list[str]], Tensor]:
 
 
 def check_examples(dataset: Any, loss: CrossEncoderLoss) -> None:
-    """Refuse examples that the loss cannot mean, before the first step; the row is named."""
+    """Refuse examples that the loss cannot mean, and warn where all labels are 0, before the first step."""
     if not isinstance(dataset, Sequence) or not len(dataset):
         return
     columns, labels = columns_of(dataset)
     loss.check_columns(len(columns))
     loss.check_labels(labels.numpy(), len(columns), "label")
+    if loss.labels != "none":
+        warn_of_zeros(labels, "train_dataloader.dataset", loss.name)
 
 
 def fit(model: Any, loader: Any, loss: CrossEncoderLoss, evaluator: Any, settings: Settings) -> None:

@@ -28,6 +28,7 @@ from vicinal.nn.fit.optimizer import make_optimizer
 from vicinal.nn.fit.schedules import schedule
 from vicinal.nn.training.autocast import autocast
 from vicinal.nn.training.diverged import NO_SCORE, diverged
+from vicinal.nn.training.idle import IdleSteps
 from vicinal.nn.training.refused import refuse_constant, refuse_frozen, refuse_unreached, warn_of_no_rate
 
 # Part of a run that warms up when the asked number of steps is longer than the run.
@@ -158,6 +159,7 @@ class _Run:
         )
         self.schedule = schedule(self.optimizer, settings.scheduler, self._warmup(), self.total)
         self.place = Place()
+        self.idle = IdleSteps(self.total)
         self.first_score: float | None = None
         self.last_score: float | None = None
         self.warned = False
@@ -213,7 +215,7 @@ class _Run:
             loss.backward()
             if self.place.step == 0:
                 refuse_unreached(self.learner.modules["model"], objective.name)
-            self._clip()
+            self.idle.count(self._clip(), objective.name)
             self.optimizer.step()
             self.optimizer.zero_grad()
             losses.append(value)
@@ -222,12 +224,12 @@ class _Run:
         self.place.step += 1
         return sum(losses) / len(losses), examples
 
-    def _clip(self) -> None:
-        """Scale all gradients together, so that their norm is at most the greatest allowed."""
+    def _clip(self) -> float:
+        """Scale all gradients together, so that their norm is at most the greatest allowed; the norm before it."""
         limit = self.settings.max_grad_norm
         gradients = [each.grad for _, each in self.parameters if each.grad is not None]
         if not gradients:
-            return
+            return 0.0
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         value = float(norm)
         if not math.isfinite(value):
@@ -236,6 +238,7 @@ class _Run:
         # Below the limit the products would be by 1, and the memory they go through is what they cost.
         if limit is not None and 0 < limit < value:
             torch._foreach_mul_(gradients, limit / (value + 1e-6))
+        return value
 
     def _diverged(self, what: str) -> InputError:
         rate = max(group["lr"] for group in self.optimizer.param_groups)

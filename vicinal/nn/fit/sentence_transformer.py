@@ -13,6 +13,7 @@ from vicinal.errors import InputError, InputTypeError
 from vicinal.nn.fit.loop import Objective, Settings
 from vicinal.nn.fit.model import train
 from vicinal.nn.losses.base import Loss, total
+from vicinal.nn.training.refused import warn_of_zeros
 
 
 def fit(model: Any, train_objectives: Iterable[tuple[Any, Any]], evaluator: Any, settings: Settings) -> None:
@@ -66,6 +67,9 @@ def check_examples(loader: Any, loss: nn.Module, name: str) -> None:
     Raises:
         InputTypeError: an example without texts, or labels that are not numbers.
         InputError: a wrong number of texts, or an impossible label; the example is named.
+
+    Warns:
+        UserWarning: all labels are 0, as where none was given.
     """
     dataset = getattr(loader, "dataset", None)
     if not isinstance(dataset, (list, tuple)):
@@ -88,7 +92,9 @@ def check_examples(loader: Any, loss: nn.Module, name: str) -> None:
         for place, label in enumerate(labels):
             if label is None or isinstance(label, (str, bytes)):
                 raise InputTypeError(f"{name}[{place}].label is {label!r}, not a number or a list of numbers")
-        loss.check_labels(_tensor_of(labels, name), columns, f"{name} labels")
+        values = _tensor_of(labels, name)
+        loss.check_labels(values, columns, f"{name} labels")
+        warn_of_zeros(values, name, loss.name)
 
 
 def texts_of(example: Any, name: str) -> Sequence[str]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from vicinal.core.inputs import caller_level
 from vicinal.errors import missing_extra
 from vicinal.nn.training.diverged import diverged
+from vicinal.nn.training.idle import IdleSteps
 from vicinal.nn.training.refused import refuse_frozen, refuse_unreached, warn_of_no_rate
 
 try:
@@ -39,6 +40,7 @@ class FiniteTrainer(Trainer):  # type: ignore[misc, unused-ignore]
     _norm: Any = None
     _counted: Collection[int] = frozenset()
     _overflows: int = 0
+    _idle: IdleSteps | None = None
 
     def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
         """Loss and gradients of a batch.
@@ -53,6 +55,7 @@ class FiniteTrainer(Trainer):  # type: ignore[misc, unused-ignore]
 
     def refuse_useless(self) -> None:
         """Refuse, or warn of, a run that would train nothing; called before it."""
+        self._idle = None
         if self.model is not None:  # else model_init makes it later
             refuse_frozen(self.trained.module, self.trained.losses)
         if self.optimizer is None and not self.args.learning_rate_mapping:
@@ -83,12 +86,15 @@ class FiniteTrainer(Trainer):  # type: ignore[misc, unused-ignore]
 
         Raises:
             InputError: they are no finite numbers, or at the first step no weight of the model has one.
+
+        Warns:
+            UserWarning: they have been 0 at all steps so far.
         """
         if self.control.should_training_stop:  # a trial that ends has no gradients any longer
             return
         sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled  # their gradients lie elsewhere
+        losses = ", ".join(dict.fromkeys(type(each).__name__ for each in self.trained.losses))
         if not sharded and self.state.global_step == 0:
-            losses = ", ".join(dict.fromkeys(type(each).__name__ for each in self.trained.losses))
             refuse_unreached(self.trained.module, losses)
         norm, counted = self._norm, self._counted
         self._norm, self._counted = None, frozenset()
@@ -100,6 +106,10 @@ class FiniteTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         value = float(torch.stack([each.to(device) for each in norms]).norm()) if norms else 0.0
         if math.isfinite(value):
             self._overflows = 0
+            if self._idle is None:
+                self._idle = IdleSteps(self.state.max_steps - self.state.global_step)
+            if not sharded:
+                self._idle.count(value, losses)
         elif getattr(self.accelerator, "scaler", None) is None:
             self._stop(f"the norm of the gradients is {value}")
         else:

@@ -48,6 +48,21 @@ def warn_of_no_rate(rate: float, argument: str) -> None:
         )
 
 
+def warn_of_zeros(labels: Tensor, name: str, loss: str) -> None:
+    """Warn of examples that seem to have no labels: 0 is the default of ``InputExample``.
+
+    Warns:
+        UserWarning: there are two or more, and all are 0.
+    """
+    if len(labels) > 1 and not labels.any():
+        warnings.warn(
+            f"{name}: the labels of all {len(labels)} examples are 0, which is what InputExample(texts=...) has "
+            f"without label=, and {loss} learns from labels",
+            UserWarning,
+            stacklevel=caller_level(),
+        )
+
+
 def refuse_constant(loss: Tensor, name: str) -> None:
     """Refuse the loss of a batch that no weight has a part in.
 
