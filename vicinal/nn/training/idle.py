@@ -41,8 +41,8 @@ class IdleSteps:
             return
         self._done.add(name)
         warnings.warn(
-            f"{name}: the gradient was 0 at each of the first {self._counts[name]} steps, which trained nothing. A loss "
-            "that compares rows needs batches of two or more (not batch_size=1, nor repeated texts with "
+            f"{name}: the gradient was 0 at each of the first {self._counts[name]} steps, which trained nothing. A "
+            "loss that compares rows needs batches of two or more (not batch_size=1, nor repeated texts with "
             "batch_sampler='no_duplicates'), and labels that are not all equal",
             UserWarning,
             stacklevel=caller_level(),
