@@ -88,13 +88,13 @@ def test_fit_warns_of_labels_that_nobody_gave(tiny: Path) -> None:
     model = SentenceTransformer(tiny, device="cpu")
     examples = [InputExample(texts=[row["query"], row["answer"]]) for row in PAIRS]
     options: dict[str, Any] = {"warmup_steps": 0, "show_progress_bar": False}
-    with pytest.warns(UserWarning, match=r"train_objectives\[0\]\[0\].dataset: the labels of all 8 examples are 0"):
+    with pytest.warns(
+        UserWarning, match=r"train_objectives\[0\]\[0\].dataset: the labels of all 8 examples are 0"
+    ):
         model.fit([(loader_of(examples), losses.CosineSimilarityLoss(model))], **options)
     model.fit([(loader_of(examples), losses.MultipleNegativesRankingLoss(model))], **options)  # wants none
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NewHeadWarning)
         judge = CrossEncoder(tiny, num_labels=1, device="cpu")
     with pytest.warns(UserWarning, match="train_dataloader.dataset: the labels of all 8 examples are 0"):
-        judge.fit(
-            loader_of(examples), loss_fct=cross_encoder.losses.BinaryCrossEntropyLoss(judge), **options
-        )
+        judge.fit(loader_of(examples), loss_fct=cross_encoder.losses.BinaryCrossEntropyLoss(judge), **options)
