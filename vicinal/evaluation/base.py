@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vicinal.core.arrays import as_array
 from vicinal.core.inputs import check_positive
+from vicinal.evaluation.checks import check_scores
 from vicinal.evaluation.csv import append_row
 
 _log = logging.getLogger(__name__)
@@ -190,10 +191,15 @@ def predict_pairs(
     show_progress_bar: bool | None,
     prompt_name: str | None = None,
 ) -> NDArray[Any]:
-    """Scores of a cross-encoder: (n,) or, of several labels, (n, labels)."""
+    """Scores of a cross-encoder: (n,) or, of several labels, (n, labels).
+
+    Raises:
+        InputError: a score is NaN.
+    """
     options = {"batch_size": batch_size, "prompt_name": prompt_name}
     given = {key: value for key, value in options.items() if value is not None}
     scores = as_array(model.predict(list(pairs), show_progress_bar=show_progress_bar, **given))
+    check_scores(scores, "predict()")
     return scores[:, 0] if scores.ndim == 2 and scores.shape[1] == 1 else scores
 
 

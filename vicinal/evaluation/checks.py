@@ -47,6 +47,24 @@ def number_column(values: Iterable[Any], name: str) -> NDArray[np.float64]:
     return numbers
 
 
+def check_scores(scores: Any, name: str) -> None:
+    """Refuse NaN scores, which would be ranked like any others. Infinite ones have their order.
+
+    Args:
+        scores: numbers, (n,) or (n, m).
+        name: who gave them.
+
+    Raises:
+        InputError: the row of the first NaN is named.
+    """
+    bad = np.flatnonzero(np.isnan(np.asarray(scores, dtype=np.float64)).reshape(len(scores), -1).any(axis=1))
+    if bad.size:
+        raise InputError(
+            f"{name} gave NaN for {bad.size:,} of {len(scores):,} scores, the first for number {bad[0]}: no figure can "
+            "be computed. If the model was just trained, it diverged"
+        )
+
+
 def class_column(values: Iterable[Any], name: str) -> NDArray[np.int64]:
     """(n,) whole numbers.
 

@@ -18,7 +18,7 @@ from vicinal.core.inputs import check_positive, explains_keywords
 from vicinal.errors import InputError, InputTypeError
 from vicinal.evaluation import metrics
 from vicinal.evaluation.base import Measured, VectorEvaluator, file_name, mean, model_similarity, set_only
-from vicinal.evaluation.checks import cutoffs, text_column
+from vicinal.evaluation.checks import cutoffs, number_column, text_column
 from vicinal.evaluation.ranked import Ranked, gains_of, id_orders, ideal_gains
 from vicinal.vectors.chunked import ChunkedSearch
 from vicinal.vectors.similarity import SimilarityCallable, SimilarityFunction, all_pairs_function
@@ -68,8 +68,8 @@ class InformationRetrievalEvaluator(VectorEvaluator):
 
     Raises:
         InputError: no query has a relevant document, a relevant document is not in the corpus, an unknown
-            name, a rank below 1.
-        InputTypeError: something is not a dictionary or not a text.
+            name, a rank below 1, a grade or score that is NaN.
+        InputTypeError: something is not a dictionary, not a text or not a number.
 
     Reference: Järvelin and Kekäläinen, Cumulated gain-based evaluation of IR techniques, 2002; Thakur et al.,
     BEIR, 2021.
@@ -125,9 +125,10 @@ class InformationRetrievalEvaluator(VectorEvaluator):
         self.corpus_prompt_name = corpus_prompt_name
         self.write_predictions = write_predictions
         self._predictions: Path | None = None
+        self._corpus: tuple[Any, Embeddings | None] = (None, None)
 
     def _measure(self, model: Any) -> Measured:
-        return self._measured(self.compute_all_metrics(model))
+        return self._measured(self.compute_all_metrics(model, *self._corpus))
 
     def __call__(
         self,
@@ -135,9 +136,17 @@ class InformationRetrievalEvaluator(VectorEvaluator):
         output_path: str | os.PathLike[str] | None = None,
         epoch: int = -1,
         steps: int = -1,
+        *,
+        corpus_model: Any = None,
+        corpus_embeddings: Embeddings | None = None,
     ) -> dict[str, float]:
+        """Evaluate a model; the last two are those of :meth:`compute_all_metrics`."""
+        self._corpus = (corpus_model, corpus_embeddings)
         self._predictions = Path(output_path) if output_path is not None and self.write_predictions else None
-        return super().__call__(model, output_path, epoch, steps)
+        try:
+            return super().__call__(model, output_path, epoch, steps)
+        finally:
+            self._corpus = (None, None)
 
     def compute_all_metrics(
         self,
@@ -353,6 +362,8 @@ def _checked_grades(
                 f"relevant_docs[{key!r}] names {', '.join(map(repr, missing))}, not in the corpus: remove "
                 "from relevant_docs what the corpus does not hold, or give the whole corpus"
             )
+        if grades is given:
+            number_column(grades.values(), f"grades of relevant_docs[{key!r}]")
         kept = {each: float(grade) for each, grade in grades.items() if float(grade) > 0}
         if kept:
             found[key] = kept

@@ -46,7 +46,12 @@ def pearson(x: ArrayLike, y: ArrayLike) -> float:
 
 
 def spearman(x: ArrayLike, y: ArrayLike) -> float:
-    """Spearman's rank correlation of two sequences of n numbers; equal values share their average rank."""
+    """Spearman's rank correlation of two sequences of n numbers; equal values share their average rank.
+
+    NaN if one of them holds NaN, is constant, or n < 2.
+    """
+    if np.isnan(_floats(x)).any() or np.isnan(_floats(y)).any():
+        return math.nan
     return pearson(average_ranks(x), average_ranks(y))
 
 

@@ -142,6 +142,11 @@ def _pairs(
 ) -> set[tuple[int, int]]:
     """Pairs of positions, the lower first."""
     given = list(listed or ())
+    for key, others in (nested or {}).items():
+        if not isinstance(others, Mapping):
+            raise InputTypeError(
+                f"duplicates_dict[{key!r}] is {type(others).__name__}: give a dictionary, {{other id: True}}"
+            )
     given += [(one, two) for one, others in (nested or {}).items() for two, same in others.items() if same]
     found = set()
     for number, pair in enumerate(given):

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from vicinal.core.inputs import as_texts, check_positive, explains_keywords
-from vicinal.errors import InputError
+from vicinal.errors import InputError, InputTypeError
 from vicinal.evaluation.base import Measured, VectorEvaluator, mean
-from vicinal.evaluation.checks import samples_of, texts_of
+from vicinal.evaluation.checks import check_scores, samples_of, texts_of
 from vicinal.evaluation.metrics import average_precision, expected_ndcg, expected_reciprocal_rank
 from vicinal.vectors.similarity import SimilarityCallable, cos_sim, scores_by
 
@@ -59,7 +59,9 @@ class RerankingEvaluator(VectorEvaluator):
         self._set_up("RerankingEvaluator", name, batch_size, show_progress_bar, write_csv, truncate_dim, end)
         self.samples: list[tuple[str, list[str], list[str]]] = []
         for place, sample in enumerate(samples_of(samples, ("negative",))):
-            (query,), _ = as_texts(sample["query"], f"samples[{place}]['query']")
+            (query, *more), _ = as_texts(sample["query"], f"samples[{place}]['query']")
+            if more:
+                raise InputTypeError(f"samples[{place}]['query'] is a list: give one text, and a sample for each query")
             positive, negative = texts_of(sample, "positive", place), texts_of(sample, "negative", place)
             if positive and negative:
                 self.samples.append((query, positive, negative))
@@ -110,6 +112,7 @@ class RerankingEvaluator(VectorEvaluator):
             documents = self._embed(model, *texts, encode_fn_name="document")
             for number, ((_, positive, negative), rows) in enumerate(zip(group, documents, strict=True)):
                 scores = scores_by(self.similarity_fct, queries[number : number + 1], rows)[0]
+                check_scores(scores, "similarity_fct")
                 relevant = np.repeat([1, 0], [len(positive), len(negative)])
                 found.append(ranking_figures(relevant, scores, self.at_k))
         means = [mean(column) for column in zip(*found, strict=True)]

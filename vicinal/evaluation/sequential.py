@@ -33,7 +33,7 @@ class SequentialEvaluator(SentenceEvaluator):
 
     Raises:
         InputError: there is no evaluator.
-        InputTypeError: one of them cannot be called.
+        InputTypeError: they are no list, or one of them cannot be called.
     """
 
     primary_metric = "sequential_score"
@@ -44,6 +44,8 @@ class SequentialEvaluator(SentenceEvaluator):
         evaluators: Iterable[Callable[..., Any]],
         main_score_function: Callable[[list[float]], float] = _last,
     ) -> None:
+        if not isinstance(evaluators, Iterable):
+            raise InputTypeError(f"evaluators is {type(evaluators).__name__}: give a list of evaluators")
         self.evaluators = list(evaluators)
         self.main_score_function = main_score_function
         if not self.evaluators:

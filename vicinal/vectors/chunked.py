@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vicinal.core.arrays import Matrix, as_rows, check_finite, check_same_width, compute_type
+from vicinal.errors import InputError
 from vicinal.vectors.search import check_finite_rows, check_shape, is_product, plain_function, scan, unit_rows
 from vicinal.vectors.similarity import SimilarityCallable, dot_score, scores_by
 from vicinal.vectors.topk import TopK
@@ -45,7 +46,7 @@ class ChunkedSearch:
             ids: (rows,) whole numbers, in any order, that no other chunk has.
 
         Raises:
-            InputError: other dimensions than the queries, or a NaN or infinity.
+            InputError: other dimensions than the queries, a NaN or infinity, or a score that is NaN.
         """
         rows = as_rows(chunk, "corpus_embeddings")
         check_same_width(self._given, rows, "the queries' vectors", "the corpus's vectors")
@@ -60,6 +61,8 @@ class ChunkedSearch:
             scores = scores_by(self._function, part, rows)
             check_shape(scores, len(part), len(rows))
             scores = scores.astype(compute_type(scores.dtype), copy=False)
+            if np.isnan(scores).any():
+                raise InputError("the score function gave NaN: it must give each pair a number")
             self._collected(scores.dtype).update(scores, 0, start, ids)
 
     def result(self) -> tuple[Matrix, Matrix, Matrix]:
