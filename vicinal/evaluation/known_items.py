@@ -111,8 +111,8 @@ def known_items(
     ]
     if not found:
         raise InputError(
-            f"the {len(texts):,} documents give no query: there is no heading of two words or more with {_REST} words or "
-            f"more of text under it that do not repeat it, and no passage of "
+            f"the {len(texts):,} documents give no query: there is no heading of two words or more with {_REST} words "
+            "or more of text under it that do not repeat it, and no passage of "
             f"{_REST + _SENTENCE[0]} words or more with a sentence that it alone holds"
         )
     return KnownItems(
