@@ -83,7 +83,9 @@ def test_ranks_of_nan_have_no_correlation() -> None:
     assert math.isnan(spearman([1.0, 2.0, 3.0], [1.0, 2.0, math.nan]))
 
 
-@pytest.mark.parametrize(("grade", "error"), [(math.nan, InputError), (math.inf, InputError), ("2", InputTypeError)])
+@pytest.mark.parametrize(
+    ("grade", "error"), [(math.nan, InputError), (math.inf, InputError), ("2", InputTypeError)]
+)
 def test_grades_are_finite_numbers(grade: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match=r"grades of relevant_docs\['q'\]"):
         InformationRetrievalEvaluator(QUERIES, CORPUS, {"q": {"d": 1, "e": grade}})

@@ -61,7 +61,9 @@ class RerankingEvaluator(VectorEvaluator):
         for place, sample in enumerate(samples_of(samples, ("negative",))):
             (query, *more), _ = as_texts(sample["query"], f"samples[{place}]['query']")
             if more:
-                raise InputTypeError(f"samples[{place}]['query'] is a list: give one text, and a sample for each query")
+                raise InputTypeError(
+                    f"samples[{place}]['query'] is a list: give one text, and a sample for each query"
+                )
             positive, negative = texts_of(sample, "positive", place), texts_of(sample, "negative", place)
             if positive and negative:
                 self.samples.append((query, positive, negative))
