@@ -218,6 +218,9 @@ def test_invalid_arguments(models: list[Any], monkeypatch: pytest.MonkeyPatch) -
     ):
         with pytest.raises((InputError, InputTypeError), match=words):
             merge(models, parameters=parameters)
+    with pytest.raises(InputTypeError, match="no argument 'weight', and SentenceTransformer none"):
+        merge(models, weight=[1, 2, 3])
+    merge(models[:2], local_files_only=True)
     with pytest.raises(InputError, match="does not use one"):
         merge(models, base_model=models[0])
     monkeypatch.setitem(sys.modules, "mergekit.merge_methods", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -61,7 +62,8 @@ class Merging:
 
         Raises:
             InputError: fewer than two models, models that differ, or an invalid method or parameter.
-            InputTypeError: something that is neither a model of this class nor a folder or name.
+            InputTypeError: something that is neither a model of this class nor a folder or name, or a keyword that the
+                constructor does not know.
             MissingExtraError: torch, or for methods other than "linear" mergekit, is not installed.
         """
         require_torch(f"{cls.__name__}.merge")
@@ -73,6 +75,7 @@ class Merging:
             raise InputTypeError(
                 f"models must be a list of models, folders or names, not {type(models).__name__}"
             )
+        _check_keywords(cls, load_kwargs)
         if len(models) < 2:
             raise InputError(f"merge needs at least two models, not {len(models)}")
         loaded = [_opened(cls, each, f"models[{place}]", load_kwargs) for place, each in enumerate(models)]
@@ -104,6 +107,16 @@ class Merging:
         merged.training_record = merged._card_data = None
         result: Self = merged.eval()
         return result
+
+
+def _check_keywords(cls: Any, load_kwargs: Mapping[str, Any]) -> None:
+    """Refuse a misspelt argument, which nothing would read where all models are loaded already."""
+    known = inspect.signature(cls).parameters
+    unknown = sorted(load_kwargs.keys() - known.keys())
+    if unknown and all(each.kind is not each.VAR_KEYWORD for each in known.values()):
+        raise InputTypeError(
+            f"merge has no argument {unknown[0]!r}, and {cls.__name__} none for loading a model"
+        )
 
 
 def _opened(cls: Any, model: Any, name: str, load_kwargs: Mapping[str, Any]) -> Any:
