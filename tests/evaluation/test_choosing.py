@@ -119,3 +119,5 @@ def test_what_is_refused() -> None:
 
     with pytest.raises(InputError, match="judge gives 3 scores per pair"):
         compare_models(ITEMS, {"exact": Numbered(0.0)}, judge=Several(1, 0))
+    with pytest.raises(InputError, match="judge gave NaN"):
+        compare_models(ITEMS, {"exact": Numbered(0.0)}, judge=Judge(np.nan, 0.0))

@@ -111,3 +111,10 @@ def test_retrieval_takes_the_vectors_of_the_corpus_when_called() -> None:
     assert evaluator(model, corpus_model=other)["dot_ndcg@2"] == 1.0
     assert (model.encoded, other.encoded) == (["0", "0"], ["0", "1", "2"])
     assert evaluator(model)["dot_ndcg@2"] == 1.0
+
+
+@pytest.mark.parametrize("name", ["dot", "", None, 3])
+def test_the_primary_metric_is_among_the_figures_whatever_the_name(name: Any) -> None:
+    evaluator = InformationRetrievalEvaluator(QUERIES, CORPUS, RELEVANT, name=name)
+    for _ in range(2):
+        assert evaluator(Corners())[str(evaluator.primary_metric)] == 1.0

@@ -97,7 +97,9 @@ class SentenceEvaluator:
         """The metrics, and the primary key, with ``name`` and an underscore before them."""
         if not name:
             return dict(metrics)
-        if self.primary_metric is not None and not self.primary_metric.startswith(f"{name}_"):
+        primary = self.primary_metric
+        # A name may be what the key begins with, such as "cosine": then only the keys tell whether it was put there.
+        if primary is not None and (primary in metrics or not primary.startswith(f"{name}_")):
             self.primary_metric = f"{name}_{self.primary_metric}"
         return {f"{name}_{key}": float(value) for key, value in metrics.items()}
 
@@ -211,7 +213,7 @@ def model_similarity(model: Any) -> str:
 
 def file_name(stem: str, name: str, end: str = "results.csv") -> str:
     """``stem_name_results.csv``, without the name if it is empty."""
-    return "_".join(part for part in (stem, name.replace("/", "_"), end) if part)
+    return "_".join(part for part in (stem, str(name or "").replace("/", "_"), end) if part)
 
 
 def _every(columns: Iterable[Iterable[str]]) -> Iterable[str]:

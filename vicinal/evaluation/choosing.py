@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vicinal.core.arrays import as_array
 from vicinal.errors import InputError, InputTypeError, TruncationWarning
+from vicinal.evaluation.checks import check_scores
 from vicinal.evaluation.known_items import KnownItems
 from vicinal.evaluation.metrics import ndcg_at_k, recall_at_k
 from vicinal.vectors.search import semantic_search
@@ -159,6 +160,7 @@ def _judge(
     scores = np.asarray(judge.predict(pairs, show_progress_bar=False), dtype=np.float64)
     if scores.ndim != 1:
         raise InputError(f"judge gives {scores.shape[1]} scores per pair: a reranker with one is needed")
+    check_scores(scores, "judge")
     if ((scores < 0) | (scores > 1)).any():  # raw scores
         scores = 0.5 * (1 + np.tanh(0.5 * scores))
     for (number, place), score in zip(asked, scores.tolist(), strict=True):
