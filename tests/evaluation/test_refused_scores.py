@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -91,7 +93,21 @@ def test_grades_are_finite_numbers(grade: Any, error: type[Exception]) -> None:
         InformationRetrievalEvaluator(QUERIES, CORPUS, {"q": {"d": 1, "e": grade}})
 
 
+def test_ids_and_pairs_may_come_from_numpy(tmp_path: Path) -> None:
+    one, two = np.arange(2)
+    retrieval = InformationRetrievalEvaluator(
+        {one: "0"}, {one: "0", two: "1"}, {one: [one]}, write_predictions=True
+    )
+    assert retrieval(Corners(), output_path=tmp_path)["dot_ndcg@10"] == 1.0
+    (file,) = tmp_path.glob("*.jsonl")
+    assert json.loads(file.read_text())["results"][0] == {"corpus_id": 0, "score": 1.0}
+    texts = {"a": "0", "b": "0", "c": "1"}
+    assert ParaphraseMiningEvaluator(texts, np.array([["a", "b"]]))(Corners())["average_precision"] == 1.0  # type: ignore[arg-type]
+
+
 def test_data_of_the_wrong_form_is_named() -> None:
+    with pytest.raises(InputTypeError, match=r"relevant_docs\['q'\] is 1: give a set of ids, {1}"):
+        InformationRetrievalEvaluator(QUERIES, {1: "x"}, {"q": 1})  # type: ignore[dict-item]
     with pytest.raises(InputTypeError, match=r"duplicates_dict\['a'\] is set"):
         ParaphraseMiningEvaluator({"a": "x", "b": "y"}, duplicates_dict={"a": {"b"}})  # type: ignore[dict-item]
     with pytest.raises(InputTypeError, match=r"samples\[1\]\['query'\] is a list"):

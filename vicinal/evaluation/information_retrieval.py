@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -240,7 +240,7 @@ class InformationRetrievalEvaluator(VectorEvaluator):
         with (folder / name).open("w", encoding="utf-8") as file:
             for key, query, hits in zip(self.queries_ids, self.queries, self._named(ranked), strict=True):
                 line = {"query_id": key, "query": query, "results": hits}
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                file.write(json.dumps(line, ensure_ascii=False, default=np.generic.item) + "\n")
 
     def _measured(self, nested: Mapping[str, Mapping[str, Mapping[int, float]]]) -> Measured:
         found = {
@@ -353,8 +353,9 @@ def _checked_grades(
     found = {}
     for key in queries:
         given = relevant_docs.get(key, ())
-        if isinstance(given, str):
-            raise InputTypeError(f"relevant_docs[{key!r}] is one string: give a set of ids, {{{given!r}}}")
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            what = "one string" if isinstance(given, str) else repr(given)
+            raise InputTypeError(f"relevant_docs[{key!r}] is {what}: give a set of ids, {{{given!r}}}")
         grades = given if isinstance(given, Mapping) else dict.fromkeys(given, 1.0)
         missing = list(islice((each for each in grades if each not in corpus), 3))
         if missing:

@@ -141,7 +141,7 @@ def _pairs(
     place: Mapping[str, int],
 ) -> set[tuple[int, int]]:
     """Pairs of positions, the lower first."""
-    given = list(listed or ())
+    given = [] if listed is None else list(listed)
     for key, others in (nested or {}).items():
         if not isinstance(others, Mapping):
             raise InputTypeError(
