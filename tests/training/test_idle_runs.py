@@ -15,7 +15,7 @@ datasets = pytest.importorskip("datasets")
 from tinybert import sentences, write_tiny  # noqa: E402
 
 from vicinal import CrossEncoder, InputExample, SentenceTransformer, cross_encoder, losses  # noqa: E402
-from vicinal.errors import NewHeadWarning  # noqa: E402
+from vicinal.errors import InputTypeError, NewHeadWarning  # noqa: E402
 from vicinal.nn.training.idle import IdleSteps  # noqa: E402
 from vicinal.nn.training.sentence_transformer import (  # noqa: E402
     SentenceTransformerTrainer,
@@ -98,3 +98,14 @@ def test_fit_warns_of_labels_that_nobody_gave(tiny: Path) -> None:
         judge = CrossEncoder(tiny, num_labels=1, device="cpu")
     with pytest.warns(UserWarning, match="train_dataloader.dataset: the labels of all 8 examples are 0"):
         judge.fit(loader_of(examples), loss_fct=cross_encoder.losses.BinaryCrossEntropyLoss(judge), **options)
+
+
+def test_mined_rows_of_another_loss_are_not_trained_on_in_silence(tiny: Path, tmp_path: Path) -> None:
+    model = SentenceTransformer(tiny, device="cpu")
+    loss = losses.MultipleNegativesRankingLoss(model)
+    pairs = [{**row, "label": place % 2} for place, row in enumerate(PAIRS)]
+    with pytest.warns(UserWarning, match="pairs with label 0 are trained as those with label 1"):
+        train(model, loss, pairs, tmp_path)
+    lists = [{"query": row["query"], "answers": [row["answer"], TEXTS[0]], "labels": [1, 0]} for row in PAIRS]
+    with pytest.raises(InputTypeError, match=r"train_dataset\[0\]\['answers'\] is a list, .* takes one text"):
+        train(model, loss, lists, tmp_path)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from vicinal.core.inputs import caller_level
 from vicinal.core.visible import visible
 from vicinal.errors import InputError, InputTypeError, VicinalError
+from vicinal.nn.losses.base import Loss
 from vicinal.nn.training.order import warn_of_order
 from vicinal.nn.training.rows import Sources, datasets, is_stream
 
@@ -189,6 +192,7 @@ def _check_texts(dataset: Any, plan: ColumnPlan, loss: Any, name: str) -> None:
             raise InputError(f"{error} ({name}: {columns}; columns= chooses)") from error
     # Where rows are each other's negatives, and nothing but texts says what is alike, an empty text is wrong.
     empty_hurts = getattr(loss, "labels", None) == "none"
+    one_text = isinstance(loss, Loss)
     for role, column in plan.texts:
         kind = dataset.data.schema.field(column).type
         for first, values in _parts(dataset, column):
@@ -198,6 +202,12 @@ def _check_texts(dataset: Any, plan: ColumnPlan, loss: Any, name: str) -> None:
                     f"{name}[{row}][{column!r}] is None, not a text: drop the row, or write ''"
                 )
             if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+                if one_text:
+                    raise InputTypeError(
+                        f"{name}[{first}][{column!r}] is a list, and {type(loss).__name__} takes one text a column: "
+                        "give each its own column (mine_hard_negatives: output_format='n-tuple'), or train a "
+                        "CrossEncoder, whose LambdaLoss takes lists"
+                    )
                 continue
             if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
                 remedy = (
@@ -246,7 +256,23 @@ def _check_label(dataset: Any, plan: ColumnPlan, loss: Any, name: str) -> str:
                 f"{name}[{plan.label!r}]",
                 first,
             )
+    if kind == "none" and isinstance(loss, Loss) and len(plan.texts) == 2:
+        _warn_of_unread_zeros(dataset, plan.label, loss, name)
     return "label" if kind != "none" else "label (not used)"
+
+
+def _warn_of_unread_zeros(dataset: Any, column: str, loss: Loss, name: str) -> None:
+    """Warn of pairs labelled 1 and 0, of which a loss without labels would take all for positives."""
+    found: set[Any] = set()
+    for _, values in _parts(dataset, column):
+        found.update(values.unique().to_pylist() if not hasattr(values.type, "value_type") else [None])
+    if found == {0, 1}:
+        warnings.warn(
+            f"{name}[{column!r}] is 1 or 0, and {loss.name} reads no labels: pairs with label 0 are trained as those "
+            "with label 1; filter them out, or remove the column if that is meant",
+            UserWarning,
+            stacklevel=caller_level(),
+        )
 
 
 def _parts(dataset: Any, column: str) -> Iterator[tuple[int, Any]]:
