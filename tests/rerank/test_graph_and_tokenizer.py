@@ -73,8 +73,10 @@ def test_scores(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     again = CrossEncoder(tmp_path / "saved", dtype="float32", device="cpu")
     np.testing.assert_array_equal(again.predict(PAIRS), raw.predict(PAIRS))
     assert not caplog.text
+    caplog.clear()
     with pytest.raises(ModelFormatError, match=r"is a cross-encoder.*CrossEncoder\(\.\.\.\)"):
         SentenceTransformer(folder, device="cpu")
+    assert not caplog.text
 
 
 def test_a_limit_that_nobody_says(tmp_path: Path, table: np.ndarray) -> None:

@@ -172,6 +172,7 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
         if modules is not None:
             self._take_modules(modules)
         else:
+            refuse_cross_encoder(self._spec)
             self._spec = pooled(self._spec, pooling_mode)
             self._open()
         self.truncate_dim = truncate_dim if truncate_dim is not None else self._spec.truncate_dim
@@ -182,7 +183,6 @@ class SentenceTransformer(VectorModel, Similarity, SentenceFit, Quantizable):
 
     def _open(self) -> None:
         spec, options = self._spec, self._options
-        refuse_cross_encoder(spec)
         trust = self.trust_remote_code
         if needs_torch(spec, options, self._device, trust_remote_code=trust) or spec.has_adapter:
             _ = self.module
