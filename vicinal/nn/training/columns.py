@@ -192,7 +192,7 @@ def _check_texts(dataset: Any, plan: ColumnPlan, loss: Any, name: str) -> None:
             raise InputError(f"{error} ({name}: {columns}; columns= chooses)") from error
     # Where rows are each other's negatives, and nothing but texts says what is alike, an empty text is wrong.
     empty_hurts = getattr(loss, "labels", None) == "none"
-    one_text = isinstance(loss, Loss)
+    one_text = isinstance(loss, Loss) and not hasattr(loss, "check_lists")
     for role, column in plan.texts:
         kind = dataset.data.schema.field(column).type
         for first, values in _parts(dataset, column):
