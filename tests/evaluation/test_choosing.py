@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from vicinal.errors import InputError, InputTypeError
-from vicinal.evaluation import InformationRetrievalEvaluator
+from vicinal.evaluation import InformationRetrievalEvaluator, MSEEvaluator
 from vicinal.evaluation.choosing import compare_models
 from vicinal.evaluation.known_items import KnownItems
 
@@ -112,6 +112,10 @@ def test_what_is_refused() -> None:
         compare_models(ITEMS, {})
     with pytest.raises(InputTypeError, match=r"models\['x'\] is int, which has no encode"):
         compare_models(ITEMS, {"x": 3})
+    with pytest.raises(InputTypeError, match=r"models\['x'\] is str, which has no encode"):
+        compare_models(ITEMS, {"x": "vicinal-mini"})
+    with pytest.raises(InputTypeError, match="teacher_model is str: give a model"):
+        MSEEvaluator(["a"], ["b"], teacher_model="vicinal-mini")
 
     class Several(Judge):
         def predict(self, pairs: Sequence[tuple[str, str]], **options: object) -> NDArray[np.float64]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,6 +17,7 @@ from vicinal.cli.console import (
     write_json,
     write_rows,
 )
+from vicinal.cli.files import folder_size
 from vicinal.cli.options import DEFAULT_MODEL, AsJson
 from vicinal.cli.texts import load_model
 from vicinal.errors import InputError
@@ -91,7 +89,7 @@ def choose(
     models = {name: load_model(name) for name in names}
     with waiting("comparing", 2.0):
         found = compare_models(items, models, judge=_judge(judge), on_step=lambda step: say(step, "note"))
-    sizes = {name: sum(_file_sizes(resolve_model(name))) for name in names}
+    sizes = {name: folder_size(resolve_model(name)) for name in names}
     if as_json:
         write_json([_as_object(each, sizes) for each in found])
     elif is_terminal():
@@ -113,7 +111,7 @@ def _documents(inputs: list[str]) -> list[str]:
     texts, problems = list[str](), list[InputError]()
     with waiting("reading", 2.0):
         for source in survey(inputs).sources:
-            for record in read_source(source, Fields(None, None, None)):
+            for record in read_source(source, Fields()):
                 if isinstance(record, Record):
                     texts.append(record.text)
                 else:
@@ -137,11 +135,6 @@ def _judge(name: str | None) -> Any:
     if loaded.num_labels != 1:
         raise InputError(f"--judge {name} gives {loaded.num_labels} scores per pair: a reranker gives one")
     return loaded
-
-
-def _file_sizes(folder: Path) -> Iterable[int]:
-    for place, _, names in os.walk(folder):
-        yield from (Path(place, name).stat().st_size for name in names)
 
 
 def _as_object(each: Candidate, sizes: dict[str, int]) -> dict[str, Any]:

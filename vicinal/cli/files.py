@@ -1,4 +1,4 @@
-"""Writes vectors as ``.npy`` while they are made."""
+"""Writes vectors as ``.npy`` while they are made; the size of a folder."""
 
 from __future__ import annotations
 
@@ -84,3 +84,8 @@ def npy_header(rows: int, dimension: int) -> bytes:
     fields = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {dimension}), }}"
     start = b"\x93NUMPY\x01\x00" + (_HEADER - 10).to_bytes(2, "little")
     return start + fields.encode("ascii").ljust(_HEADER - len(start) - 1) + b"\n"
+
+
+def folder_size(folder: Path) -> int:
+    """Bytes of the files below a folder; a link counts as what it leads to, as in a hub cache."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

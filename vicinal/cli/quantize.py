@@ -23,6 +23,7 @@ from vicinal.cli.console import (
     write_json,
     write_rows,
 )
+from vicinal.cli.files import folder_size
 from vicinal.cli.options import AsJson, Field, FileFormat
 from vicinal.cli.texts import filled_lines_of, load_model, shown_name
 from vicinal.errors import InputError
@@ -84,7 +85,7 @@ def quantize(
             exact.quantize(calibration, made, samples=samples)
         cost = _cosines(exact, load_model(str(made)), held_out)
         rates = _rates([load_model(model), load_model(str(made))], held_out)
-        sizes = [_weights(exact), _folder_size(made)]
+        sizes = [_weights(exact), folder_size(made)]
         if target.exists():
             target.rmdir()
         os.replace(made, target)
@@ -146,12 +147,8 @@ def _rates(models: list[SentenceTransformer], texts: list[str]) -> list[float]:
     return best
 
 
-def _folder_size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-
-
 def _weights(loaded: SentenceTransformer) -> int:
     """Size of the model as Vicinal would save it, so that a folder's other formats do not count."""
     with tempfile.TemporaryDirectory() as scratch:
         loaded.save(scratch)
-        return _folder_size(Path(scratch))
+        return folder_size(Path(scratch))

@@ -199,3 +199,18 @@ def samples_of(
 def texts_of(sample: Mapping[str, Any], field: str, place: int) -> list[str]:
     """A field of a sample as a list of texts; a single text is a list of one."""
     return list(as_texts(sample[field], f"samples[{place}][{field!r}]")[0])
+
+
+def gives_vectors(model: Any) -> bool:
+    """Whether it has an ``encode`` of texts; a name has one of its letters."""
+    return not isinstance(model, str) and callable(getattr(model, "encode", None))
+
+
+def check_teacher(model: Any) -> None:
+    """Refuse a teacher that gives no vectors.
+
+    Raises:
+        InputTypeError: it has no ``encode``.
+    """
+    if not gives_vectors(model):
+        raise InputTypeError(f"teacher_model is {type(model).__name__}: give a model with encode()")

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from vicinal.core.arrays import as_array
 from vicinal.errors import InputError, InputTypeError, TruncationWarning
-from vicinal.evaluation.checks import check_scores
+from vicinal.evaluation.checks import check_scores, gives_vectors
 from vicinal.evaluation.known_items import KnownItems
 from vicinal.evaluation.metrics import ndcg_at_k, recall_at_k
+from vicinal.evaluation.ranked import ideal_gains
 from vicinal.vectors.search import semantic_search
 from vicinal.vectors.similarity import SimilarityFunction, all_pairs_function
 
@@ -92,14 +93,14 @@ def compare_models(
     report = on_step or (lambda step: None)
     runs = {}
     for name, model in models.items():
-        if not callable(getattr(model, "encode", None)):
+        if not gives_vectors(model):
             raise InputTypeError(f"models[{name!r}] is {type(model).__name__}, which has no encode()")
         report(f"searching with {name}")
         runs[name] = _search(model, items)
     worth: list[dict[int, float]] = [dict.fromkeys(answers, 1.0) for answers in items.answers]
     if judge is not None:
         _judge(judge, items, [run.places for run in runs.values()], worth, report)
-    ideal = _ideal(worth)
+    ideal = ideal_gains(worth, DEPTH)
     ndcg = {name: ndcg_at_k(_gains(run.places, worth), DEPTH, ideal) for name, run in runs.items()}
     best = max(ndcg, key=lambda name: float(ndcg[name].mean()))
     totals = np.array([len(answers) for answers in items.answers])
@@ -172,14 +173,6 @@ def _gains(places: NDArray[np.int64], worth: Sequence[Mapping[int, float]]) -> F
     return np.array(
         [[gains.get(place, 0.0) for place in row] for gains, row in zip(worth, places.tolist(), strict=True)]
     )
-
-
-def _ideal(worth: Sequence[Mapping[int, float]]) -> Floats:
-    ideal = np.zeros((len(worth), DEPTH))
-    for row, gains in zip(ideal, worth, strict=True):
-        best = sorted(gains.values(), reverse=True)[:DEPTH]
-        row[: len(best)] = best
-    return ideal
 
 
 def _could_win(one: Floats, best: Floats) -> bool:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from vicinal.core.arrays import check_same_width
 from vicinal.core.inputs import explains_keywords
-from vicinal.errors import InputTypeError
 from vicinal.evaluation.base import Measured
+from vicinal.evaluation.checks import check_teacher
 from vicinal.evaluation.translation import TranslatedTextsEvaluator
 
 
@@ -53,10 +53,7 @@ class MSEEvaluator(TranslatedTextsEvaluator):
         write_csv: bool = True,
         truncate_dim: int | None = None,
     ) -> None:
-        if not hasattr(teacher_model, "encode"):
-            raise InputTypeError(
-                f"teacher_model is {type(teacher_model).__name__}: give a model with encode()"
-            )
+        check_teacher(teacher_model)
         self._set_up("mse_evaluation", name, batch_size, show_progress_bar, write_csv, truncate_dim)
         self._set_texts(source_sentences, target_sentences)
         self.teacher_model = teacher_model

@@ -12,6 +12,7 @@ from vicinal.core.arrays import check_same_width
 from vicinal.core.inputs import explains_keywords
 from vicinal.errors import InputError, InputTypeError
 from vicinal.evaluation.base import Measured, VectorEvaluator, mean
+from vicinal.evaluation.checks import check_teacher
 
 Combination = tuple[str, str]
 
@@ -55,10 +56,7 @@ class MSEEvaluatorFromDataFrame(VectorEvaluator):
         write_csv: bool = True,
         truncate_dim: int | None = None,
     ) -> None:
-        if not hasattr(teacher_model, "encode"):
-            raise InputTypeError(
-                f"teacher_model is {type(teacher_model).__name__}: give a model with encode()"
-            )
+        check_teacher(teacher_model)
         self._set_up("mse_evaluation", name, batch_size, False, write_csv, truncate_dim)
         self.teacher_model = teacher_model
         self.combinations = [_combination(each, place) for place, each in enumerate(combinations)]

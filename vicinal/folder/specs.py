@@ -205,7 +205,7 @@ class ModelSpec:
 
 def has_only_graphs(folder: Path) -> bool:
     """Whether a folder has ready graphs and no ``config.json``."""
-    return bool(graph_files(folder)) and not (folder / "config.json").is_file()
+    return not (folder / "config.json").is_file() and bool(graph_files(folder))
 
 
 def is_adapter(folder: Path) -> bool:
