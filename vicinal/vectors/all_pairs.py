@@ -1,8 +1,7 @@
 """All pairs of rows of one matrix: a fast look at rounded rows finds candidates, exact scores settle them.
 
 Only tiles on and above the diagonal are computed, in bfloat16 where that pays. The rounding is bounded, not
-estimated: with x' the rounded x, ``|x.y - x'.y'| <= |x - x'||y| + |x'||y - y'|`` (Cauchy and Schwarz), and
-the lengths of all rounding errors are measured once. So whatever the look leaves out cannot belong to the
+estimated (:func:`vicinal.vectors.rounding.error_of_products`). So whatever the look leaves out cannot belong to the
 answer, and what it leaves in is scored again from the original rows: the result is that of exact arithmetic.
 """
 
@@ -14,9 +13,9 @@ from typing import TypeVar
 import numpy as np
 
 from vicinal.core.arrays import Matrix
-from vicinal.core.cores import available_cores
-from vicinal.vectors.products import Products, from_bfloat16, shares, spread, to_bfloat16
-from vicinal.vectors.rows import dot_rows, row_lengths, scaled_rows
+from vicinal.vectors.products import Products, spread
+from vicinal.vectors.rounding import error_of_products, exact_products, rounded
+from vicinal.vectors.rows import scaled_rows
 
 R = TypeVar("R")
 
@@ -51,25 +50,9 @@ class RowPairs:
         probe = Products(width, "bfloat16", work=self._work)
         self.threads = probe.threads
         self._bf16 = probe.fast
-        self._operand = np.empty(rows.shape, dtype=np.uint16 if self._bf16 else np.float32)
-        blocks = list(spread(self._round, shares(n, 4 * available_cores(), BLOCK_ROWS), available_cores()))
-        error = max((b[0] for b in blocks), default=0.0)
-        length = max((b[1] for b in blocks), default=0.0)
-        # Rounding, and the sums in float32: at most dim * 2**-24 relative to the product of the lengths.
-        self.margin = float(error * (2 * length + error) + width * 6e-8 * length * length + 1e-30)
+        self._rounded = rounded(self.rows, self._bf16, inverse)
+        self.margin = error_of_products(self._rounded, self._rounded)
         """How far a tile's score may be from the exact one."""
-
-    def _round(self, bounds: tuple[int, int]) -> tuple[float, float]:
-        error = length = 0.0
-        for at in range(*bounds, BLOCK_ROWS):
-            part = slice(at, min(at + BLOCK_ROWS, bounds[1]))
-            unit = self.rows[part] * self._inverse[part, np.newaxis]
-            single = unit.astype(np.float32, copy=False)
-            self._operand[part] = to_bfloat16(single) if self._bf16 else single
-            seen = from_bfloat16(self._operand[part]) if self._bf16 else single
-            error = max(error, float(row_lengths(unit - seen).max(initial=0)))
-            length = max(length, float(row_lengths(unit).max(initial=0)))
-        return error, length
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -80,22 +63,11 @@ class RowPairs:
 
     def tile(self, products: Products, a: slice | Matrix, b: slice | Matrix) -> Matrix:
         """Approximate scores of some rows with some others: off by ``margin`` at the most."""
-        return products(self._operand[a], self._operand[b])
+        return products(self._rounded.rows[a], self._rounded.rows[b])
 
     def exact(self, i: Matrix, j: Matrix) -> Matrix:
         """The exact scores of row i[p] with row j[p], for every p."""
-        scores = np.empty(len(i), dtype=self.rows.dtype)
-
-        def fill(bounds: tuple[int, int]) -> None:
-            for at in range(*bounds, 512):  # 512 pairs of 384 dimensions fit the nearer cache
-                some = slice(at, min(at + 512, bounds[1]))
-                a, b = i[some], j[some]
-                scores[some] = dot_rows(self.rows[a], self.rows[b]) * self._inverse[a] * self._inverse[b]
-
-        threads = available_cores() if len(i) > 4096 else 1
-        for _ in spread(fill, shares(len(i), 4 * threads, 512), threads):
-            pass
-        return scores
+        return exact_products(self.rows, i, self.rows, j) * self._inverse[i] * self._inverse[j]
 
     def sweep(
         self, look: Callable[[Matrix, int, int, bool], R], least: int = 1

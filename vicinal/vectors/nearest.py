@@ -1,7 +1,7 @@
 """The nearest rows of a matrix for every row of another one: a fast look at rounded rows, settled by exact scores.
 
 Where the processor multiplies bfloat16 fast, rounded rows are multiplied first. The rounding is bounded, not
-estimated: with x' the rounded x, ``|x.y - x'.y'| <= |x - x'||y| + |x'||y - y'|`` (Cauchy and Schwarz). So of each
+estimated (:func:`vicinal.vectors.rounding.error_of_products`). So of each
 query everything is kept whose rounded score lies less than two such bounds below the k-th best one; nothing else can
 be among the k best. What is kept is scored again from the original rows: the result is that of exact arithmetic.
 """
@@ -14,16 +14,14 @@ import numpy as np
 
 from vicinal.core.arrays import Matrix
 from vicinal.core.cores import available_cores
-from vicinal.vectors.products import Products, from_bfloat16, shares, spread, to_bfloat16
-from vicinal.vectors.rows import dot_rows, row_lengths
+from vicinal.vectors.products import Products, shares, spread
+from vicinal.vectors.rounding import error_of_products, exact_products, rounded
 from vicinal.vectors.search import best_in_spans
 from vicinal.vectors.topk import TopK, best_first
 
 # Queries and rows of a block: their scores stay in the cache.
 _QUERIES = 256
 _ROWS = 2048
-# Pairs of rows that are gathered at once: of 384 dimensions they fit the nearer cache.
-_GATHERED = 512
 # Where rounding leaves more than this many times what is wanted, as among thousands of equal rows, it does not help.
 _CROWDED = 4
 
@@ -44,12 +42,8 @@ class Nearest:
             queries.dtype == np.float32 and Products(queries.shape[1], "bfloat16", work=self._work).fast
         )
         if self.rounds:
-            self._rounded_queries, error, length = _rounded(queries)
-            self._rounded_corpus, other_error, other_length = _rounded(corpus)
-            bound = error * other_length + (length + error) * other_error
-            # And the sums in float32: at most dim * 2**-24 relative to the product of the lengths.
-            sums = queries.shape[1] * 6e-8 * (length + error) * (other_length + other_error)
-            self._slack = 2.001 * (bound + sums) + 1e-30
+            self._rounded_queries, self._rounded_corpus = rounded(queries, True), rounded(corpus, True)
+            self._slack = 2.001 * error_of_products(self._rounded_queries, self._rounded_corpus)
 
     def best(self, top_k: int, span: int) -> Iterator[tuple[Matrix, Matrix]]:
         """The ``top_k`` best rows of each query.
@@ -73,36 +67,22 @@ class Nearest:
 
     def scores(self, query: Matrix, row: Matrix) -> Matrix:
         """The exact score of query[p] with row[p], for every p."""
-        scores = np.empty(len(query), dtype=self._queries.dtype)
-
-        def fill(bounds: tuple[int, int]) -> None:
-            self._fill(scores, query, row, bounds)
-
-        threads = available_cores() if len(query) > 8 * _GATHERED else 1
-        for _ in spread(fill, shares(len(query), 4 * threads, _GATHERED), threads):
-            pass
-        return scores
-
-    def _fill(self, scores: Matrix, query: Matrix, row: Matrix, bounds: tuple[int, int]) -> None:
-        for at in range(*bounds, _GATHERED):
-            some = slice(at, min(at + _GATHERED, bounds[1]))
-            scores[some] = dot_rows(self._queries[query[some]], self._corpus[row[some]])
+        return exact_products(self._queries, query, self._corpus, row)
 
     def _part(self, first: int, end: int, top_k: int) -> tuple[Matrix, Matrix]:
         """The best of some queries, by one thread."""
         products = Products(self._queries.shape[1], "bfloat16", work=self._work)
         near = TopK(end - first, top_k, slack=self._slack)
         for at in range(0, len(self._corpus), _ROWS):
-            block = self._rounded_corpus[at : at + _ROWS]
+            block = self._rounded_corpus.rows[at : at + _ROWS]
             for start in range(first, end, _QUERIES):
-                some = self._rounded_queries[start : min(start + _QUERIES, end)]
+                some = self._rounded_queries.rows[start : min(start + _QUERIES, end)]
                 near.update(products(some, block), at, start - first)
             if near.kept > _CROWDED * (end - first) * top_k + _ROWS:
                 return self._plain(first, end, top_k)
         ids, _, offsets = near.result()
         query = np.repeat(np.arange(end - first), np.diff(offsets))
-        scores = np.empty(len(ids), dtype=self._queries.dtype)
-        self._fill(scores, query + first, ids, (0, len(ids)))
+        scores = exact_products(self._queries, query + first, self._corpus, ids, threads=1)
         return _best(query, ids, scores, top_k)
 
     def _plain(self, first: int, end: int, top_k: int) -> tuple[Matrix, Matrix]:
@@ -123,21 +103,3 @@ def _best(query: Matrix, ids: Matrix, scores: Matrix, top_k: int) -> tuple[Matri
     starts = np.searchsorted(query, np.arange(query[-1] + 1))
     order = order[np.arange(len(query)) - starts[query] < top_k]
     return ids[order].reshape(-1, top_k), scores[order].reshape(-1, top_k)
-
-
-def _rounded(rows: Matrix) -> tuple[Matrix, float, float]:
-    """Rows as bfloat16 patterns, the length of the largest rounding error, and of the longest row."""
-    patterns = np.empty(rows.shape, dtype=np.uint16)
-
-    def fill(bounds: tuple[int, int]) -> tuple[float, float]:
-        error = length = 0.0
-        for at in range(*bounds, _ROWS):
-            part = slice(at, min(at + _ROWS, bounds[1]))
-            patterns[part] = to_bfloat16(rows[part])
-            error = max(error, float(row_lengths(rows[part] - from_bfloat16(patterns[part])).max()))
-            length = max(length, float(row_lengths(rows[part]).max()))
-        return error, length
-
-    threads = available_cores()
-    found = list(spread(fill, shares(len(rows), 4 * threads, _ROWS), threads))
-    return patterns, max(error for error, _ in found), max(length for _, length in found)
