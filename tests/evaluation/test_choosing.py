@@ -108,6 +108,8 @@ def test_a_judge_knows_other_answers(high: float, low: float) -> None:
 
 
 def test_what_is_refused() -> None:
+    with pytest.raises(InputTypeError, match="items is list: give what known_items"):
+        compare_models(["a text"], {"a": Numbered(0.0)})  # type: ignore[arg-type]
     with pytest.raises(InputError, match="models is empty"):
         compare_models(ITEMS, {})
     with pytest.raises(InputTypeError, match=r"models\['x'\] is int, which has no encode"):

@@ -86,8 +86,10 @@ def compare_models(
 
     Raises:
         InputError: no models, or the judge gives several scores.
-        InputTypeError: something among ``models`` does not encode.
+        InputTypeError: something among ``models`` does not encode, or ``items`` is something else.
     """
+    if not isinstance(items, KnownItems):
+        raise InputTypeError(f"items is {type(items).__name__}: give what known_items(documents) makes")
     if not models:
         raise InputError("models is empty: give at least one")
     report = on_step or (lambda step: None)
