@@ -37,12 +37,14 @@ def test_a_table_and_json(vicinal: Shell, notes: Path, minilm_path: Path) -> Non
     assert "vicinal-mini" in shown.out and "8.4 MB" in shown.out
 
 
-def test_a_judge(vicinal: Shell, notes: Path, cross_encoder: str) -> None:
+def test_a_judge(vicinal: Shell, notes: Path, cross_encoder: str, minilm_path: Path) -> None:
     done = vicinal("choose", "notes", "--judge", cross_encoder, "--queries", "3")
     assert done.code == 0, done.err
     assert "judging" in done.err and done.rows[0][0] == "vicinal-mini"
     wrong = vicinal("choose", "notes", "--judge", "vicinal-mini")
     assert wrong.code == 1 and "vicinal-mini" in wrong.err
+    untrained = vicinal("choose", "notes", "--judge", minilm_path)
+    assert untrained.code == 1 and "holds no head that scores pairs" in " ".join(untrained.err.split())
 
 
 def test_what_is_refused(vicinal: Shell, notes: Path) -> None:

@@ -119,6 +119,23 @@ def test_what_is_refused() -> None:
     with pytest.raises(InputTypeError, match="teacher_model is str: give a model"):
         MSEEvaluator(["a"], ["b"], teacher_model="vicinal-mini")
 
+    class Untrained(Judge):
+        head_is_new = True
+
+    with pytest.raises(InputError, match="judge has a new head of random weights"):
+        compare_models(ITEMS, {"exact": Numbered(0.0)}, judge=Untrained(1, 0))
+    with pytest.raises(InputTypeError, match=r"judge is int, which has no predict\(\)"):
+        compare_models(ITEMS, {"exact": Numbered(0.0)}, judge=3)
+    with pytest.raises(InputTypeError, match="models is list: give names with their models"):
+        compare_models(ITEMS, [Numbered(0.0)])  # type: ignore[arg-type]
+
+    class Short(Numbered):
+        def encode(self, sentences: Sequence[str], **options: object) -> NDArray[np.float32]:
+            return super().encode(sentences[1:] if len(sentences) == COUNT else sentences)
+
+    with pytest.raises(InputError, match=r"gave \(39, 16\) numbers for 40 texts"):
+        compare_models(ITEMS, {"short": Short(0.0)})
+
     class Several(Judge):
         def predict(self, pairs: Sequence[tuple[str, str]], **options: object) -> NDArray[np.float64]:
             return np.zeros((len(pairs), 3))

@@ -76,6 +76,37 @@ def test_what_would_be_given_away_is_no_query() -> None:
     assert "Cats like warm places" not in known_items([repeated]).queries
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "````markdown\n```python\n# a comment in code\n```\n````",
+        "```text\n```python\n# a comment in code\n```",
+        "~~~\n```\n# a comment in code\n~~~",
+        "```code``` is inline.",
+    ],
+)
+def test_fences_are_read_as_commonmark_has_them(code: str) -> None:
+    text = f"# Alpha heading here\n\n{code}\n\n{filler('cup')}\n\n# Second heading here\n\n{filler('kettle')}"
+    found = known_items([text])
+    assert sorted(found.queries[: found.headings]) == ["Alpha heading here", "Second heading here"]
+
+
+def test_settings_of_a_page_are_left_out() -> None:
+    found = known_items([f"---\ntitle: x\ntags: [a, b]\n---\n# Alpha heading here\n\n{filler('cup')}"])
+    assert found.queries == ["Alpha heading here"] and "tags" not in " ".join(found.passages)
+    ruled = known_items([f"---\n{filler('cup')}\n\n---\n# Alpha heading here\n\n{filler('kettle')}"])
+    assert any("Cup" in each for each in ruled.passages)
+
+
+def test_a_shared_passage_answers_no_heading_by_halves() -> None:
+    shared, first, second = (filler(topic, 16) for topic in ("cup", "kettle", "stone"))
+    found = known_items(
+        [f"# Alpha settings here\n\n{shared}\n\n{first}", f"# Beta settings here\n\n{shared}\n\n{second}"]
+    )
+    assert found.queries[: found.headings] == ["Alpha settings here"]
+    assert len(found.answers[0]) == sum("Cup" in each or "Kettle" in each for each in found.passages)
+
+
 def test_limits_and_seeds() -> None:
     documents = [
         f"# All about {topic} making\n{filler(topic, 40)}" for topic in map("w{}x".format, range(30))

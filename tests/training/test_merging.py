@@ -137,6 +137,8 @@ def transformers_config() -> Any:
 
 
 def test_models_that_differ_are_refused(models: list[Any]) -> None:
+    from tokenizers.normalizers import NFC
+
     first, second, _ = models
 
     def merge(change: Any) -> None:
@@ -152,6 +154,8 @@ def test_models_that_differ_are_refused(models: list[Any]) -> None:
         merge(lambda model: setattr(model[0].config, "layer_norm_eps", 0.1))
     with pytest.raises(InputError, match=r"differ in the vocabulary of module '0'"):
         merge(lambda model: model[0].tokenizer.add_tokens(["eleven"]))
+    with pytest.raises(InputError, match=r"differ in the tokenizer's normalizer of module '0'"):
+        merge(lambda model: setattr(model[0].tokenizer.backend_tokenizer, "normalizer", NFC()))
     with pytest.raises(InputError, match=r"differ in their modules"):
         merge(lambda model: model.module.append(torch.nn.Identity()))
     merge(lambda model: setattr(model, "max_seq_length", 7))

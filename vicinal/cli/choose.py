@@ -132,6 +132,8 @@ def _judge(name: str | None) -> Any:
     from vicinal import CrossEncoder
 
     loaded = CrossEncoder(name)
+    if loaded.head_is_new:
+        raise InputError(f"--judge {name} holds no head that scores pairs: it is no reranker")
     if loaded.num_labels != 1:
         raise InputError(f"--judge {name} gives {loaded.num_labels} scores per pair: a reranker gives one")
     return loaded

@@ -85,11 +85,17 @@ def compare_models(
         The models, the best first.
 
     Raises:
-        InputError: no models, or the judge gives several scores.
-        InputTypeError: something among ``models`` does not encode, or ``items`` is something else.
+        InputError: no models, one that gives other than a vector for each text, or a judge that gives several scores or
+            was never trained.
+        InputTypeError: something among ``models`` does not encode, the judge does not predict, or ``items`` is
+            something else.
     """
     if not isinstance(items, KnownItems):
         raise InputTypeError(f"items is {type(items).__name__}: give what known_items(documents) makes")
+    if not isinstance(models, Mapping):
+        raise InputTypeError(f"models is {type(models).__name__}: give names with their models, a dictionary")
+    if judge is not None:
+        _check_judge(judge)
     if not models:
         raise InputError("models is empty: give at least one")
     report = on_step or (lambda step: None)
@@ -132,6 +138,11 @@ def _search(model: Any, items: KnownItems) -> _Run:
     documents = as_array(of_document(items.passages, show_progress_bar=False))
     passages_per_second = len(documents) / max(time.perf_counter() - started, 1e-9)
     queries = as_array(of_query(items.queries, show_progress_bar=False))
+    for found, texts in ((documents, items.passages), (queries, items.queries)):
+        if found.ndim != 2 or len(found) != len(texts):
+            raise InputError(
+                f"the model gave {found.shape} numbers for {len(texts):,} texts: a vector for each is needed"
+            )
     seconds = []
     for query in items.queries[:_TIMED]:
         started = time.perf_counter()
@@ -141,6 +152,13 @@ def _search(model: Any, items: KnownItems) -> _Run:
     hits = semantic_search(queries, documents, top_k=DEPTH, score_function=all_pairs_function(name))
     places = np.array([[hit["corpus_id"] for hit in row] for row in hits], dtype=np.int64)
     return _Run(places, documents.shape[1], passages_per_second, float(np.median(seconds)))
+
+
+def _check_judge(judge: Any) -> None:
+    if not callable(getattr(judge, "predict", None)):
+        raise InputTypeError(f"judge is {type(judge).__name__}, which has no predict(): give a CrossEncoder")
+    if getattr(judge, "head_is_new", False):
+        raise InputError("judge has a new head of random weights: it is no reranker before it is trained")
 
 
 def _judge(

@@ -22,7 +22,8 @@ _SHINGLE = 5
 
 _MARKED = re.compile(r"\s{0,3}#{1,6}\s+(.*?)\s*#*\s*$")
 _UNDERLINE = re.compile(r"\s*([=~^*+\"'`#-])\1{2,}\s*$")
-_FENCE = re.compile(r"\s*(```|~~~)")
+_FENCE = re.compile(r"\s{0,3}(?:(`{3,})[^`]*|(~{3,}).*)$")
+_FRONT = re.compile(r"---[ \t]*\n(?=[\w.-]+[ \t]*:)(?:.*\n)*?---[ \t]*(?:\n|$)")
 _NUMBERED = re.compile(r"^(?:\d+\.)*\d+\.?\s+|^[A-Z]\.\s+")
 _BLANK = re.compile(r"\n[ \t]*\n")
 _END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9])")
@@ -130,15 +131,18 @@ def _counted(passages: Iterable[str]) -> Counter[str]:
 def _sections(text: str) -> Iterator[_Section]:
     """The parts of a document under its headings; what stands before the first has none."""
     heading, lines = "", list[str]()
-    rows = text.replace("\r\n", "\n").split("\n")
+    text = text.replace("\r\n", "\n")
+    front = _FRONT.match(text)  # settings of the page, as site generators have them
+    rows = text[front.end() if front else 0 :].split("\n")
     place, fence = 0, ""
     while place < len(rows):
-        fenced = _FENCE.match(rows[place])
-        if fenced or fence:  # code, whose comments look like headings
-            if fenced and not fence:
-                fence = fenced[1]
-            elif fenced and fenced[1] == fence:
-                fence = ""
+        row = rows[place].rstrip()
+        opened = None if fence else _FENCE.match(row)
+        if opened or fence:  # code, whose comments look like headings
+            if opened:
+                fence = opened[1] or opened[2]
+            elif row.lstrip().startswith(fence) and not row.strip(f" \t{fence[0]}"):
+                fence = ""  # closed by nothing but a fence of that length or more
             lines.append(rows[place])
             place += 1
             continue
@@ -178,13 +182,16 @@ def _passages(text: str) -> Iterator[str]:
 
 
 def _distinct(sections: Iterable[_Section]) -> Iterator[_Section]:
-    """Sections without the passages that came before, word for word."""
+    """Sections without the passages that came before, word for word.
+
+    One that loses any has no heading left: not all that answers it stands there.
+    """
     seen = set[str]()
     for section in sections:
         new = [each for each in section.passages if _plain(each) not in seen]
         seen.update(map(_plain, new))
         if new:
-            yield _Section(section.heading, new)
+            yield _Section(section.heading if len(new) == len(section.passages) else "", new)
 
 
 def _placed(sections: Sequence[_Section], most: int | None) -> list[_Section]:

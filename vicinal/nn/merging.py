@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,8 @@ _METADATA = frozenset(
         "sentence_transformers",
     }
 )
+# What cuts texts into tokens, beside the vocabulary; where they are cut short and padded has no part in it.
+_TOKENIZER_PARTS = ("normalizer", "pre_tokenizer", "post_processor")
 _DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 
@@ -75,6 +78,10 @@ def _settings(modules: nn.Sequential) -> Iterator[tuple[str, dict[str, Any]]]:
         tokenizer = vars(module).get("tokenizer")
         if hasattr(tokenizer, "get_vocab"):
             found["vocabulary"] = tokenizer.get_vocab()
+            backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
+            if hasattr(backend, "to_str"):
+                parts = json.loads(backend.to_str())
+                found.update({f"tokenizer's {key}": parts.get(key) for key in _TOKENIZER_PARTS})
         if found:
             yield place, found
 

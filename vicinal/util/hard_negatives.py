@@ -56,9 +56,10 @@ def mine_hard_negatives(
     """Add hard negatives to (anchor, positive) pairs.
 
     All texts are encoded and compared as unit vectors, by the model's similarity function. For each anchor the best
-    candidates are found (exactly, in blocks, in bounded memory). Its own positives are removed, whichever row they
-    stand in; then those that ``max_score``, ``min_score`` and the margins forbid. Of the rest, those of the ranks
-    ``range_min`` to ``range_max`` are candidates, and ``num_negatives`` of them are taken.
+    ``range_max + p`` documents are found (exactly, in blocks, in bounded memory), with p the most rows that an anchor
+    has; no others are looked at. Its own positives are removed, whichever row they stand in; then those that
+    ``max_score``, ``min_score`` and the margins forbid, so that a small ``range_max`` with a low ``max_score`` may
+    leave none. The first ``range_min`` of the rest are passed over, and ``num_negatives`` of the others are taken.
 
     A positive that nobody marked as one looks like a very hard negative. ``relative_margin=0.05`` removes most of
     these (Moreira et al. 2024, "NV-Retriever", arXiv:2407.15831); ``range_min`` and ``max_score`` help too.
