@@ -64,7 +64,7 @@ def project(
         from sklearn.manifold import TSNE
     except ImportError as error:
         raise missing_extra("sklearn", "a t-SNE map", "cluster") from error
-    axes = _principal_axes(unit, _DIMENSIONS)
+    axes = principal_axes(unit, _DIMENSIONS)
     reduced = product(unit, axes).astype(np.float32)
     chosen = np.arange(len(rows))
     if len(rows) > exact:
@@ -123,7 +123,7 @@ def flat_map(embeddings: Embeddings) -> Matrix:
         return np.zeros((0, 2), dtype=rows.dtype)
     if np.abs(rows).max(initial=0) > np.sqrt(np.finfo(rows.dtype).max):
         raise InputError("embeddings hold numbers that are too large for a map: normalise them first")
-    axes = _principal_axes(rows, 2)
+    axes = principal_axes(rows, 2)
     points = product(rows, axes) - rows.mean(axis=0, dtype=np.float64) @ axes
     if points.shape[1] < 2:
         points = np.concatenate([points, np.zeros((len(rows), 2 - points.shape[1]))], axis=1)
@@ -131,7 +131,7 @@ def flat_map(embeddings: Embeddings) -> Matrix:
     return answer
 
 
-def _principal_axes(rows: Matrix, count: int) -> Matrix:
+def principal_axes(rows: Matrix, count: int) -> Matrix:
     """(dim, count or fewer) directions of the greatest spread, in float64, each with its largest number positive."""
     mean = rows.mean(axis=0, dtype=np.float64)
     covariance = np.zeros((rows.shape[1], rows.shape[1]))

@@ -24,7 +24,7 @@ from typing import Any, Protocol
 from vicinal.errors import InputError
 from vicinal.index.filters import Node
 from vicinal.index.results import Document, IndexInfo, Span, VerifyReport
-from vicinal.index.segments import Floats
+from vicinal.index.segments import Floats, Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +159,18 @@ class Reader(Protocol):
 
     def every(self) -> Iterator[Document]:
         """All documents, in the order of adding."""
+        ...
+
+    def revision(self) -> str:
+        """What tells this state from every other one."""
+        ...
+
+    def living(self) -> Ints:
+        """The numbers of all documents, ascending."""
+        ...
+
+    def directions(self, docs: Ints) -> Floats:
+        """``(n, d)`` the sum of the vectors of each document's chunks; numbers ascending."""
         ...
 
 

@@ -26,7 +26,7 @@ from vicinal.index.lexical import (
 )
 from vicinal.index.memory import View
 from vicinal.index.results import Document, Span
-from vicinal.index.segments import Bools, Floats
+from vicinal.index.segments import Bools, Floats, Ints
 from vicinal.index.stores.base import Evidence, Found
 from vicinal.index.stores.damage import Damage
 from vicinal.index.stores.filtering import BATCH, holds, matching, numbers
@@ -220,6 +220,24 @@ class SqliteReader:
         """The chunks of a document."""
         view = self.view
         return [(int(view.starts[row]), int(view.ends[row])) for row in view.chunks_of(doc)]
+
+    def revision(self) -> str:
+        """What tells this state from every other one."""
+        return f"{self.view.generation}-{self.view.version}-{self._caches.commit or ''}"
+
+    def living(self) -> Ints:
+        """The numbers of all documents, ascending."""
+        return self.view.docs[self.view.last_chunks]
+
+    def directions(self, docs: Ints) -> Floats:
+        """``(n, d)`` the sum of the vectors of each document's chunks; numbers ascending."""
+        view = self.view
+        starts = np.searchsorted(view.docs, docs, "left")
+        counts = np.searchsorted(view.docs, docs, "right") - starts
+        before = np.cumsum(counts) - counts
+        rows = np.repeat(starts - before, counts) + np.arange(int(counts.sum()))
+        sums: Floats = np.add.reduceat(view.vectors(rows), before, axis=0)
+        return sums
 
     def every(self) -> Iterator[Document]:
         """All documents, in the order of adding."""
