@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 
 import common
+import perl_documentation
 
 Grades = dict[str, dict[str, float]]
 Data = tuple[dict[str, str], dict[str, str], Grades]
@@ -97,6 +98,54 @@ def entailments() -> Data:
     return documents, {text: text for text in asked}, {text: grades[text] for text in asked}
 
 
+def documentation() -> Data:
+    """Perl's documentation: its sections answer the questions of perlfaq1 to perlfaq9.
+
+    A question stands in no text of its own answer; other sections keep their headings.
+    """
+    answers = perl_documentation.questions()
+    documents: dict[str, str] = {}
+    seen: set[str] = set()
+    for number, section in enumerate(perl_documentation.sections()):
+        text = f"{section.heading}\n\n{section.text}"
+        if str(number) in answers:
+            documents[str(number)] = answers[str(number)][1]
+        elif text not in seen:  # the notes on releases repeat themselves
+            documents[str(number)] = text
+        seen.add(text)
+    return (
+        documents,
+        {number: question for number, (question, _) in answers.items()},
+        {number: {number: 1.0} for number in answers},
+    )
+
+
+def headings() -> Data:
+    """Perl's documentation: 300 headings ask for their sections, in which they do not stand; questions left out."""
+    sections = perl_documentation.sections()
+    often = Counter(section.heading for section in sections)
+    fit = [
+        place
+        for place, section in enumerate(sections)
+        if not section.page.startswith("perlfaq")
+        and often[section.heading] == 1
+        and len(section.heading.split()) >= 4
+        and len(section.text.split()) >= 30
+    ]
+    random.Random(3).shuffle(fit)
+    asked = set(fit[:300])
+    return (
+        {
+            str(place): perl_documentation.without(section.text, section.heading)
+            if place in asked
+            else f"{section.heading}\n\n{section.text}"
+            for place, section in enumerate(sections)
+        },
+        {str(place): sections[place].heading for place in sorted(asked)},
+        {str(place): {str(place): 1.0} for place in sorted(asked)},
+    )
+
+
 def _titles() -> tuple[list[str], list[str]]:
     folder = common.SHARED / "data/stackoverflow"
     titles = (folder / "titles.txt").read_text("utf-8").splitlines()
@@ -105,6 +154,8 @@ def _titles() -> tuple[list[str], list[str]]:
 
 SETS: dict[str, Callable[[], Data]] = {
     "Cranfield": cranfield,
+    "Perl's documentation": documentation,
+    "Perl's documentation, headings": headings,
     "Stack Overflow, same class": titles_of_a_class,
     "Stack Overflow, codes": codes_in_titles,
     "STS-B dev, paraphrases": lambda: paraphrases("dev"),
