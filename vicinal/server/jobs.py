@@ -1,0 +1,89 @@
+"""What a request wants of a model, and the parts of it that wait to be computed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vicinal.engine.base import Output
+
+
+class Key(NamedTuple):
+    """What texts must share to be computed in one batch."""
+
+    output: Output
+    prompt: str
+    prompt_length: int
+
+
+@dataclass(slots=True)
+class Unit:
+    """What waits to be computed: one text or pair, or several short ones of a job.
+
+    Attributes:
+        job: whose it is.
+        rows: their places in the job.
+        length: tokens, of the longest.
+        content: what the engine reads, as the lane has made it.
+        due: when its turn is, on the clock of :func:`time.monotonic`.
+        taken: whether it waits no more.
+    """
+
+    job: Job
+    rows: Sequence[int]
+    length: int
+    content: Any
+    due: float = 0.0
+    taken: bool = field(default=False)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all of them."""
+        return max(self.length, 1) * len(self.rows)
+
+
+@dataclass(eq=False)
+class Job:
+    """What one request wants of one model.
+
+    Attributes:
+        lane: the model, a :data:`vicinal.server.lanes.Lane`.
+        key: what its texts share.
+        count: texts.
+        put: takes the result of some rows.
+        future: is done when all results are there.
+        loop: where it is waited for.
+        deadline: when nobody wants it any more.
+        estimate: tokens that it counts for while they are not known.
+        tokens: ``(count,)``, of each text.
+        left: texts without a result.
+        dead: whether nobody wants it.
+    """
+
+    lane: Any
+    key: Key
+    count: int
+    put: Callable[[Any, Any], None]
+    future: asyncio.Future[None]
+    loop: asyncio.AbstractEventLoop
+    deadline: float
+    estimate: int = 0
+    cut: int = 0
+    left: int = 0
+    dead: bool = False
+    tokens: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    arrived: float = field(default_factory=time.monotonic)
+    tokenized: float = 0.0
+    begun: float = 0.0
+    ended: float = 0.0
+    units: list[Unit] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.left = self.count
+        self.tokens = np.zeros(self.count, dtype=np.int32)
