@@ -16,6 +16,18 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("VICINAL_SHARED", ROOT.parent / "shared"))
 TORCH = ["torch==2.13.0"]
+# Those that decide how fast a model runs.
+INSTRUCTIONS = (
+    "avx2",
+    "avx512f",
+    "avx_vnni",
+    "avx512_vnni",
+    "avx512_bf16",
+    "amx_bf16",
+    "amx_int8",
+    "asimddp",
+    "i8mm",
+)
 SENTENCE_TRANSFORMERS = [TORCH, ["sentence-transformers==6.2.0"]]
 
 
@@ -59,19 +71,25 @@ def minilm() -> Path:
 
 
 def machine(*packages: str) -> str:
-    """One line: processor, cores, python and versions of packages."""
-    model = platform.processor() or "unknown processor"
+    """One line: processor, its instructions, cores, python and versions of packages."""
+    model, instructions = platform.processor() or "unknown processor", ""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                model = line.split(":", 1)[1].strip()
-                break
+        facts = dict(
+            (part.strip() for part in line.split(":", 1))
+            for line in Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+            if ":" in line
+        )
+        model = facts.get("model name", model)
+        has = set(facts.get("flags", facts.get("Features", "")).split())
+        instructions = " ".join(name for name in INSTRUCTIONS if name in has)
     except OSError:
         pass
     from vicinal.core.cores import available_cores
 
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
-    return f"{model}, {available_cores()} cores; Python {platform.python_version()}; {versions}"
+    return (
+        f"{model} ({instructions}), {available_cores()} cores; Python {platform.python_version()}; {versions}"
+    )
 
 
 def peak_memory_mib() -> float:
