@@ -8,11 +8,9 @@ and nothing waits for ever.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -135,8 +133,7 @@ class Scheduler:
                 self._release(job, job.estimate)
                 job.units = []
         job.ended = time.monotonic()
-        with suppress(RuntimeError):  # the loop is closed: nobody is there
-            job.loop.call_soon_threadsafe(_settle, job.future, error)
+        job.done(error)
 
     def close(self) -> None:
         """End the thread; what waits is never computed."""
@@ -282,15 +279,6 @@ def _finite(rows: Any) -> bool:
     if isinstance(rows, list):
         return all(_finite(each) for each in rows)
     return bool(np.isfinite(rows).all())
-
-
-def _settle(future: asyncio.Future[None], error: BaseException | None) -> None:
-    if future.done():
-        return
-    if error is None:
-        future.set_result(None)
-    else:
-        future.set_exception(error)
 
 
 def _as_refused(error: BaseException) -> Refused:

@@ -32,6 +32,7 @@ class Call:
         deadline: when it is given up, on the clock of :func:`time.monotonic`.
         started: when it came, on the same clock.
         cut: texts that were cut, in all that was computed for it.
+        gone: whether nobody waits for it any more.
     """
 
     id: str = ""
@@ -39,6 +40,7 @@ class Call:
     deadline: float = float("inf")
     started: float = field(default_factory=time.monotonic)
     cut: int = 0
+    gone: bool = False
 
 
 current_call: ContextVar[Call | None] = ContextVar("current_call", default=None)
@@ -64,21 +66,25 @@ async def outcome(future: asyncio.Future[Result], give_up: Callable[[], None]) -
             watch = asyncio.ensure_future(_disconnected(call.receive))
         while not future.done():
             if time.monotonic() >= call.deadline:
-                raise Refused(
-                    "timeout", "the request waited too long to be computed; try again later", retry_after=1
-                )
+                raise late()
             waited = {future} if watch is None else {future, watch}
             await asyncio.wait(waited, timeout=_left(call), return_when=asyncio.FIRST_COMPLETED)
             if watch is not None and watch.done() and not future.done():
                 raise Gone
         return future.result()
     except BaseException:
+        call.gone = True
         if not future.done():
             give_up()
         raise
     finally:
         if watch is not None:
             watch.cancel()
+
+
+def late() -> Refused:
+    """What a request gets whose deadline passed."""
+    return Refused("timeout", "the request waited too long to be computed; try again later", retry_after=1)
 
 
 def _left(call: Call) -> float | None:

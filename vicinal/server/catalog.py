@@ -87,6 +87,10 @@ class Catalog:
         self._served[name] = Served(entry, model, given, self._settings.batch_tokens)
         return self._served[name]
 
+    def find_given(self, given: str) -> Served | None:
+        """The model that was asked for under just this name or path."""
+        return next((each for each in self._served.values() if each.given == given), None)
+
     def all(self) -> list[Served]:
         """All of them, in the order of loading."""
         return list(self._served.values())

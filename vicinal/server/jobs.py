@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -57,21 +56,22 @@ class Job:
         key: what its texts share.
         count: texts.
         put: takes the result of some rows.
-        future: is done when all results are there.
-        loop: where it is waited for.
+        done: called, in any thread, when all results are there, or with what went wrong.
         deadline: when nobody wants it any more.
-        estimate: tokens that it counts for while they are not known.
+        estimate: tokens that it counts for among those that wait.
+        cut: texts that were longer than the model reads.
         tokens: ``(count,)``, of each text.
         left: texts without a result.
         dead: whether nobody wants it.
+        arrived, tokenized, begun, ended: when, on the clock of :func:`time.monotonic`; 0 for not yet.
+        units: what of it waits, or was computed.
     """
 
     lane: Any
     key: Key
     count: int
     put: Callable[[Any, Any], None]
-    future: asyncio.Future[None]
-    loop: asyncio.AbstractEventLoop
+    done: Callable[[BaseException | None], None]
     deadline: float
     estimate: int = 0
     cut: int = 0

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from typing import Any, Literal, TypeVar
 
 from vicinal.core.cores import available_cores
 from vicinal.errors import InputError, InputTypeError, VicinalError
 from vicinal.models.steps import Reading
 from vicinal.server.batching import Scheduler
-from vicinal.server.call import current_call, outcome
+from vicinal.server.call import current_call, late, outcome
 from vicinal.server.catalog import Served
 from vicinal.server.errors import Refused
 from vicinal.server.jobs import Job, Key, Unit
@@ -58,12 +62,51 @@ class Pipeline:
     ) -> Job:
         """Have texts tokenised and computed; ``put`` takes the results."""
         loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+
+        def done(error: BaseException | None) -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody is there
+                loop.call_soon_threadsafe(_settle, future, error)
+
+        job = self._begin(served, reading, texts, put, truncate, output, done)
+        await outcome(future, lambda: self.scheduler.drop(job))
+        call = current_call.get()
+        if call is not None:
+            call.cut += job.cut
+        return job
+
+    def run_blocking(
+        self, served: Served, reading: Reading, texts: Texts, put: Callable[[Any, Any], None]
+    ) -> Job:
+        """:meth:`run` for a thread that may wait; what is too long is cut."""
+        future: Future[None] = Future()
+
+        def done(error: BaseException | None) -> None:
+            _settle(future, error)
+
+        job = self._begin(served, reading, texts, put, True, "sentence", done)
+        try:
+            future.result(max(0.0, job.deadline - time.monotonic()))
+        except (FutureTimeout, TimeoutError):
+            self.scheduler.drop(job)
+            raise late() from None
+        return job
+
+    def _begin(
+        self,
+        served: Served,
+        reading: Reading,
+        texts: Texts,
+        put: Callable[[Any, Any], None],
+        truncate: bool | None,
+        output: Literal["sentence", "tokens"],
+        done: Callable[[BaseException | None], None],
+    ) -> Job:
         lane = served.lane(reading)
         key = Key(output, reading.prompt, reading.prompt_length)
         call = current_call.get()
         deadline = call.deadline if call else time.monotonic() + self.settings.request_timeout
-        future: asyncio.Future[None] = loop.create_future()
-        job = Job(lane, key, len(texts), put, future, loop, deadline)
+        job = Job(lane, key, len(texts), put, done, deadline)
         cut = self.settings.auto_truncate if truncate is None else truncate
         self.scheduler.admit(job, _estimate(texts, served.entry.max_length))
 
@@ -81,14 +124,12 @@ class Pipeline:
         self.tokenizing.ask(
             Asked((id(lane), reading.prompt, limits, texts.seconds is None), reading, texts, tokenized)
         )
-        await outcome(future, lambda: self.scheduler.drop(job))
-        if call is not None:
-            call.cut += job.cut
         return job
 
-    async def in_thread(self, work: Callable[[], Made]) -> Made:
-        """Do something in a thread, with errors made Refused."""
-        future = asyncio.get_running_loop().run_in_executor(self.tokenizing.pool, work)
+    async def in_thread(self, work: Callable[[], Made], pool: Executor | None = None) -> Made:
+        """Do something in a thread, with errors made Refused; the call's context goes along."""
+        context = contextvars.copy_context()
+        future = asyncio.get_running_loop().run_in_executor(pool or self.tokenizing.pool, context.run, work)
         try:
             return await outcome(future, lambda: None)
         except VicinalError as error:
@@ -98,6 +139,16 @@ class Pipeline:
         self.metrics.batch_texts.observe(texts)
         self.metrics.batch_tokens.observe(tokens)
         self.metrics.queue_size.set(self.scheduler.waiting_tokens)
+
+
+def _settle(future: Any, error: BaseException | None) -> None:
+    """Give a future, of either kind, its end, unless it has one."""
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
 
 
 def _units(job: Job, ragged: Ragged, texts: Texts, cut: bool) -> list[Unit]:

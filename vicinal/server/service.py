@@ -2,329 +2,97 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from vicinal.models.activations import sigmoid, softmax
-from vicinal.models.outputs import normalize as normalize_rows
-from vicinal.models.steps import Reading, Role, pair_reading, text_reading
-from vicinal.server.catalog import Catalog, Served
-from vicinal.server.checks import check_text, check_texts
-from vicinal.server.errors import Refused
-from vicinal.server.jobs import Job
-from vicinal.server.metrics import Metrics
-from vicinal.server.pipeline import Pipeline, asked, timings_of
+from vicinal.index.results import Document
+from vicinal.server.checks import check_text
 from vicinal.server.records import (
-    Embedded,
-    ModelEntry,
+    Found,
+    IndexEntry,
     ModelKind,
-    Predicted,
-    Scored,
-    Token,
-    TokenVectors,
 )
-from vicinal.server.settings import Settings
-from vicinal.server.text_tokens import backend_of, check_ids, tokens_of
-from vicinal.server.tokenizing import Texts
+from vicinal.server.text_service import TextService
 
 State = Literal["starting", "ready", "draining", "failed"]
 
 _ANY: tuple[ModelKind, ...] = ("embedding", "reranker", "classifier")
 
 
-class Service:
-    """The models and indexes of a server.
+class Service(TextService):
+    """What all dialects call: that of :class:`TextService`, and indexes."""
 
-    Args:
-        settings: which ones, and the limits.
+    def index_names(self) -> list[str]:
+        """The names of all indexes, the default first."""
+        return self._indexes.names()
 
-    Attributes:
-        settings: as given.
-        state: ``"starting"`` until all models are loaded, ``"draining"`` once the server ends.
-        failure: why it could not start.
-        active: requests that are being answered.
-        metrics: what is counted.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.state: State = "starting"
-        self.failure: BaseException | None = None
-        self.active = 0
-        self.metrics = Metrics()
-        self._catalog = Catalog(settings)
-        self._pipeline = Pipeline(settings, self.metrics)
-
-    # -- starting and ending -----------------------------------------------------------------------------
-
-    def load(self) -> None:
-        """Load all models and open all indexes, in the calling thread; the state tells when it is done."""
-        try:
-            self._catalog.load()
-            self.state = "ready"
-        except BaseException as error:
-            self.failure, self.state = error, "failed"
-            raise
-
-    def start(self) -> threading.Thread:
-        """Load in a thread."""
-
-        def run() -> None:
-            with suppress(BaseException):  # kept as `failure`
-                self.load()
-
-        thread = threading.Thread(target=run, name="vicinal-load", daemon=True)
-        thread.start()
-        return thread
-
-    def drain(self) -> None:
-        """Take no more requests."""
-        if self.state in ("starting", "ready"):
-            self.state = "draining"
-
-    def close(self) -> None:
-        """Let go of threads and files."""
-        self._pipeline.close()
-
-    def check_ready(self) -> None:
-        """Refuse work while there are no models yet, or no more.
-
-        Raises:
-            Refused: starting, draining, or failed.
-        """
-        if self.state != "ready":
-            raise Refused("unhealthy", f"the server is {self.state}; try again later", retry_after=2)
-
-    # -- what there is -----------------------------------------------------------------------------------
-
-    def models(self) -> list[ModelEntry]:
-        """All models, the default of each kind first among its kind."""
-        return [each.entry for each in self._catalog.all()]
-
-    def entry(self, name: str | None, kind: ModelKind | Sequence[ModelKind]) -> ModelEntry:
-        """The model of a name, or the first of a kind.
-
-        Raises:
-            Refused: there is none, or it is of another kind.
-        """
-        return self._find(name, kind).entry
-
-    def check_texts(self, value: Any, name: str = "input") -> list[str]:
-        """See :func:`vicinal.server.checks.check_texts`."""
-        return check_texts(value, self.settings, name)
-
-    def _find(self, name: str | None, kind: ModelKind | Sequence[ModelKind]) -> Served:
+    def indexes(self) -> list[IndexEntry]:
+        """Facts about all indexes, read now."""
         self.check_ready()
-        return self._catalog.find(name, kind)
+        return self._indexes.entries()
 
-    # -- vectors -----------------------------------------------------------------------------------------
-
-    async def embed(
+    async def search(
         self,
-        texts: Sequence[str],
+        index: str | None,
+        query: str,
         *,
-        model: str | None = None,
-        prompt_name: str | None = None,
-        input_type: Role | None = None,
-        truncate: bool | None = None,
-        truncation_direction: str | None = None,
-        max_tokens: int | None = None,
-        dimensions: int | None = None,
-        normalize: bool | None = None,
-    ) -> Embedded:
-        """Vectors of texts.
+        top_k: int = 10,
+        filter: Mapping[str, Any] | None = None,
+        mode: str = "hybrid",
+        rerank: bool | str = False,
+        candidates: int = 100,
+    ) -> Found:
+        """Search an index.
 
         Args:
-            texts: the texts.
-            model: the name of a model; None for the default.
-            prompt_name: which of its prompts goes before each text.
-            input_type: ``"query"`` or ``"document"``: the model's prompt for that, unless one is named.
-            truncate: cut what is too long; False refuses it, None takes the server's setting.
-            truncation_direction: ``"right"`` or ``"left"``, where texts are cut; None for the model's own.
-            max_tokens: tokens of a text that count, if that is fewer than the model reads.
-            dimensions: keep so many leading numbers of each vector.
-            normalize: scale to length 1, after ``dimensions``; None gives what the model's ``encode`` does.
+            index: its name; None for the first.
+            query: the query.
+            top_k, filter, mode, candidates: as for :meth:`vicinal.Index.search`.
+            rerank: have the best candidates scored again by the reranker of this name, True for the default one.
 
         Raises:
             Refused: anything is wrong.
         """
-        served = self._find(model, "embedding")
-        if dimensions is not None and not 0 < dimensions <= served.entry.dimension:
-            raise Refused(
-                "validation",
-                f"dimensions={dimensions}: {served.entry.id} gives {served.entry.dimension}; give a number up to that",
-                param="dimensions",
-            )
-        reading = self._reading(served, prompt_name, input_type, truncation_direction, max_tokens)
-        checked = self.check_texts(list(texts))
-        out = np.empty((len(checked), served.entry.dimension), dtype=np.float32)
-
-        def put(rows: Sequence[int], values: Any) -> None:
-            out[rows] = values[:, : out.shape[1]]
-
-        job = await self._pipeline.run(served, reading, Texts(checked), put, truncate)
-        vectors = out[:, : dimensions or out.shape[1]]
-        if normalize:
-            vectors = np.ascontiguousarray(vectors)
-            normalize_rows(vectors)
-        return Embedded(job.tokens, job.cut, timings_of(job), served.entry, vectors)
-
-    async def embed_tokens(
-        self,
-        texts: Sequence[str],
-        *,
-        model: str | None = None,
-        prompt_name: str | None = None,
-        input_type: Role | None = None,
-        truncate: bool | None = None,
-        truncation_direction: str | None = None,
-        max_tokens: int | None = None,
-    ) -> TokenVectors:
-        """The vector of every token, before pooling; arguments and errors as for :meth:`embed`."""
-        served = self._find(model, "embedding")
-        reading = self._reading(served, prompt_name, input_type, truncation_direction, max_tokens)
-        checked = self.check_texts(list(texts))
-        found: list[NDArray[np.float32]] = [np.empty((0, 0), dtype=np.float32)] * len(checked)
-
-        def put(rows: Sequence[int], values: Any) -> None:
-            for row, value in zip(rows, values if isinstance(values, list) else [values], strict=True):
-                found[row] = value
-
-        job = await self._pipeline.run(served, reading, Texts(checked), put, truncate, "tokens")
-        return TokenVectors(job.tokens, job.cut, timings_of(job), served.entry, found)
-
-    # -- scores ------------------------------------------------------------------------------------------
-
-    async def rerank(
-        self,
-        query: str,
-        texts: Sequence[str],
-        *,
-        model: str | None = None,
-        raw: bool = False,
-        truncate: bool | None = None,
-        truncation_direction: str | None = None,
-        max_tokens: int | None = None,
-    ) -> Scored:
-        """The score of each text with a query.
-
-        Args:
-            query: the query.
-            texts: the texts.
-            raw: the model's own scores; otherwise 0 to 1, by the sigmoid.
-
-        Other arguments and errors as for :meth:`embed`; ``max_tokens`` counts those of the pair.
-        """
-        served = self._find(model, "reranker")
+        self.check_ready()
         check_text(query, self.settings, "query")
-        checked = self.check_texts(list(texts), "texts")
-        scores, job = await self._scores(
-            served, [query] * len(checked), checked, truncate, truncation_direction, max_tokens
+        reranker = None
+        if rerank is not False:
+            reranker = self._find(None if rerank is True else rerank, "reranker")
+        return await self._indexes.search(
+            index, query, top_k=top_k, filter=filter, mode=mode, reranker=reranker, candidates=candidates
         )
-        values = scores[:, 0] if raw else sigmoid(scores[:, 0])
-        return Scored(job.tokens, job.cut, timings_of(job), served.entry, values)
 
-    async def predict(
+    async def documents(self, index: str | None, ids: Sequence[str]) -> list[Document | None]:
+        """Documents of an index by id; None where there is none."""
+        self.check_ready()
+        return await self._indexes.get(index, ids)
+
+    async def upsert(
         self,
-        inputs: Sequence[str | tuple[str, str]],
-        *,
-        model: str | None = None,
-        raw: bool = False,
-        truncate: bool | None = None,
-        truncation_direction: str | None = None,
-        max_tokens: int | None = None,
-    ) -> Predicted:
-        """The scores of texts or pairs for each label.
-
-        Args:
-            inputs: texts, or pairs of texts; all of one kind.
-            raw: the model's own scores; otherwise shares that add up to 1, or the sigmoid where there is one label.
-
-        Other arguments and errors as for :meth:`embed`.
-        """
-        served = self._find(model, ("classifier", "reranker"))
-        singles = [each for each in inputs if isinstance(each, str)]
-        if singles and len(singles) < len(inputs):
-            raise Refused(
-                "validation", "inputs holds single texts and pairs: give one of the two", param="inputs"
-            )
-        firsts = self.check_texts(singles or [each[0] for each in inputs], "inputs")
-        seconds = None if singles else self.check_texts([each[1] for each in inputs], "inputs")
-        scores, job = await self._scores(served, firsts, seconds, truncate, truncation_direction, max_tokens)
-        if not raw:
-            scores = sigmoid(scores) if scores.shape[1] == 1 else softmax(scores)
-        return Predicted(job.tokens, job.cut, timings_of(job), served.entry, scores, served.entry.labels)
-
-    async def _scores(
-        self,
-        served: Served,
-        firsts: list[str],
-        seconds: list[str] | None,
-        truncate: bool | None,
-        side: str | None,
-        max_tokens: int | None,
-    ) -> tuple[NDArray[np.float32], Job]:
-        reading = asked(lambda: pair_reading(served.model, side=side, max_length=max_tokens))
-        out = np.empty((len(firsts), served.entry.dimension), dtype=np.float32)
-
-        def put(rows: Sequence[int], values: Any) -> None:
-            out[rows] = values
-
-        job = await self._pipeline.run(served, reading, Texts(firsts, seconds), put, truncate)
-        return out, job
-
-    # -- tokens ------------------------------------------------------------------------------------------
-
-    async def tokenize(
-        self,
+        index: str | None,
+        ids: Sequence[str] | None,
         texts: Sequence[str],
-        *,
-        model: str | None = None,
-        add_special_tokens: bool = True,
-        prompt_name: str | None = None,
-    ) -> list[list[Token]]:
-        """The tokens of each text, uncut.
-
-        Raises:
-            Refused: the model is not there, or has no tokenizer that tells where tokens stand.
-        """
-        served = self._find(model, _ANY)
-        prompt = asked(lambda: served.model._prompt(None, prompt_name)) if prompt_name else ""
-        checked = [prompt + text for text in self.check_texts(list(texts), "inputs")]
-        backend = backend_of(served)
-        return await self._pipeline.in_thread(lambda: tokens_of(backend, checked, add_special_tokens))
-
-    async def decode(
-        self, ids: Sequence[Sequence[int]], *, model: str | None = None, skip_special_tokens: bool = True
+        metadatas: Sequence[Mapping[str, Any] | None] | None = None,
     ) -> list[str]:
-        """Texts of token ids.
+        """Add documents to an index, or replace those of the same ids; gives the ids.
 
         Raises:
-            Refused: an id is not one of the model's.
+            Refused: the server is not writable, or anything else is wrong; nothing changed then.
         """
-        served = self._find(model, _ANY)
-        backend = backend_of(served)
-        check_ids(ids, backend, served)
-        rows = [list(row) for row in ids]
-        return await self._pipeline.in_thread(
-            lambda: list(backend.decode_batch(rows, skip_special_tokens=skip_special_tokens))
-        )
+        self.check_ready()
+        checked = self.check_texts(list(texts), "documents")
+        return await self._indexes.upsert(index, ids, checked, metadatas)
 
-    def _reading(
+    async def delete(
         self,
-        served: Served,
-        prompt_name: str | None,
-        role: Role | None,
-        side: str | None,
-        max_tokens: int | None,
-    ) -> Reading:
-        return asked(
-            lambda: text_reading(
-                served.model, prompt_name=prompt_name, role=role, side=side, max_length=max_tokens
-            )
-        )
+        index: str | None,
+        ids: Sequence[str] | None = None,
+        filter: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Remove documents by id, or all that a filter holds for; gives how many.
+
+        Raises:
+            Refused: the server is not writable, neither or both are given, or the filter is wrong.
+        """
+        self.check_ready()
+        return await self._indexes.delete(index, ids, filter)

@@ -1,0 +1,115 @@
+"""An index behind the server: the same hits as the library's, and changes only for those who may."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vicinal import CrossEncoder, Index
+
+NOTES = {
+    "a": "the cat sat on the mat",
+    "b": "a big red bird flew over the tree",
+    "c": "one fish swam in the pond, two fish ran",
+    "d": "the dog ran under the tree",
+}
+KEY = "secret"
+
+
+@pytest.fixture
+def path(tmp_path: Path, tiny_folder: Path) -> Path:
+    with Index(tmp_path / "notes.db", str(tiny_folder)) as index:
+        index.add(list(NOTES.values()), list(NOTES), [{"n": place} for place in range(len(NOTES))])
+    return tmp_path / "notes.db"
+
+
+@pytest.fixture
+def reading(serve: Callable[..., Any], path: Path, scorer_folder: Path) -> Any:
+    return serve(indexes=(str(path),), rerankers=(str(scorer_folder),))
+
+
+@pytest.fixture
+def writing(serve: Callable[..., Any], path: Path) -> Any:
+    return serve(indexes=(str(path),), writable=True, api_keys=(KEY,), headers={"x-api-key": KEY})
+
+
+@pytest.mark.parametrize("mode", ["dense", "lexical", "hybrid"])
+def test_hits_are_those_of_the_library(reading: Any, path: Path, tiny_folder: Path, mode: Any) -> None:
+    answer = reading.post("/v1/search", {"query": "bird over a tree", "mode": mode, "top_k": 3}).json()
+    with Index(path, str(tiny_folder), read_only=True) as index:
+        expected = [hit.to_dict() for hit in index.search("bird over a tree", 3, mode=mode)]
+    assert [hit["id"] for hit in answer["hits"]] == [hit["id"] for hit in expected]
+    for hit, right in zip(answer["hits"], expected, strict=True):
+        assert hit["score"] == pytest.approx(right["score"], abs=1e-4)
+        assert hit["passage"] == right["passage"] and hit["metadata"] == right["metadata"]
+        assert "".join(part["text"] for part in hit["highlights"]) == hit["passage"]["text"]
+    assert answer["index"] == "notes" and answer["mode"] == mode
+
+
+def test_matches_are_highlighted(reading: Any) -> None:
+    answer = reading.post("/v1/search", {"query": "red birds", "mode": "lexical", "top_k": 1}).json()
+    assert [part["text"] for part in answer["hits"][0]["highlights"] if part["match"]] == ["red", "bird"]
+
+
+def test_filter_and_reranker_are_obeyed(reading: Any, scorer_folder: Path) -> None:
+    body = {"query": "the tree", "filter": {"n": {"$gte": 1}}, "rerank": True, "top_k": 4}
+    hits = reading.post("/v1/search", body).json()["hits"]
+    scorer = CrossEncoder(scorer_folder, dtype="float32")
+    right = scorer.rank("the tree", [NOTES[name] for name in "bcd"])
+    assert [hit["id"] for hit in hits] == ["bcd"[each["corpus_id"]] for each in right]
+    for hit, each in zip(hits, right, strict=True):
+        assert hit["scores"]["rerank"] == pytest.approx(each["score"], abs=1e-5)
+
+
+def test_the_model_of_an_index_is_served_too(reading: Any) -> None:
+    assert [each["id"] for each in reading.get("/v1/models").json()["data"]] == ["scorer", "tiny"]
+    (entry,) = reading.get("/v1/index").json()["indexes"]
+    assert entry == {"id": "notes", "documents": 4, "model": "tiny", "fields": ["n"], "writable": False}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ({}, 422, "query"),
+        ({"query": "a", "top_k": 0}, 422, "top_k"),
+        ({"query": "a", "mode": "magic"}, 422, "mode"),
+        ({"query": "a", "index": "/etc/passwd"}, 404, "there is no index"),
+        ({"query": "a", "filter": {"n": {"$near": 1}}}, 422, "$near"),
+        ({"query": "a", "rerank": "gpt"}, 404, "gpt"),
+        ({"query": "\ud800"}, 422, "query"),
+    ],
+)
+def test_what_is_wrong_is_said(reading: Any, body: Any, status: int, said: str) -> None:
+    import json
+
+    answer = reading("POST", "/v1/search", content=json.dumps(body))
+    assert answer.status_code == status and said in answer.json()["error"]["message"]
+
+
+def test_nothing_can_be_changed_without_writable(reading: Any) -> None:
+    assert reading.post("/v1/index/notes/upsert", {"documents": [{"text": "x"}]}).status_code == 404
+    assert reading.post("/v1/index/notes/delete", {"filter": {}}).status_code == 404
+
+
+def test_documents_come_and_go(writing: Any) -> None:
+    new = {"id": "e", "text": "a small green fish", "metadata": {"n": 9}}
+    assert writing.post("/v1/index/notes/upsert", {"documents": [new]}).json() == {"ids": ["e"]}
+    hits = writing.post("/v1/search", {"query": "small green fish", "mode": "lexical"}).json()["hits"]
+    assert hits[0]["id"] == "e"
+    found = writing.post("/v1/index/notes/documents", {"ids": ["e", "z"]}).json()
+    assert found == {"documents": [new, None]}
+    assert writing.post("/v1/index/notes/delete", {"ids": ["e", "z"]}).json() == {"deleted": 1}
+    assert writing.post("/v1/index/notes/delete", {"filter": {"n": {"$lt": 2}}}).json() == {"deleted": 2}
+    assert writing.get("/v1/index").json()["indexes"][0]["documents"] == 2
+
+
+def test_changes_need_the_key(writing: Any) -> None:
+    for headers in ({"x-api-key": "wrong"}, {"x-api-key": ""}, {"authorization": "Bearer secret2"}):
+        answer = writing("POST", "/v1/index/notes/delete", json={"filter": {}}, headers=headers)
+        assert answer.status_code == 401 and answer.headers["www-authenticate"] == "Bearer"
+    bearer = {"x-api-key": "", "authorization": "Bearer secret"}
+    assert writing("POST", "/v1/index/notes/delete", json={"ids": []}, headers=bearer).status_code == 200
+    assert writing.get("/v1/index").json()["indexes"][0]["documents"] == 4
