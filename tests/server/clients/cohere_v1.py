@@ -1,8 +1,22 @@
 """cohere, version 1: vectors, types of vectors, reranking, errors."""
 
 import cohere
-from served import DOCUMENTS, KEY, LONG, MODEL, ORDER, QUERY, RERANKER, SCORES, TEXTS, URL, VECTORS
-from served import assert_near, done, refused
+from served import (
+    DOCUMENTS,
+    KEY,
+    LONG,
+    MODEL,
+    ORDER,
+    QUERY,
+    RERANKER,
+    SCORES,
+    TEXTS,
+    URL,
+    VECTORS,
+    assert_near,
+    done,
+    refused,
+)
 
 client = cohere.Client(api_key=KEY, base_url=URL)
 
@@ -28,7 +42,9 @@ assert [each.index for each in ranked.results] == ORDER
 assert_near([each.relevance_score for each in ranked.results], SCORES[ORDER])
 assert all(each.document is None for each in ranked.results)
 assert all(0 <= each.relevance_score <= 1 for each in ranked.results)
-best = client.rerank(query=QUERY, documents=[{"text": each} for each in DOCUMENTS], top_n=2, return_documents=True)
+best = client.rerank(
+    query=QUERY, documents=[{"text": each} for each in DOCUMENTS], top_n=2, return_documents=True
+)
 assert [each.document.text for each in best.results] == [DOCUMENTS[i] for i in ORDER[:2]]
 assert best.meta.billed_units.search_units == 1
 fields = [{"title": each, "author": "nobody"} for each in DOCUMENTS]

@@ -4,8 +4,24 @@ import base64
 
 import cohere
 import numpy as np
-from served import DOCUMENTS, KEY, LONG, MODEL, ORDER, QUERY, RERANKER, SCORES, TEXTS, TOKENS, URL, VECTORS
-from served import assert_near, done, refused, shortened
+from served import (
+    DOCUMENTS,
+    KEY,
+    LONG,
+    MODEL,
+    ORDER,
+    QUERY,
+    RERANKER,
+    SCORES,
+    TEXTS,
+    TOKENS,
+    URL,
+    VECTORS,
+    assert_near,
+    done,
+    refused,
+    shortened,
+)
 
 client = cohere.ClientV2(api_key=KEY, base_url=URL)
 DOCUMENT = {"model": MODEL, "input_type": "search_document"}
@@ -46,7 +62,9 @@ ranked = client.rerank(model=RERANKER, query=QUERY, documents=DOCUMENTS)
 assert [each.index for each in ranked.results] == ORDER
 assert_near([each.relevance_score for each in ranked.results], SCORES[ORDER])
 assert len(client.rerank(model=RERANKER, query=QUERY, documents=DOCUMENTS, top_n=1).results) == 1
-assert len(client.rerank(model=RERANKER, query=QUERY, documents=DOCUMENTS, top_n=10_000).results) == len(DOCUMENTS)
+assert len(client.rerank(model=RERANKER, query=QUERY, documents=DOCUMENTS, top_n=10_000).results) == len(
+    DOCUMENTS
+)
 
 with refused(cohere.BadRequestError, "documents"):
     client.rerank(model=RERANKER, query=QUERY, documents=[])

@@ -2,8 +2,20 @@
 
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
-from served import CLASSIFIER, KEY, LABELS, LONG, MODEL, SHARES, TEXTS, URL, VECTORS
-from served import assert_near, done, refused
+from served import (
+    CLASSIFIER,
+    KEY,
+    LABELS,
+    LONG,
+    MODEL,
+    SHARES,
+    TEXTS,
+    URL,
+    VECTORS,
+    assert_near,
+    done,
+    refused,
+)
 
 client = InferenceClient(model=URL, token=KEY)
 

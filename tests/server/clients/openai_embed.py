@@ -42,7 +42,9 @@ with refused(openai.NotFoundError, "no-such-model"):
 with refused(openai.NotFoundError):
     client.models.retrieve("no-such-model")
 with refused(openai.AuthenticationError):
-    openai.OpenAI(base_url=f"{URL}/v1", api_key="wrong", max_retries=0).embeddings.create(model=MODEL, input="a")
+    openai.OpenAI(base_url=f"{URL}/v1", api_key="wrong", max_retries=0).embeddings.create(
+        model=MODEL, input="a"
+    )
 
 
 async def many():

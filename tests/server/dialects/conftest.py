@@ -57,9 +57,7 @@ def labels_folder(scorer_folder: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="session")
-def asked(
-    serve: Callable[..., Any], prompted_folder: Path, scorer_folder: Path, labels_folder: Path
-) -> Any:
+def asked(serve: Callable[..., Any], prompted_folder: Path, scorer_folder: Path, labels_folder: Path) -> Any:
     """The server: ``embedder``, ``scorer`` and ``classifier``."""
     return serve(models=(str(prompted_folder),), rerankers=(str(scorer_folder), str(labels_folder)))
 
@@ -77,6 +75,16 @@ def scorer(scorer_folder: Path) -> CrossEncoder:
 
 
 @pytest.fixture(scope="session")
-def classifier(labels_folder: Path) -> CrossEncoder:
-    """The same classifier in this process."""
-    return CrossEncoder(labels_folder, dtype="float32")
+def logits(labels_folder: Path) -> Any:
+    """The classifier in this process, with torch: text, and perhaps another one, to one number per label."""
+    import torch
+    import transformers
+
+    network = transformers.BertForSequenceClassification.from_pretrained(labels_folder).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(labels_folder)
+
+    def compute(*texts: str) -> Any:
+        with torch.no_grad():
+            return network(**tokenizer(*texts, return_tensors="pt")).logits[0].double().numpy()
+
+    return compute

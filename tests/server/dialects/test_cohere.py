@@ -36,12 +36,21 @@ def test_version_1_gives_plain_vectors(asked: Any, model: Any, texts: list[str])
 
 @pytest.mark.parametrize(
     ("input_type", "prompt"),
-    [("search_query", "query"), ("search_document", "document"), ("clustering", "clustering"), ("classification", None)],
+    [
+        ("search_query", "query"),
+        ("search_document", "document"),
+        ("clustering", "clustering"),
+        ("classification", None),
+    ],
 )
-def test_input_types_are_the_prompts_of_the_model(asked: Any, model: Any, input_type: str, prompt: str) -> None:
+def test_input_types_are_the_prompts_of_the_model(
+    asked: Any, model: Any, input_type: str, prompt: str
+) -> None:
     given = ["the cat", "a dog"]
     found = good(asked.post("/v2/embed", {"texts": given, "input_type": input_type}))
-    np.testing.assert_allclose(found["embeddings"]["float"], vectors(model, given, prompt_name=prompt), atol=2e-6)
+    np.testing.assert_allclose(
+        found["embeddings"]["float"], vectors(model, given, prompt_name=prompt), atol=2e-6
+    )
     assert found["response_type"] == "embeddings_by_type"
 
 
@@ -122,7 +131,9 @@ def test_reranking_is_that_of_predict(asked: Any, scorer: Any, texts: list[str])
     found = good(asked.post("/v2/rerank", {"query": "the red cat", "documents": texts, "model": "scorer"}))
     order = np.argsort(-scores, kind="stable")
     assert [each["index"] for each in found["results"]] == order.tolist()
-    np.testing.assert_allclose([each["relevance_score"] for each in found["results"]], scores[order], atol=2e-6)
+    np.testing.assert_allclose(
+        [each["relevance_score"] for each in found["results"]], scores[order], atol=2e-6
+    )
     assert all(set(each) == {"index", "relevance_score"} for each in found["results"])
     assert found["meta"]["billed_units"] == {"search_units": 1}
     best = good(asked.post("/v2/rerank", {"query": "the red cat", "documents": texts, "top_n": 2}))
@@ -184,7 +195,9 @@ def test_what_is_wrong_is_told(asked: Any, path: str, body: Any, status: int, wo
 
 def test_null_and_unknown_fields_change_nothing(asked: Any) -> None:
     plain = {"texts": ["the cat"], "input_type": "classification"}
-    nulls = dict.fromkeys(["images", "model", "embedding_types", "truncate", "output_dimension", "max_tokens"])
+    nulls = dict.fromkeys(
+        ["images", "model", "embedding_types", "truncate", "output_dimension", "max_tokens"]
+    )
     first, second = (
         good(asked.post("/v2/embed", {**plain, **more})) for more in ({}, {**nulls, "priority": 3, "x": []})
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,9 @@ def test_headers_tell_what_was_computed(asked: Any, model: Any, texts: list[str]
         assert int(answer.headers[f"x-{name}"]) >= 0
 
 
-@pytest.mark.parametrize(("more", "name"), [({"prompt_name": "query"}, "query"), ({"input_type": "document"}, "document")])
+@pytest.mark.parametrize(
+    ("more", "name"), [({"prompt_name": "query"}, "query"), ({"input_type": "document"}, "document")]
+)
 def test_prompts(asked: Any, model: Any, more: Any, name: str) -> None:
     given = ["the cat", "a dog ran"]
     right = unit(model.encode(given, prompt_name=name))
@@ -89,15 +92,48 @@ def test_ids_of_the_model_are_texts(asked: Any) -> None:
     np.testing.assert_allclose(good(asked.post("/embed", {"inputs": ids[0]})), vectors[:1], atol=2e-6)
     mixed = good(asked.post("/embed", {"inputs": [ids[0], given[1], ids[2]]}))
     np.testing.assert_allclose(mixed, vectors, atol=2e-6)
+    bare = good(asked.post("/tokenize", {"inputs": given, "add_special_tokens": False}))
+    ids = [[token["id"] for token in row] for row in bare]
+    np.testing.assert_allclose(good(asked.post("/embed", {"inputs": ids})), vectors, atol=2e-6)
+
+
+def test_ids_of_no_token_are_refused(asked: Any) -> None:
     answer = asked.post("/embed", {"inputs": [9906, 1917]})
     assert answer.status_code == 422
+    assert answer.json()["error_type"] == "Tokenizer"
     assert "9906" in answer.json()["error"]
+
+
+def test_ids_that_no_text_has_are_refused() -> None:
+    """A tokenizer of letters and of "ab": the ids of "a" and "b" apart are those of no text."""
+    from vicinal.server.dialects.tei_ids import texts_of
+    from vicinal.server.errors import Refused
+    from vicinal.server.records import Token
+
+    words = {"a": 1, "b": 2, "ab": 3}
+
+    class Service:
+        async def tokenize(self, texts: list[str], model: str, add_special_tokens: bool = True) -> Any:
+            ends = [9] if add_special_tokens else []
+            return [
+                [Token(id, "", False, 0, 0) for id in (*ends, *([words[text]] if text else []), *ends)]
+                for text in texts
+            ]
+
+        async def decode(self, rows: Any, model: str, skip_special_tokens: bool) -> list[str]:
+            names = {id: word for word, id in words.items()}
+            return ["".join(names[id] for id in row) for row in rows]
+
+    found = asyncio.run(texts_of(Service(), [[9, 3, 9], [1], [9, 9]], "m"))  # type: ignore[arg-type]
+    assert found == ["ab", "a", ""]
+    with pytest.raises(Refused, match=r"inputs\[1\]: no text has these token ids"):
+        asyncio.run(texts_of(Service(), [[3], [1, 2]], "m"))  # type: ignore[arg-type]
 
 
 def test_tokens_stand_where_they_say(asked: Any, model: Any) -> None:
     text = "the über cat sat"
     (row,) = good(asked.post("/tokenize", {"inputs": text}))
-    assert [each["id"] for each in row] == model.tokenizer(text)["input_ids"]
+    assert [each["id"] for each in row] == model.tokenizer.encode(text).ids
     assert [each["special"] for each in row] == [True, False, False, False, False, True]
     assert [(row[0][name], row[-1][name]) for name in ("text", "start", "stop")] == [
         ("[CLS]", "[SEP]"),
@@ -130,31 +166,37 @@ def by_label(row: Any) -> list[float]:
     return [scores[label] for label in LABELS]
 
 
-def test_predictions_of_texts_and_pairs(asked: Any, classifier: Any) -> None:
-    more = {"model": "classifier"}
+def softmax(row: Any) -> Any:
+    return np.exp(row) / np.exp(row).sum()
+
+
+def test_predictions_of_texts_and_pairs(asked: Any, logits: Any) -> None:
     one, pair = "the cat sat", ("the cat", "a dog")
-    single = classifier.predict([one], apply_softmax=True)[0]
-    double = classifier.predict([pair], apply_softmax=True)[0]
+    single, double = softmax(logits(one)), softmax(logits(*pair))
     for given, right in ((one, single), ([one], single), (list(pair), double)):
-        found = good(asked.post("/predict", {"inputs": given, **more}))
-        np.testing.assert_allclose(by_label(found), right, atol=2e-6)
-    found = good(asked.post("/predict", {"inputs": [[one], list(pair), [one]], **more}))
+        np.testing.assert_allclose(
+            by_label(good(asked.post("/predict", {"inputs": given}))), right, atol=2e-6
+        )
+    found = good(asked.post("/predict", {"inputs": [[one], list(pair), [one]]}))
     np.testing.assert_allclose([by_label(row) for row in found], [single, double, single], atol=2e-6)
-    raw = good(asked.post("/predict", {"inputs": one, "raw_scores": True, **more}))
-    np.testing.assert_allclose(by_label(raw), classifier.predict([one], activation_fn="identity")[0], atol=5e-6)
+    raw = good(asked.post("/predict", {"inputs": one, "raw_scores": True}))
+    np.testing.assert_allclose(by_label(raw), logits(one), atol=5e-6)
 
 
-def test_predictions_as_the_hugging_face_client_asks(asked: Any, classifier: Any) -> None:
-    raw = classifier.predict(["the cat sat"], activation_fn="identity")[0].astype(np.float64)
-    body = {"inputs": "the cat sat", "model": "classifier"}
-    (best,) = good(asked.post("/predict", {**body, "parameters": {"top_k": 2}}))
+def test_predictions_of_a_reranker(asked: Any, scorer: Any) -> None:
+    found = good(asked.post("/predict", {"inputs": ["the cat", "a dog"], "model": "scorer"}))
+    np.testing.assert_allclose(
+        [each["score"] for each in found], scorer.predict([("the cat", "a dog")]), atol=2e-6
+    )
+
+
+def test_predictions_as_the_hugging_face_client_asks(asked: Any, logits: Any) -> None:
+    raw = logits("the cat sat")
+    (best,) = good(asked.post("/predict", {"inputs": "the cat sat", "parameters": {"top_k": 2}}))
     assert len(best) == 2
-    for function, right in {
-        "none": raw,
-        "sigmoid": 1 / (1 + np.exp(-raw)),
-        "softmax": np.exp(raw) / np.exp(raw).sum(),
-    }.items():
-        (row,) = good(asked.post("/predict", {**body, "parameters": {"function_to_apply": function}}))
+    for function, right in {"none": raw, "sigmoid": 1 / (1 + np.exp(-raw)), "softmax": softmax(raw)}.items():
+        body = {"inputs": "the cat sat", "parameters": {"function_to_apply": function}}
+        (row,) = good(asked.post("/predict", body))
         np.testing.assert_allclose(by_label(row), right, atol=5e-6)
 
 
@@ -181,7 +223,8 @@ def test_servers_of_one_task(serve: Callable[..., Any], scorer_folder: Path, lab
     assert {each["label"] for each in good(labeller.post("/", {"inputs": "a"}))} == set(LABELS)
     assert "reranker" in good(ranker.get("/info"))["model_type"]
     named = good(labeller.get("/info"))["model_type"]["classifier"]
-    assert named == {"id2label": {"0": "good", "1": "bad", "2": "neither"}, "label2id": {"good": 0, "bad": 1, "neither": 2}}
+    assert named["id2label"] == {"0": "good", "1": "bad", "2": "neither"}
+    assert named["label2id"] == {"good": 0, "bad": 1, "neither": 2}
     for client, path, body in (
         (ranker, "/embed", {"inputs": "a"}),
         (ranker, "/similarity", {"inputs": {"source_sentence": "a", "sentences": ["a"]}}),
@@ -210,7 +253,7 @@ LONG = "the cat " * 40
     ("path", "body", "status", "kind", "words"),
     [
         ("/embed", {"inputs": []}, 400, "Empty", "empty"),
-        ("/embed", {"inputs": [[]]}, 422, "Validation", "inputs"),
+        ("/embed", {"inputs": [[]]}, 400, "Empty", "inputs[0]"),
         ("/embed", {}, 422, "Validation", "inputs"),
         ("/embed", {"inputs": None}, 422, "Validation", "inputs"),
         ("/embed", {"inputs": [1.5]}, 422, "Validation", "inputs"),

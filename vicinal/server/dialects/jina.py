@@ -110,7 +110,8 @@ def router(service: Service) -> APIRouter:
     async def classify(body: Classify) -> Response:
         """Labels of texts with their scores, as infinity answers."""
         texts = service.check_texts(body.input, "input")
-        found = await service.predict(texts, model=body.model, raw=bool(body.raw_scores))
+        model = tei.labelling(service, body.model)
+        found = await service.predict(texts, model=model, raw=bool(body.raw_scores))
         content = {
             "object": "classify",
             "data": [tei.labelled(row, found.labels) for row in found.scores],

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from vicinal.core.cores import available_cores
-from vicinal.core.version import __version__
 from vicinal.models.activations import sigmoid, softmax
 from vicinal.server.answers import Answer
 from vicinal.server.dialects.ranking import best_first
+from vicinal.server.dialects.tei_ids import texts_of
+from vicinal.server.dialects.tei_info import told
 from vicinal.server.dialects.tei_requests import (
     Decode,
     Direction,
@@ -40,7 +40,7 @@ from vicinal.server.requests import RequestModel
 from vicinal.vectors.similarity import cos_sim
 
 if TYPE_CHECKING:
-    from vicinal.server.records import ModelEntry, ModelKind, Predicted
+    from vicinal.server.records import ModelKind, Predicted
     from vicinal.server.service import Service
 
 STATUSES: Mapping[str, int] = {}
@@ -214,7 +214,7 @@ async def ranked(service: Service, body: Rerank) -> Response:
 
 async def predicted(service: Service, body: Predict) -> Response:
     """The answer of ``/predict``: of one text or pair its labels, of several a list of such lists."""
-    model = _model(service, body.model, ("classifier", "reranker"))
+    model = labelling(service, body.model)
     inputs, several = _inputs_to_predict(body.inputs)
     parameters = body.parameters
     applied = parameters.function_to_apply if parameters else None
@@ -241,6 +241,12 @@ async def predicted(service: Service, body: Predict) -> Response:
     # The Hugging Face client, which sends `parameters`, takes the first of a list of lists.
     content: Any = rows if several or parameters is not None else rows[0]
     return Answer(content, headers=headers(_whole(parts), characters))
+
+
+def labelling(service: Service, name: str | None) -> str:
+    """The id of the model that gives labels: the first classifier, or where there is none the first reranker."""
+    classifiers = [entry.id for entry in service.models() if entry.kind == "classifier"]
+    return _model(service, name or next(iter(classifiers), None), ("classifier", "reranker"))
 
 
 def labelled(scores: NDArray[np.float32], labels: Sequence[str]) -> list[dict[str, Any]]:
@@ -284,42 +290,6 @@ def _inputs_to_predict(given: str | list[str] | list[list[str]]) -> tuple[list[s
     return [row[0] if len(row) == 1 else (row[0], row[1]) for row in rows], several
 
 
-def told(service: Service) -> dict[str, Any]:
-    """The answer of ``/info``."""
-    service.check_ready()
-    entries = service.models()
-    if not entries:
-        raise Refused("backend", "no model is served")
-    entry, settings = entries[0], service.settings
-    length = entry.max_length or settings.max_text_chars
-    return {
-        "model_id": entry.id,
-        "model_sha": entry.fingerprint,
-        "model_dtype": entry.dtype,
-        "served_model_name": entry.id,
-        "model_type": _model_type(entry),
-        "max_concurrent_requests": max(1, settings.max_waiting_tokens // length),
-        "max_input_length": length,
-        "max_batch_tokens": settings.max_waiting_tokens,
-        "max_batch_requests": None,
-        "max_client_batch_size": settings.max_texts,
-        "auto_truncate": settings.auto_truncate,
-        "tokenization_workers": settings.threads or available_cores(),
-        "version": __version__,
-        "sha": None,
-        "docker_label": None,
-    }
-
-
-def _model_type(entry: ModelEntry) -> dict[str, Any]:
-    if entry.kind == "embedding":
-        return {"embedding": {"pooling": entry.pooling or "none"}}
-    names = {str(place): label for place, label in enumerate(entry.labels)}
-    return {
-        entry.kind: {"id2label": names, "label2id": {label: int(place) for place, label in names.items()}}
-    }
-
-
 async def _own_task(service: Service, body: OwnTask) -> Response:
     given = body.model_dump(exclude_unset=True)
     if isinstance(body.inputs, dict):
@@ -359,7 +329,7 @@ async def _texts(service: Service, inputs: Inputs, model: str) -> list[str]:
     many: list[Any] = [inputs] if isinstance(inputs, str) or isinstance(inputs[0], int) else list(inputs)
     places = [place for place, each in enumerate(many) if not isinstance(each, str)]
     if places:
-        decoded = await service.decode([many[place] for place in places], model=model)
+        decoded = await texts_of(service, [many[place] for place in places], model)
         for place, text in zip(places, decoded, strict=True):
             many[place] = text
     return service.check_texts(many, "inputs")
