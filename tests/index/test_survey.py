@@ -57,3 +57,16 @@ def test_an_empty_index_has_nothing_to_show(index) -> None:
     index.add(["a"], ids=["a"])
     index.delete(["a"])
     assert survey(index, 5).documents == () and len(survey(index, 5).vectors) == 0
+
+
+def test_only_the_beginnings_of_long_texts_are_kept_where_that_is_asked_for(index) -> None:
+    index.add(["abcdefghij", "xyz"], ids=["long", "short"])
+    assert [document.text for document in survey(index, 5, characters=4).documents] == ["abcd", "xyz"]
+
+
+def test_more_documents_than_are_read_at_a_time_come_in_order(index) -> None:
+    texts = [f"word{i}" for i in range(2300)]
+    index.add(texts, ids=[str(i) for i in range(2300)])
+    found = survey(index, 10_000)
+    assert [document.text for document in found.documents] == texts
+    assert np.allclose(found.vectors, FakeModel().encode(texts), atol=1e-4)

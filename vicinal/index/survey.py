@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,19 +42,22 @@ def revision(index: Index) -> str:
         return reader.revision()
 
 
-def survey(index: Index, limit: int, seed: int = 0) -> Survey:
+def survey(index: Index, limit: int, seed: int = 0, *, characters: int | None = None) -> Survey:
     """Documents of an index with their vectors, all of one state.
 
     Args:
         index: an open index.
         limit: of more documents than this, so many are drawn at random.
         seed: of that; the same state and seed give the same documents.
+        characters: of longer texts only the beginning is kept; None keeps all.
 
     Raises:
-        InputError: ``limit`` is below 1.
+        InputError: ``limit`` or ``characters`` is below 1.
         StoreError: the file cannot be read.
     """
     limit, seed = as_count(limit, "limit"), as_integer(seed, "seed")
+    if characters is not None:
+        characters = as_count(characters, "characters")
     with index._store.reader(ranking=True) as reader:
         docs = reader.living()
         total = len(docs)
@@ -62,11 +65,10 @@ def survey(index: Index, limit: int, seed: int = 0) -> Survey:
             docs = np.sort(np.random.default_rng(seed).choice(docs, limit, replace=False))
         if not total:
             return Survey(reader.revision(), 0, (), np.zeros((0, 1), np.float32))
-        vectors = reader.directions(docs)
-        numbers = docs.tolist()
-        documents = [
-            document
-            for at in range(0, len(numbers), _PART)
-            for document in reader.documents(numbers[at : at + _PART])
-        ]
-        return Survey(reader.revision(), total, tuple(documents), vectors)
+        vectors, documents = list[Floats](), list[Document]()
+        for at in range(0, len(docs), _PART):
+            part = docs[at : at + _PART]
+            vectors.append(reader.directions(part))
+            for document in reader.documents(part.tolist()):
+                documents.append(replace(document, text=document.text[:characters]))
+        return Survey(reader.revision(), total, tuple(documents), np.concatenate(vectors))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from vicinal.index.index import Index
 from vicinal.index.results import Document
 from vicinal.server.checks import check_text
 from vicinal.server.records import (
@@ -30,6 +31,15 @@ class Service(TextService):
         """Facts about all indexes, read now."""
         self.check_ready()
         return self._indexes.entries()
+
+    def index(self, name: str | None) -> Index:
+        """An open index, for work in a thread.
+
+        Raises:
+            Refused: there is none of this name.
+        """
+        self.check_ready()
+        return self._indexes.find(name).index
 
     async def search(
         self,

@@ -1,8 +1,9 @@
 """The crowded regions of a map, coarse and fine: what a map is labelled by.
 
 Points are counted on a grid and the counts are blurred. From each cell the way leads uphill to a peak; the cells
-with the same peak are one region (the mode-seeking idea of Fukunaga and Hostetler, 1975, on a grid). A wider blur
-has fewer peaks, so one search for the blur gives as many regions as there is room for labels.
+with the same peak are one small region (the mode-seeking idea of Fukunaga and Hostetler, 1975, on a grid). A wider
+blur has fewer peaks, so one search for the blur gives as many regions as there is room for labels. Small regions are
+joined to large ones by Ward's rule (1963), which joins what is near and has few points.
 """
 
 from __future__ import annotations
@@ -62,11 +63,9 @@ def regions(points: Embeddings, *, fine: int = 60, coarse: int = 14) -> Regions:
     cells = _cells(places)
     counts = np.bincount(cells, minlength=_CELLS * _CELLS).reshape(_CELLS, _CELLS).astype(np.float64)
     least = max(_FEWEST, int(_LEAST_SHARE * len(places)))
-    small, at = _uphill(counts, cells, fine, least, 0)
-    large, _ = _uphill(counts, cells, coarse, least, at)
-    numbered = _numbered(small[cells], least)
-    # The large region of a small one is that of its peak.
-    return Regions(numbered, _numbered(large[small[cells]], least, numbered >= 0))
+    peaks = _uphill(counts, cells, fine, least)
+    small = _numbered(peaks[cells], least)
+    return Regions(small, _joined(places, small, coarse))
 
 
 def _cells(places: NDArray[np.floating]) -> Ints:
@@ -79,13 +78,13 @@ def _cells(places: NDArray[np.floating]) -> Ints:
     return numbers
 
 
-def _uphill(counts: Grid, cells: Ints, most: int, least: int, start: int) -> tuple[Ints, int]:
-    """For each cell its peak under the least blur with at most ``most`` regions, and which blur that is."""
-    for number in range(start, len(_BLURS)):
-        peaks = _peaks(_blurred(counts, _BLURS[number]))
+def _uphill(counts: Grid, cells: Ints, most: int, least: int) -> Ints:
+    """For each cell its peak under the least blur with at most ``most`` regions."""
+    for width in _BLURS:
+        peaks = _peaks(_blurred(counts, width))
         if int((np.bincount(peaks[cells]) >= least).sum()) <= most:
             break
-    return peaks, number
+    return peaks
 
 
 def _blurred(counts: Grid, width: float) -> Grid:
@@ -119,15 +118,39 @@ def _peaks(heights: Grid) -> Ints:
         way = further
 
 
-def _numbered(names: Ints, least: int, among: NDArray[np.bool_] | None = None) -> Ints:
-    """Regions by descending size, from 0; -1 for those that are too small, and for points that are not ``among``."""
-    counted = names if among is None else names[among]
-    values, sizes = np.unique(counted, return_counts=True)
+def _numbered(names: Ints, least: int) -> Ints:
+    """Regions by descending size, from 0; -1 for those that are too small."""
+    values, sizes = np.unique(names, return_counts=True)
     order = np.lexsort((values, -sizes))
     order = order[sizes[order] >= least]
     number = np.full(int(names.max(initial=0)) + 1, -1, np.int64)
     number[values[order]] = np.arange(len(order))
     answer: Ints = number[names]
-    if among is not None:
-        answer[~among] = -1
+    return answer
+
+
+def _joined(places: NDArray[np.floating], small: Ints, most: int) -> Ints:
+    """Large regions, each of some small ones."""
+    count = int(small.max(initial=-1)) + 1
+    sizes = np.bincount(small[small >= 0], minlength=count).astype(np.float64)
+    centres = np.stack(
+        [np.bincount(small[small >= 0], axis[small >= 0], count) / sizes for axis in places.T], axis=1
+    )
+    home = np.arange(count)
+    living = list(range(count))
+    while len(living) > most:
+        some, heavy = centres[living], sizes[living]
+        cost = np.square(some[:, np.newaxis] - some).sum(axis=2)
+        cost *= heavy[:, np.newaxis] * heavy / (heavy[:, np.newaxis] + heavy)
+        np.fill_diagonal(cost, np.inf)
+        one, other = (living[at] for at in np.unravel_index(cost.argmin(), cost.shape))
+        total = sizes[one] + sizes[other]
+        centres[one] = (centres[one] * sizes[one] + centres[other] * sizes[other]) / total
+        sizes[one] = total
+        home[home == other] = one
+        living.remove(other)
+    answer = np.full(len(small), -1, np.int64)
+    members = small >= 0
+    if members.any():
+        answer[members] = _numbered(home[small[members]], 1)
     return answer
