@@ -5,6 +5,8 @@
 # make lint    ruff and mypy
 # make clients set up libraries that want sentence-transformers, in two environments of their own; the tests then
 #              run them on Vicinal (make test-clients runs these alone)
+# make server-clients  set up the clients of other embedding servers (openai, cohere, ollama, ...) in an environment
+#              of their own; the tests then run them against `vicinal serve`
 # make test-oldest  the tests of training and of the torch layer with the oldest transformers, accelerate and datasets
 #              that the train extra allows, in an environment of their own
 # make bench   the benchmarks, beside their peers (an hour; needs ../shared)
@@ -17,7 +19,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 EXTRAS := train,peft,quantize,cluster,faiss,usearch,server
 
-.PHONY: setup demo test clients test-clients test-oldest test-fast crash lint format bench clean
+.PHONY: setup demo test clients server-clients test-clients test-oldest test-fast crash lint format bench clean
 
 # What a user of the library installs.
 $(VENV)/.base: pyproject.toml constraints.txt
@@ -61,8 +63,16 @@ $(CLIENTS:=/.full): CLIENTS_PIP = .bench/$*/bin/python -m pip install --quiet --
 
 clients: $(CLIENTS:=/.full)
 
-test-clients: setup clients
-	$(BIN)/python -m pytest tests/compat/test_clients.py
+# The clients of other servers; they have neither torch nor Vicinal.
+.bench/server-clients/.full: tests/server/clients/requirements.txt
+	test -x .bench/server-clients/bin/python || $(PYTHON) -m venv .bench/server-clients
+	.bench/server-clients/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	touch $@
+
+server-clients: .bench/server-clients/.full
+
+test-clients: setup clients server-clients
+	$(BIN)/python -m pytest tests/compat/test_clients.py tests/server/test_clients.py
 
 # One thread a process: tiny models gain nothing by more. Deprecations are of torch, which is newer.
 .bench/oldest/.full: constraints-oldest.txt pyproject.toml

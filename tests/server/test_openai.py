@@ -70,7 +70,7 @@ def test_token_ids_are_refused_and_the_remedy_is_named(server: Any, ids: Any) ->
 def test_what_is_cut_is_said_and_can_be_refused(server: Any) -> None:
     long = {"input": ["the cat " * 40, "a dog"], "model": "tiny"}
     answer = server.post("/v1/embeddings", long)
-    assert answer.json()["truncated"] == 1 and answer.headers["x-truncated-texts"] == "1"
+    assert answer.json()["truncated"] == 1 and answer.headers["x-vicinal-texts-cut"] == "1"
     assert answer.json()["usage"]["prompt_tokens"] == 32 + 4
     refused = server.post("/v1/embeddings", {**long, "truncate": False})
     assert refused.status_code == 400 and "82 tokens, 32 are read" in refused.json()["error"]["message"]

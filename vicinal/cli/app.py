@@ -24,6 +24,7 @@ from vicinal.cli import (
     rerank,
     run,
     search,
+    serve,
     similarity,
     train,
 )
@@ -84,6 +85,7 @@ app.command("choose", cls=Command)(choose.choose)
 app.command("quantize", cls=Command)(quantize.quantize)
 app.command("distill", cls=Command)(distill.distill)
 app.command("train", cls=Command)(train.train)
+app.command("serve", cls=Command)(serve.serve)
 app.command("run", cls=Command)(run.run)
 app.command("models", cls=Command)(cache.models)
 app.command("download", cls=Command)(cache.download)

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from vicinal.core.version import __version__
 from vicinal.server import page
 from vicinal.server.call import Gone
-from vicinal.server.dialects import openai, own
+from vicinal.server.dialects import cohere, jina, ollama, openai, own, tei
 from vicinal.server.errors import Kind, Refused
 from vicinal.server.guard import App, Guard, Scope
 from vicinal.server.service import Service
@@ -28,7 +28,7 @@ from vicinal.server.settings import Settings
 _log = logging.getLogger("vicinal.server")
 
 #: The dialects; where two have the same path, the earlier one gets it.
-DIALECTS: tuple[ModuleType, ...] = (openai, own, page)
+DIALECTS: tuple[ModuleType, ...] = (openai, own, page, cohere, jina, tei, ollama)
 
 # Whose errors a path gets that no route has.
 _PREFIXES: tuple[tuple[str, str], ...] = (("/v1", "openai"), ("/v2", "cohere"), ("/api", "ollama"))

@@ -67,7 +67,7 @@ class Guard:
                 status = message["status"]
                 more = [(b"x-request-id", id.encode())]
                 if call.cut:
-                    more.append((b"x-truncated-texts", str(call.cut).encode()))
+                    more.append((b"x-vicinal-texts-cut", str(call.cut).encode()))
                 message = {**message, "headers": [*message["headers"], *more]}
             await send(message)
 

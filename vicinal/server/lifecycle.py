@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -61,12 +61,13 @@ class Lifecycle:
             self.failure, self.state = error, "failed"
             raise
 
-    def start(self) -> threading.Thread:
-        """Load in a thread."""
+    def start(self, ended: Callable[[], None] = lambda: None) -> threading.Thread:
+        """Load in a thread, which calls ``ended`` when everything is loaded, or nothing more will be."""
 
         def run() -> None:
             with suppress(BaseException):  # kept as `failure`
                 self.load()
+            ended()
 
         thread = threading.Thread(target=run, name="vicinal-load", daemon=True)
         thread.start()

@@ -123,7 +123,7 @@ class Predicted(Result):
 
 @dataclass(frozen=True)
 class Token:
-    """A token of a text; ``start`` and ``stop`` are offsets of characters, None for a special token."""
+    """A token of a text; ``start`` and ``stop`` are bytes of the prompted text in UTF-8, None for a special token."""
 
     id: int
     text: str

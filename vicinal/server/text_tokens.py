@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from vicinal.server.catalog import Served
@@ -44,10 +45,18 @@ def check_ids(ids: Sequence[Sequence[int]], backend: Any, served: Served) -> Non
 
 
 def _tokens(text: str, encoding: Any) -> list[Token]:
+    at = _bytes_before(text)
     rows = zip(encoding.ids, encoding.tokens, encoding.special_tokens_mask, encoding.offsets, strict=True)
     return [
         Token(id, token, True, None, None)
         if special
-        else Token(id, text[start:stop] or token, False, start, stop)
+        else Token(id, text[start:stop] or token, False, at[start], at[stop])
         for id, token, special, (start, stop) in rows
     ]
+
+
+def _bytes_before(text: str) -> Sequence[int]:
+    """How many bytes of UTF-8 stand before each character, and before the end."""
+    if text.isascii():
+        return range(len(text) + 1)
+    return [0, *accumulate(len(character.encode()) for character in text)]
