@@ -247,7 +247,8 @@ class SharedModel:
 
         if sentences:
             reading = text_reading(self._served.model, role=role)
-            self._pipeline.run_blocking(self._served, reading, Texts(sentences), put)
+            lookup = self._pipeline.lookup(self._served, reading, sentences, role, out)
+            self._pipeline.run_blocking(self._served, reading, Texts(sentences), put, lookup)
         return out
 
 

@@ -60,6 +60,7 @@ class Job:
         deadline: when nobody wants it any more.
         estimate: tokens that it counts for among those that wait.
         cut: texts that were longer than the model reads.
+        cut_rows: which ones, of those that are computed.
         tokens: ``(count,)``, of each text.
         left: texts without a result.
         dead: whether nobody wants it.
@@ -75,6 +76,7 @@ class Job:
     deadline: float
     estimate: int = 0
     cut: int = 0
+    cut_rows: frozenset[int] = frozenset()
     left: int = 0
     dead: bool = False
     tokens: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))

@@ -5,20 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from typing import Any, Literal, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vicinal.core.cores import available_cores
 from vicinal.errors import InputError, InputTypeError, VicinalError
-from vicinal.models.steps import Reading
+from vicinal.models.steps import Reading, Role
 from vicinal.server.batching import Scheduler
+from vicinal.server.cache import EmbeddingCache
 from vicinal.server.call import current_call, late, outcome
 from vicinal.server.catalog import Served
 from vicinal.server.errors import Refused
 from vicinal.server.jobs import Job, Key, Unit
+from vicinal.server.lookup import Lookup, keys_for
 from vicinal.server.metrics import Metrics
 from vicinal.server.records import Timings
 from vicinal.server.settings import Settings
@@ -45,11 +50,32 @@ class Pipeline:
         self.settings, self.metrics = settings, metrics
         self.scheduler = Scheduler(settings.max_waiting_tokens, self._on_batch)
         self.tokenizing = Tokenizing(settings.threads or available_cores())
+        self.cache = None
+        if settings.cache_path is not None:
+            self.cache = EmbeddingCache(settings.cache_path, settings.cache_bytes)
 
     def close(self) -> None:
         """End the threads."""
         self.tokenizing.close()
         self.scheduler.close()
+        if self.cache is not None:
+            self.cache.close()
+
+    def lookup(
+        self,
+        served: Served,
+        reading: Reading,
+        texts: Sequence[str],
+        role: Role | None,
+        out: NDArray[np.float32],
+        truncate: bool | None = True,
+    ) -> Lookup | None:
+        """Texts in the cache; None where there is no cache for them."""
+        keys = None if self.cache is None else keys_for(served, reading, texts, role)
+        if keys is None or self.cache is None:
+            return None
+        cut = self.settings.auto_truncate if truncate is None else truncate
+        return Lookup(self.cache, self.metrics, keys, out, refuse_cut=not cut)
 
     async def run(
         self,
@@ -59,8 +85,9 @@ class Pipeline:
         put: Callable[[Any, Any], None],
         truncate: bool | None,
         output: Literal["sentence", "tokens"] = "sentence",
+        lookup: Lookup | None = None,
     ) -> Job:
-        """Have texts tokenised and computed; ``put`` takes the results."""
+        """Have texts tokenised and computed; ``put`` takes the results, those aside that ``lookup`` knows."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
 
@@ -68,7 +95,7 @@ class Pipeline:
             with suppress(RuntimeError):  # the loop is closed: nobody is there
                 loop.call_soon_threadsafe(_settle, future, error)
 
-        job = self._begin(served, reading, texts, put, truncate, output, done)
+        job = self._begin(served, reading, texts, put, truncate, output, done, lookup)
         await outcome(future, lambda: self.scheduler.drop(job))
         call = current_call.get()
         if call is not None:
@@ -76,7 +103,12 @@ class Pipeline:
         return job
 
     def run_blocking(
-        self, served: Served, reading: Reading, texts: Texts, put: Callable[[Any, Any], None]
+        self,
+        served: Served,
+        reading: Reading,
+        texts: Texts,
+        put: Callable[[Any, Any], None],
+        lookup: Lookup | None = None,
     ) -> Job:
         """:meth:`run` for a thread that may wait; what is too long is cut."""
         future: Future[None] = Future()
@@ -84,7 +116,7 @@ class Pipeline:
         def done(error: BaseException | None) -> None:
             _settle(future, error)
 
-        job = self._begin(served, reading, texts, put, True, "sentence", done)
+        job = self._begin(served, reading, texts, put, True, "sentence", done, lookup)
         try:
             future.result(max(0.0, job.deadline - time.monotonic()))
         except (FutureTimeout, TimeoutError):
@@ -101,14 +133,26 @@ class Pipeline:
         truncate: bool | None,
         output: Literal["sentence", "tokens"],
         done: Callable[[BaseException | None], None],
+        lookup: Lookup | None,
     ) -> Job:
         lane = served.lane(reading)
         key = Key(output, reading.prompt, reading.prompt_length)
         call = current_call.get()
         deadline = call.deadline if call else time.monotonic() + self.settings.request_timeout
         job = Job(lane, key, len(texts), put, done, deadline)
+        rows = list(range(job.count))
+        if lookup is not None:
+            job.done = _keeping(lookup, job, done)
         cut = self.settings.auto_truncate if truncate is None else truncate
         self.scheduler.admit(job, _estimate(texts, served.entry.max_length))
+
+        def missing() -> Texts:
+            nonlocal rows
+            assert lookup is not None
+            rows = lookup.missing(job)
+            if not rows:
+                self.scheduler.finish(job)
+            return Texts([texts.firsts[row] for row in rows])
 
         def tokenized(found: Ragged | Exception) -> None:
             job.tokenized = time.monotonic()
@@ -116,14 +160,13 @@ class Pipeline:
                 if isinstance(found, Exception):
                     raise found
                 if not job.dead:
-                    self.scheduler.add(job, _units(job, found, texts, cut))
+                    self.scheduler.add(job, _units(job, found, texts, rows, cut))
             except Exception as error:
                 self.scheduler.finish(job, as_refused(error))
 
         limits = reading.texts.max_length, reading.texts.truncation_side
-        self.tokenizing.ask(
-            Asked((id(lane), reading.prompt, limits, texts.seconds is None), reading, texts, tokenized)
-        )
+        same = (id(lane), reading.prompt, limits, texts.seconds is None)
+        self.tokenizing.ask(Asked(same, reading, texts, tokenized, missing if lookup is not None else None))
         return job
 
     async def in_thread(self, work: Callable[[], Made], pool: Executor | None = None) -> Made:
@@ -151,20 +194,35 @@ def _settle(future: Any, error: BaseException | None) -> None:
         future.set_exception(error)
 
 
-def _units(job: Job, ragged: Ragged, texts: Texts, cut: bool) -> list[Unit]:
+def _keeping(
+    lookup: Lookup, job: Job, done: Callable[[BaseException | None], None]
+) -> Callable[[BaseException | None], None]:
+    """``done``, after what is new was left in the cache."""
+
+    def kept(error: BaseException | None) -> None:
+        if error is None:
+            lookup.keep(job)
+        done(error)
+
+    return kept
+
+
+def _units(job: Job, ragged: Ragged, texts: Texts, rows: list[int], cut: bool) -> list[Unit]:
     """What is to be computed, after a look at what is too long."""
     too_long = ragged.truncated
     if len(too_long) and not cut:
         place = int(too_long[0])
         raise Refused(
             "validation",
-            f"text {place} has {int(ragged.full_lengths[place])} tokens, {int(ragged.lengths[place])} are read: "
+            f"text {rows[place]} has {int(ragged.full_lengths[place])} tokens, {int(ragged.lengths[place])} are read: "
             "shorten it, or have it truncated",
             param="input",
         )
-    job.cut = len(too_long)
-    job.tokens = ragged.lengths
-    units: list[Unit] = job.lane.units(job, range(job.count), ragged, texts.firsts)
+    job.cut += len(too_long)
+    job.cut_rows = frozenset(rows[place] for place in too_long.tolist())
+    job.tokens[rows] = ragged.lengths
+    kept = texts.firsts if len(rows) == job.count else [texts.firsts[row] for row in rows]
+    units: list[Unit] = job.lane.units(job, rows, ragged, kept)
     return units
 
 

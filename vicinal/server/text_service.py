@@ -81,7 +81,8 @@ class TextService(Lifecycle):
         def put(rows: Sequence[int], values: Any) -> None:
             out[rows] = values[:, : out.shape[1]]
 
-        job = await self._pipeline.run(served, reading, Texts(checked), put, truncate)
+        lookup = self._pipeline.lookup(served, reading, checked, input_type, out, truncate)
+        job = await self._pipeline.run(served, reading, Texts(checked), put, truncate, lookup=lookup)
         vectors = out[:, : dimensions or out.shape[1]]
         if normalize:
             vectors = np.ascontiguousarray(vectors)

@@ -38,12 +38,14 @@ class Asked:
         reading: how.
         texts: the texts.
         done: called in a thread with the ids, or with what was raised.
+        prepare: called in a thread before; gives the texts that are left to be split. None for all.
     """
 
     key: Any
     reading: Reading
     texts: Texts
     done: Callable[[Ragged | Exception], None]
+    prepare: Callable[[], Texts] | None = None
 
 
 class Tokenizing:
@@ -84,6 +86,9 @@ class Tokenizing:
                 self.pool.submit(self._split, key)
             else:
                 del self._waiting[key]
+        batch = [asked for asked in batch if _prepared(asked)]
+        if not batch:
+            return
         try:
             found: list[Any] = _apart(_split(batch[0].reading, _joined(batch)), batch)
         except Exception as error:
@@ -91,6 +96,17 @@ class Tokenizing:
             found = [error] if len(batch) == 1 else [_tried(each) for each in batch]
         for asked, result in zip(batch, found, strict=True):
             asked.done(result)
+
+
+def _prepared(asked: Asked) -> bool:
+    """Whether there is something to be split."""
+    if asked.prepare is not None:
+        try:
+            asked.texts = asked.prepare()
+        except Exception as error:
+            asked.done(error)
+            return False
+    return len(asked.texts) > 0
 
 
 def _joined(batch: list[Asked]) -> Texts:
