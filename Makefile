@@ -72,7 +72,7 @@ clients: $(CLIENTS:=/.full)
 server-clients: .bench/server-clients/.full
 
 test-clients: setup clients server-clients
-	$(BIN)/python -m pytest tests/compat/test_clients.py tests/server/test_clients.py
+	$(BIN)/python -m pytest tests/compat/test_clients.py tests/server/test_server_clients.py
 
 # One thread a process: tiny models gain nothing by more. Deprecations are of torch, which is newer.
 .bench/oldest/.full: constraints-oldest.txt pyproject.toml

@@ -45,6 +45,23 @@ def scorer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(folder)
 
 
+@pytest.fixture(scope="session")
+def labels_folder(scorer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier of three labels with random weights."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    folder = tmp_path_factory.mktemp("c") / "classifier"
+    config = transformers.AutoConfig.from_pretrained(scorer_folder)
+    config.id2label = {0: "good", 1: "bad", 2: "neither"}
+    config.label2id = {label: place for place, label in config.id2label.items()}
+    config.initializer_range = 0.5
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        transformers.BertForSequenceClassification(config).save_pretrained(folder)
+    transformers.AutoTokenizer.from_pretrained(scorer_folder).save_pretrained(folder)
+    return folder
+
+
 class Client:
     """Asks an application, one call at a time or many at once."""
 

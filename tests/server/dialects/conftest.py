@@ -40,23 +40,6 @@ def prompted_folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="session")
-def labels_folder(scorer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A classifier of three labels with random weights."""
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
-    folder = tmp_path_factory.mktemp("c") / "classifier"
-    config = transformers.AutoConfig.from_pretrained(scorer_folder)
-    config.id2label = {0: "good", 1: "bad", 2: "neither"}
-    config.label2id = {label: place for place, label in config.id2label.items()}
-    config.initializer_range = 0.5
-    with torch.random.fork_rng():
-        torch.manual_seed(5)
-        transformers.BertForSequenceClassification(config).save_pretrained(folder)
-    transformers.AutoTokenizer.from_pretrained(scorer_folder).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
 def asked(serve: Callable[..., Any], prompted_folder: Path, scorer_folder: Path, labels_folder: Path) -> Any:
     """The server: ``embedder``, ``scorer`` and ``classifier``."""
     return serve(models=(str(prompted_folder),), rerankers=(str(scorer_folder), str(labels_folder)))

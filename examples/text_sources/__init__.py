@@ -1,1 +1,0 @@
-"""Cutting documentation into (query, passage) pairs and plain texts; ``examples/training_texts.py`` is the way in."""
