@@ -84,6 +84,29 @@ def test_rerank(vicinal: Shell, notes: str, cross_encoder: str) -> None:
     assert found[0]["score"] == found[0]["scores"]["rerank"] > found[1]["score"]
 
 
+def test_mode_best(vicinal: Shell, notes: str, cross_encoder: str) -> None:
+    arguments = ["search", notes, "snow on a mountain", "--mode", "best", "--rerank", cross_encoder]
+    done = vicinal.quick(*arguments, "--candidates", "4", "--json")
+    found = json.loads(done.out)
+    assert len(found) == 8 and found[0]["id"] == "k2"
+    assert [hit["scores"]["rerank"] is not None for hit in found] == [True] * 4 + [False] * 4
+    assert "8 hits among 8 documents in" in done.err
+    assert f"(dense + lexical, 4 passages read by {cross_encoder}); loading took" in done.err
+    done = vicinal.quick(*arguments, "--budget-ms", "0.001")
+    hybrid = vicinal.quick("search", notes, "snow on a mountain", "--mode", "hybrid")
+    assert done.rows == hybrid.rows
+    assert f"(dense + lexical; {cross_encoder} read nothing: budget_ms=0.001 leaves it no time)" in done.err
+    typed = vicinal(
+        *arguments[:2], *arguments[3:], "--json", "--budget-ms", "60000", stdin=b"snow\n:mode dense\nsnow\n"
+    )
+    best, dense = (json.loads(line) for line in typed.out.splitlines())
+    assert (best["used"]["candidates"], best["used"]["left_out"]) == (8, [])
+    assert "used" not in dense
+    wrong = vicinal.quick("search", notes, "snow", "--budget-ms", "50", "--mode", "hybrid")
+    assert (wrong.code, wrong.err) == (1, "error: --budget-ms is for --mode best, not for --mode hybrid\n")
+    assert vicinal.quick(*arguments, "--budget-ms", "0").code == 1
+
+
 @pytest.mark.parametrize("columns", [60, 120])
 def test_search_in_a_terminal(vicinal: Shell, notes: str, put: Put, columns: int) -> None:
     long = (

@@ -92,11 +92,27 @@ def test_integers_of_numpy_are_integers(path):
 
 
 @pytest.mark.parametrize("name", ["top_k", "candidates"])
-@pytest.mark.parametrize("value", [0, -1, True, 1.5, "3", None])
+@pytest.mark.parametrize("value", [0, -1, True, 1.5, "3", [3]])
 def test_numbers_of_hits_that_are_none(index, name, value):
     error = InputError if type(value) is int else InputTypeError
     with pytest.raises(error, match=name):
         index.search("text", **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("mode", "value", "error"),
+    [
+        ("best", 0, "above 0"),
+        ("best", -1.5, "above 0"),
+        ("best", float("nan"), "above 0"),
+        ("best", True, "number of milliseconds"),
+        ("best", "50", "number of milliseconds"),
+        ("hybrid", 50, "only mode='best' keeps to a budget; mode is 'hybrid'"),
+    ],
+)
+def test_budgets_that_are_none(index, mode, value, error):
+    with pytest.raises(InputError if "number" not in error else InputTypeError, match=error):
+        index.search("text", mode=mode, budget_ms=value)
 
 
 @pytest.mark.parametrize(

@@ -295,7 +295,11 @@ def test_bad_rerankers(index):
         (lambda i: i.search("x", top_k=0), InputError, "top_k.*at least 1.*0"),
         (lambda i: i.search("x", top_k=True), InputTypeError, "top_k"),
         (lambda i: i.search("x", candidates=-1), InputError, "candidates"),
-        (lambda i: i.search("x", mode="both"), InputError, "'dense', 'lexical', 'hybrid', got 'both'"),
+        (
+            lambda i: i.search("x", mode="both"),
+            InputError,
+            "'dense', 'lexical', 'hybrid', 'best', got 'both'",
+        ),
         (lambda i: i.search("x", filter="y"), InputTypeError, "filter must be a dictionary"),
         (lambda i: i.delete(), InputError, "either ids or filter"),
         (lambda i: i.delete("a", filter={}), InputError, "either ids or filter"),

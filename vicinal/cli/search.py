@@ -25,15 +25,16 @@ from vicinal.errors import InputError, InputTypeError, VicinalError
 
 if TYPE_CHECKING:
     from vicinal import CrossEncoder
-    from vicinal.index import Hit, Index, Mode
+    from vicinal.index import Hit, Index, Mode, SearchReport
 
-_MODES = ("dense", "lexical", "hybrid")
+_MODES = ("dense", "lexical", "hybrid", "best")
 _PROMPT = "search> "
 _HELP = """\
 Type a query. What begins with a colon is a command:
   :k 5           show five hits
   :mode hybrid   search by meaning (dense), by words
-                 (lexical), or by both (hybrid)
+                 (lexical), by both (hybrid), or by both
+                 and a reranker (best)
   :filter {...}  only documents whose metadata fit, e.g.
                  :filter {"year": {"$gte": 1950}}
   :filter        all documents again
@@ -50,13 +51,15 @@ class _Search:
     Attributes:
         index: the index.
         top: hits at most.
-        mode: dense, lexical or hybrid.
+        mode: dense, lexical, hybrid or best.
         where: the filter, None for none.
         reranker: orders the candidates again, None to leave it out.
-        candidates: how many documents it gets.
+        candidates: how many documents it gets, None for the usual number.
+        budget: milliseconds for a search in mode best, None without a limit.
         as_json: whether hits are printed as JSON.
         lowest: hits with a lower score are left out, None for none.
         too_low: how many the last answer lost by that.
+        report: what the last search used.
     """
 
     index: Index
@@ -64,10 +67,12 @@ class _Search:
     mode: Mode
     where: dict[str, Any] | None
     reranker: CrossEncoder | None
-    candidates: int
+    candidates: int | None
+    budget: float | None
     as_json: bool
     lowest: float | None = None
     too_low: int = 0
+    report: SearchReport | None = None
 
     def warm_up(self) -> float:
         """Load the model and the vectors, so that searching alone is measured; gives the seconds."""
@@ -75,7 +80,7 @@ class _Search:
 
         start = time.perf_counter()
         with waiting(f"loading {self.index.path} and its model"):
-            self.index.search("warm", 1, mode=self.mode, reranker=self.reranker, candidates=1)
+            self.index.search("warm", 1, mode=self.mode, reranker=self.reranker, candidates=2)
         return time.perf_counter() - start
 
     def ask(self, query: str) -> tuple[list[Hit], float]:
@@ -86,14 +91,20 @@ class _Search:
         with warnings.catch_warnings():
             if self.reranker is not None:  # a passage and the query may be a few tokens too long together
                 warnings.simplefilter("ignore", TruncationWarning)
-            hits = self.index.search(
-                query, self.top, self.where, self.mode, self.reranker, max(self.candidates, self.top)
+            found = self.index.search(
+                query,
+                self.top,
+                self.where,
+                self.mode,
+                self.reranker,
+                self.candidates,
+                budget_ms=self.budget if self.mode == "best" else None,
             )
+        hits, self.report = list(found), found.report
         self.too_low = 0
         if self.lowest is not None:
-            found = len(hits)
-            hits = [hit for hit in hits if hit.score >= self.lowest]
-            self.too_low = found - len(hits)
+            hits = [hit for hit in found if hit.score >= self.lowest]
+            self.too_low = len(found) - len(hits)
         return hits, time.perf_counter() - start
 
     def show(self, hits: list[Hit]) -> None:
@@ -113,7 +124,8 @@ class _Search:
             return f"there is no document in {self.index.path}"
         time_text = f"{1000 * took:.1f} ms" if took < 1 else seconds_text(took)
         if hits:
-            return f"{counted(len(hits), 'hit')} among {counted(count, 'document')} in {time_text}"
+            used = f" ({self.report})" if self.report is not None and self.mode == "best" else ""
+            return f"{counted(len(hits), 'hit')} among {counted(count, 'document')} in {time_text}{used}"
         if self.too_low:
             return f"nothing found with a score of {self.lowest:g} or more; {counted(self.too_low, 'hit')} below it"
         known = self.index.info().fields
@@ -142,7 +154,7 @@ def search(
         str,
         typer.Option(
             metavar="MODE",
-            help="dense (by meaning), lexical (by words) or hybrid (both).",
+            help="dense (by meaning), lexical (by words), hybrid (both) or best (both and a reranker).",
             callback=one_of(*_MODES),
         ),
     ] = "dense",
@@ -153,8 +165,23 @@ def search(
         ),
     ] = None,
     candidates: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Documents that fusion and --rerank get.")
-    ] = 100,
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Documents that --rerank gets; if not given, 100, and 30 in mode best.",
+            show_default=False,
+        ),
+    ] = None,
+    budget_ms: Annotated[
+        float | None,
+        typer.Option(
+            "--budget-ms",
+            metavar="N",
+            help="In mode best, milliseconds that a search may take once the models are loaded.",
+            show_default=False,
+        ),
+    ] = None,
     min_score: Annotated[
         float | None,
         typer.Option(
@@ -193,6 +220,10 @@ def search(
     where = None if filter is None else read_filter(check_argument(filter, "--filter"), "--filter")
     if min_score is not None and not math.isfinite(min_score):
         raise InputError(f"--min-score {min_score}: give a finite number")
+    if budget_ms is not None and chosen != "best":
+        raise InputError(f"--budget-ms is for --mode best, not for --mode {chosen}")
+    if budget_ms is not None and not (math.isfinite(budget_ms) and budget_ms > 0):
+        raise InputError(f"--budget-ms {budget_ms:g}: give a number above 0")
     with opened_to_read(db, model, prompt_name) as opened:
         reranker = None
         if rerank is not None:
@@ -201,7 +232,7 @@ def search(
 
             with waiting(f"loading {rerank}"):
                 reranker = load_scorer(rerank)
-        asked = _Search(opened, top, chosen, where, reranker, candidates, as_json, min_score)
+        asked = _Search(opened, top, chosen, where, reranker, candidates, budget_ms, as_json, min_score)
         if words is None:
             _converse(asked, db)
             return
@@ -312,6 +343,8 @@ def _reply(asked: _Search, query: str, hits: list[Hit], took: float) -> None:
     if asked.as_json:
         found = [hit.to_dict() for hit in hits]
         line = {"query": query, "milliseconds": round(1000 * took, 3), "hits": found}
+        if asked.mode == "best" and asked.report is not None:
+            line["used"] = asked.report.to_dict()
         sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
         return
     asked.show(hits)

@@ -5,18 +5,20 @@
 
 from vicinal.index.index import Index
 from vicinal.index.rescue import SalvageReport, salvage, verify
-from vicinal.index.results import Document, Hit, IndexInfo, Passage, Ranked, VerifyReport
+from vicinal.index.results import Document, Hit, Hits, IndexInfo, Passage, Ranked, SearchReport, VerifyReport
 from vicinal.index.retrievers import Mode
 
 __all__ = [
     "Document",
     "Hit",
+    "Hits",
     "Index",
     "IndexInfo",
     "Mode",
     "Passage",
     "Ranked",
     "SalvageReport",
+    "SearchReport",
     "VerifyReport",
     "salvage",
     "verify",

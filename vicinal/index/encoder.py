@@ -183,7 +183,7 @@ def _checked(raw: Any, n: int, facts: ModelFacts) -> Floats:
     return vectors
 
 
-def name_of(model: EmbeddingModel) -> str:
+def name_of(model: object) -> str:
     """The model's own name, or its type in angle brackets, which nothing can be loaded by."""
     for attribute in ("name_or_path", "model_name_or_path", "name"):
         value = getattr(model, attribute, None)

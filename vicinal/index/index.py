@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
-from vicinal.core.inputs import check_unicode, plain, shown
-from vicinal.errors import InputError, InputTypeError
+from vicinal.errors import InputError
 from vicinal.index import records
+from vicinal.index.asking import asked
+from vicinal.index.best import Rerankers, answer, nothing
 from vicinal.index.encoder import DEFAULT_MODEL, EmbeddingModel, Encoder, name_of
 from vicinal.index.export import backup_target, export_target, write_lines
 from vicinal.index.filters import parse_filter
-from vicinal.index.reranking import Reranker, check_reranker
-from vicinal.index.results import Document, Hit, IndexInfo, VerifyReport
-from vicinal.index.retrievers import MODES, RETRIEVERS, Mode
-from vicinal.index.searching import Request, search
+from vicinal.index.reranking import Reranker
+from vicinal.index.results import Document, Hits, IndexInfo, VerifyReport
+from vicinal.index.retrievers import Mode, needs_model, questions
+from vicinal.index.searching import search
 from vicinal.index.settings import check_settings
 from vicinal.index.stores.base import ModelFacts, Store, compare_models
 from vicinal.index.stores.sqlite import SqliteStore
-from vicinal.index.values import check_flag, integer_from
 
 
 class Index:
@@ -88,6 +89,7 @@ class Index:
         )
         self._store = store
         self._compared = False
+        self._rerankers = Rerankers()
         try:
             stored = store.facts()
             name = stored.name if stored else store.model_name()
@@ -247,58 +249,55 @@ class Index:
         filter: Mapping[str, Any] | None = None,
         mode: Mode = "dense",
         reranker: Reranker | None = None,
-        candidates: int = 100,
+        candidates: int | None = None,
         merge_duplicates: bool = True,
-    ) -> list[Hit]:
+        *,
+        budget_ms: float | None = None,
+    ) -> Hits:
         """Find the documents that answer a query best.
 
         Dense search compares the query with every chunk, exactly; lexical search is BM25 over whole
         documents; hybrid fuses the two by their scores, and puts documents that hold a rare code of the query
-        (``E0499``) first. A document comes once, with its best chunk, and a passage comes once.
+        (``E0499``) first. Best is hybrid with a reranker, where there is one: it reads the best candidates, as many
+        as the budget allows, and its scores are blended with the fused ones, so that a mediocre one does no harm. A
+        document comes once, with its best chunk, and a passage comes once.
 
         Args:
             query: the query.
             top_k: how many documents at most.
             filter: a metadata filter (see :mod:`vicinal.index.filters`), applied before the search.
-            mode: ``"dense"``, ``"lexical"`` or ``"hybrid"``.
+            mode: ``"dense"``, ``"lexical"``, ``"hybrid"`` or ``"best"``.
             reranker: something with ``rank(query, documents, top_k=...)`` or ``predict(pairs)``, such as
-                :class:`vicinal.CrossEncoder`; orders the best candidates again by their best passages.
-            candidates: how many documents the reranker orders again (at least ``top_k``).
+                :class:`vicinal.CrossEncoder`; orders the best candidates again by their best passages. None in mode
+                best is the one that comes with Vicinal, if any.
+            candidates: how many documents the reranker reads, at least ``top_k`` but in mode best. None is 100; in
+                mode best 30, and with a budget up to 100.
             merge_duplicates: of documents with the same passage give the best only, with the ids of the others in
                 ``hit.duplicates`` as far as the search has come upon them; False gives each one as a hit of its own.
+            budget_ms: milliseconds for a search in mode best, not counting the loading of models; None without a
+                limit. The retrievers always run; what the reranker then has time for can differ between calls.
 
         Returns:
-            Hits, best first.
+            Hits, best first: a list whose ``report`` says what was used, and in mode best what was left out.
 
         Raises:
             InputError: an argument is invalid, or the file was made with another model.
             StoreError: the file cannot be read.
         """
-        if not isinstance(query, str):
-            raise InputTypeError(f"query must be a string, got {type(query).__name__}")
-        query = plain(query)
-        check_unicode(query, "query")
-        top_k, candidates = integer_from(1, top_k, "top_k"), integer_from(1, candidates, "candidates")
-        if not isinstance(mode, str) or mode not in MODES:
-            raise InputError(f"mode must be one of {', '.join(map(repr, MODES))}, got {shown(mode)}")
-        retrievers = MODES[mode]
-        where = None if filter is None or (isinstance(filter, dict) and not filter) else parse_filter(filter)
-        depth = top_k if len(retrievers) == 1 and reranker is None else max(top_k, candidates)
-        if reranker is not None:
-            check_reranker(reranker)
-        check_flag(merge_duplicates, "merge_duplicates")
-        asked: dict[str, Any] = {}
-        for name in retrievers:
-            encode = RETRIEVERS[name].encode
-            if encode is None:
-                asked[name] = query
-            elif not self._compared and self._store.facts() is None:
-                return []  # nothing was ever added: no need of a model to know that
-            else:
-                asked[name] = encode(self._encoder, self._checked_facts(), query)
-        request = Request(query, asked, where, top_k, depth, reranker, merge_duplicates)
+        began = time.perf_counter()
+        given = asked(query, top_k, filter, mode, reranker, candidates, merge_duplicates, budget_ms)
+        facts = None
+        if needs_model(given.mode):
+            if not self._compared and self._store.facts() is None:
+                return nothing(given)  # nothing was ever added: no need of a model to know that
+            facts = self._checked_facts()
+        chosen = self._rerankers.chosen(given)
+        loaded = time.perf_counter()
+        queries = questions(given.mode, given.query, self._encoder, facts)
+        request = self._rerankers.request(given, queries, chosen, loaded)
         with self._store.reader(ranking=True) as reader:
-            return search(reader, request)
+            found = search(reader, request)
+        return answer(given, request, found, time.perf_counter() - began)
 
     def warm_up(self) -> None:
         """Load model and vectors now, and make the sketches that let a dense search look at few of them.

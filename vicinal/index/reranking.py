@@ -34,13 +34,14 @@ class PredictingModel(Protocol):
 Reranker = RankingModel | PredictingModel
 
 
-def check_reranker(reranker: object) -> None:
-    """Refuse what can neither rank nor predict, before any work is done."""
+def check_reranker(reranker: object) -> Reranker:
+    """The same; refuses what can neither rank nor predict, before any work is done."""
     if not isinstance(reranker, (RankingModel, PredictingModel)):
         raise InputTypeError(
             f"reranker must have rank(query, documents, top_k=...) or predict(pairs), as CrossEncoder has; "
             f"got {type(reranker).__name__}"
         )
+    return reranker
 
 
 def rerank_scores(reranker: Reranker, query: str, passages: Sequence[str]) -> list[float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -77,14 +77,15 @@ class Hit:
 
     Attributes:
         id: the document's id.
-        score: what the list is ordered by: the reranker's score if there is one, else the fused score
-            (hybrid: 0 to 1, and up to 1 more for rare codes of the query), else the score of the one retriever.
+        score: what the list is ordered by: of mode best the mean of the fused score and the reranker's on a scale
+            from 0 to 1; else the reranker's score if there is one, else the fused score (hybrid: 0 to 1, and up to 1
+            more for rare codes of the query, in mode best too), else the score of the one retriever.
         text: the whole original text.
         metadata: the document's metadata.
         passage: its best passage.
         retrievers: score and rank by each retriever, ``"dense"`` and ``"lexical"``; None where it did not run
             or did not find the document.
-        rerank: the reranker's score, None without one.
+        rerank: the reranker's score, None where it did not read the passage.
         duplicates: ids of further documents with the same passage, ranked behind this one, as far as the search
             looked; they are no hits of their own.
     """
@@ -144,6 +145,56 @@ def _score(ranked: Ranked | None) -> float | None:
 
 def _rank(ranked: Ranked | None) -> int | None:
     return None if ranked is None else ranked.rank
+
+
+@dataclass(frozen=True, slots=True)
+class SearchReport:
+    """What a search used.
+
+    Attributes:
+        mode: as it was asked.
+        retrievers: those that ran.
+        reranker: the name of the one that read passages, None where none did.
+        candidates: how many passages it read.
+        milliseconds: what the search took, with everything that had to be loaded first.
+        left_out: what was not used although it could have been, and why: one sentence each.
+    """
+
+    mode: str
+    retrievers: tuple[str, ...]
+    reranker: str | None = None
+    candidates: int = 0
+    milliseconds: float = 0.0
+    left_out: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON types."""
+        return {
+            "mode": self.mode,
+            "retrievers": list(self.retrievers),
+            "reranker": self.reranker,
+            "candidates": self.candidates,
+            "milliseconds": round(self.milliseconds, 3),
+            "left_out": list(self.left_out),
+        }
+
+    def __str__(self) -> str:
+        used = " + ".join(self.retrievers)
+        if self.reranker is not None:
+            used += f", {self.candidates} passages read by {self.reranker}"
+        return "; ".join([used, *self.left_out])
+
+
+class Hits(list[Hit]):
+    """Hits, best first: a list that also says what the search used.
+
+    Attributes:
+        report: retrievers, reranker, time, and what was left out.
+    """
+
+    def __init__(self, hits: Iterable[Hit], report: SearchReport) -> None:
+        super().__init__(hits)
+        self.report = report
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from vicinal.index.encoder import Encoder
 from vicinal.index.filters import Node
 from vicinal.index.stores.base import Found, ModelFacts, Reader
 
-Mode = Literal["dense", "lexical", "hybrid"]
+Mode = Literal["dense", "lexical", "hybrid", "best"]
 
 
 # What the lexical retriever weighs, of 1 for both together: more, the more of the query's words its best document
@@ -88,5 +88,27 @@ MODES: Mapping[Mode, tuple[str, ...]] = {
     "dense": ("dense",),
     "lexical": ("lexical",),
     "hybrid": ("dense", "lexical"),
+    "best": ("dense", "lexical"),
 }
-"""The retrievers of each mode; what several of them find is fused."""
+"""The retrievers of each mode; what several of them find is fused. "best" adds a reranker, where there is one."""
+
+
+def needs_model(mode: Mode) -> bool:
+    """Whether one of its retrievers asks a model."""
+    return any(RETRIEVERS[name].encode for name in MODES[mode])
+
+
+def questions(mode: Mode, query: str, encoder: Encoder, facts: ModelFacts | None) -> dict[str, Any]:
+    """What each retriever of a mode is asked: the text, or what the model makes of it.
+
+    Args:
+        mode: names the retrievers.
+        query: the text.
+        encoder: the model.
+        facts: of the model; None where the mode needs none.
+    """
+    asked: dict[str, Any] = {}
+    for name in MODES[mode]:
+        encode = RETRIEVERS[name].encode
+        asked[name] = query if encode is None or facts is None else encode(encoder, facts, query)
+    return asked

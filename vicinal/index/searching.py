@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from vicinal.index.blending import blended
 from vicinal.index.filters import Node
 from vicinal.index.fusion import RANKS, Ranking, fuse
+from vicinal.index.pace import Pace, scores_in_time
 from vicinal.index.reranking import Reranker, rerank_scores
 from vicinal.index.results import Document, Hit, Passage, Ranked, Span
 from vicinal.index.retrievers import RETRIEVERS
@@ -34,6 +36,9 @@ class Request:
         depth: how many documents a retriever gives, or several give to a reranker.
         reranker: orders the candidates again, None to leave it out.
         merge: whether documents with the same passage become one hit.
+        read: how many candidates the reranker reads at most, where its scores are blended with those of the
+            retrievers (mode best); None where it reads all of them and its scores alone count.
+        pace: of the reranker, where it reads only what it can ``until`` a time of ``time.perf_counter``; else None.
     """
 
     query: str
@@ -43,6 +48,23 @@ class Request:
     depth: int
     reranker: Reranker | None
     merge: bool = True
+    read: int | None = None
+    pace: Pace | None = None
+    until: float = 0.0
+
+
+class Answer(NamedTuple):
+    """What was found.
+
+    Attributes:
+        hits: best first.
+        read: how many candidates the reranker read.
+        candidates: how many there were, for it or for the hits.
+    """
+
+    hits: list[Hit]
+    read: int
+    candidates: int
 
 
 class _Placed(NamedTuple):
@@ -56,6 +78,7 @@ class _Candidate:
 
     doc: int
     score: float
+    first: float = 0.0  # the part of the score that puts it before others
     placed: dict[str, _Placed] = field(default_factory=dict)
     rerank: float | None = None
     document: Document | None = None
@@ -76,7 +99,7 @@ class _Candidate:
         return self.hit.text[self.span[0] : self.span[1]]
 
 
-def search(reader: Reader, request: Request) -> list[Hit]:
+def search(reader: Reader, request: Request) -> Answer:
     """Answer a request from one state of a store.
 
     Args:
@@ -84,16 +107,39 @@ def search(reader: Reader, request: Request) -> list[Hit]:
         request: what is asked.
 
     Returns:
-        Hits, best first.
+        The hits.
     """
     found = _distinct(reader, request)
+    there = len(found)
+    read = 0
     if request.reranker is not None:
-        scores = rerank_scores(request.reranker, request.query, [candidate.piece for candidate in found])
-        for candidate, score in zip(found, scores, strict=True):
-            candidate.rerank = candidate.score = score
+        if request.read is None:
+            scores = rerank_scores(request.reranker, request.query, [one.piece for one in found])
+            for candidate, score in zip(found, scores, strict=True):
+                candidate.rerank = candidate.score = score
+        else:
+            _blend(request.reranker, request, request.read, found)
+        read = sum(candidate.rerank is not None for candidate in found)
         found = sorted(found, key=lambda candidate: -candidate.score)[: request.top_k]
     matches = reader.matches(request.query, [candidate.piece for candidate in found])
-    return [_hit(candidate, places) for candidate, places in zip(found, matches, strict=True)]
+    hits = [_hit(candidate, places) for candidate, places in zip(found, matches, strict=True)]
+    return Answer(hits, read, there)
+
+
+def _blend(reranker: Reranker, request: Request, read: int, found: Sequence[_Candidate]) -> None:
+    """Let the reranker read the first candidates, as many as it may, and blend its scores with theirs."""
+    pieces = [candidate.piece for candidate in found[:read]]
+    if request.pace is None:
+        scores = rerank_scores(reranker, request.query, pieces)
+    else:
+        scores = scores_in_time(reranker, request.query, pieces, request.pace, request.until)
+    if not scores:
+        return
+    for candidate, score in zip(found, scores, strict=False):
+        candidate.rerank = score
+    mixed = blended([candidate.score - candidate.first for candidate in found], scores)
+    for candidate, score in zip(found, mixed, strict=True):
+        candidate.score = score + candidate.first
 
 
 def _distinct(reader: Reader, request: Request) -> list[_Candidate]:
@@ -148,25 +194,29 @@ def _candidates(reader: Reader, request: Request, depth: int) -> tuple[list[_Can
         name: RETRIEVERS[name].find(reader, asked, depth, request.where)
         for name, asked in request.asked.items()
     }
+    first: dict[int, float] = {}
     if len(found) == 1:
         ranking = [(one.doc, one.score) for ones in found.values() for one in ones]
     else:
-        ranking = _fused(reader, request, found)
-    candidates = {doc: _Candidate(doc, score) for doc, score in ranking}
+        ranking, first = _fused(reader, request, found)
+    candidates = {doc: _Candidate(doc, score, first.get(doc, 0.0)) for doc, score in ranking}
     for name, ones in found.items():
         for rank, one in enumerate(ones, start=1):
             candidates[one.doc].placed[name] = _Placed(rank, one)
     return list(candidates.values()), all(len(ones) < depth for ones in found.values())
 
 
-def _fused(reader: Reader, request: Request, found: Mapping[str, Sequence[Found]]) -> list[tuple[int, float]]:
+def _fused(
+    reader: Reader, request: Request, found: Mapping[str, Sequence[Found]]
+) -> tuple[list[tuple[int, float]], dict[int, float]]:
+    """Documents with their fused scores, best first, and the part of these that puts some before others."""
     rankings: list[Ranking[int]] = []
     first: dict[int, float] = {}
     for name, ones in found.items():
         weighed = RETRIEVERS[name].weigh(reader, request.asked[name], ones)
         rankings.append(Ranking([one.doc for one in ones], [one.score for one in ones], weighed.weight))
         first.update(weighed.first)
-    return fuse(rankings, first)
+    return fuse(rankings, first), first
 
 
 def _passages(
