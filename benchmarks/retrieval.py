@@ -27,6 +27,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -200,15 +201,10 @@ def searched(
     by_rank = {query: reciprocal_rank(found["dense"][query], found["lexical"][query]) for query in asked}
     yield "hybrid by reciprocal rank", cells(by_rank, grades, None)
     for name, reranker in rerankers.items():
+        search = partial(index.search, reranker=reranker, candidates=candidates, merge_duplicates=False)
         ways: dict[str, Callable[[str], list[Hit]]] = {
-            f"hybrid + {name}": lambda text, reranker=reranker: index.search(
-                text,
-                candidates,
-                mode="hybrid",
-                reranker=reranker,
-                candidates=candidates,
-                merge_duplicates=False,
-            ),
+            f"hybrid + {name}": partial(search, top_k=candidates, mode="hybrid"),
+            f"best, {name}": partial(search, top_k=100, mode="best"),
         }
         for way, search in ways.items():
             best = {query: ids(search(text)) for query, text in asked.items()}
