@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
+from vicinal.server.call import Call, current_call
 from vicinal.server.catalog import Catalog, Served
 from vicinal.server.checks import check_texts
 from vicinal.server.errors import Refused
@@ -53,13 +54,22 @@ class Lifecycle:
     def load(self) -> None:
         """Load all models and open all indexes, in the calling thread; the state tells when it is done."""
         try:
-            self._catalog.load()
-            self._indexes.load()
+            self._load()
             if self.state == "starting":
                 self.state = "ready"
         except BaseException as error:
             self.failure, self.state = error, "failed"
             raise
+
+    def _load(self) -> None:
+        token = current_call.set(Call())  # what is computed here has no deadline
+        try:
+            self._catalog.load()
+            for served in self._catalog.all():
+                self._pipeline.warm_up(served)
+            self._indexes.load()
+        finally:
+            current_call.reset(token)
 
     def start(self, ended: Callable[[], None] = lambda: None) -> threading.Thread:
         """Load in a thread, which calls ``ended`` when everything is loaded, or nothing more will be."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vicinal.core.cores import available_cores
 from vicinal.errors import InputError, InputTypeError, VicinalError
-from vicinal.models.steps import Reading, Role
+from vicinal.models.steps import Reading, Role, pair_reading, text_reading
 from vicinal.server.batching import Scheduler
 from vicinal.server.cache import EmbeddingCache
 from vicinal.server.call import current_call, late, outcome
@@ -36,6 +36,8 @@ Made = TypeVar("Made")
 _PER_TEXT = 4
 # Characters of a token, about.
 _CHARS = 4
+# Of 16 tokens or more in any vocabulary.
+_LINE = ["one two three four five six seven eight nine ten eleven twelve one two"]
 
 
 class Pipeline:
@@ -60,6 +62,15 @@ class Pipeline:
         self.scheduler.close()
         if self.cache is not None:
             self.cache.close()
+
+    def warm_up(self, served: Served) -> None:
+        """Compute something with a model, in each of the ways that requests will: compiling takes seconds."""
+        scores = served.entry.kind != "embedding"
+        reading = pair_reading(served.model) if scores else text_reading(served.model)
+        budget = served.lane(reading).budget
+        for texts in (["warm"], _LINE * (3 * budget // 16 + 1)):
+            seconds = texts if scores else None
+            self.run_blocking(served, reading, Texts(texts, seconds), lambda rows, values: None)
 
     def lookup(
         self,
@@ -118,7 +129,8 @@ class Pipeline:
 
         job = self._begin(served, reading, texts, put, True, "sentence", done, lookup)
         try:
-            future.result(max(0.0, job.deadline - time.monotonic()))
+            left = job.deadline - time.monotonic()
+            future.result(None if left == float("inf") else max(0.0, left))
         except (FutureTimeout, TimeoutError):
             self.scheduler.drop(job)
             raise late() from None
