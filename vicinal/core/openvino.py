@@ -7,6 +7,7 @@ empty stand-in that it ships for this case.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Iterator
@@ -74,6 +75,12 @@ def loaded_before_fork() -> bool:
 def native_bfloat16(core: Any) -> bool:
     """Whether this CPU multiplies bfloat16 matrices in hardware."""
     return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+@functools.lru_cache(maxsize=1)
+def multiplies_bfloat16() -> bool:
+    """:func:`native_bfloat16`, asked once."""
+    return native_bfloat16(load_openvino().Core())
 
 
 def native_float16(core: Any) -> bool:

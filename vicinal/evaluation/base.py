@@ -172,11 +172,11 @@ class VectorEvaluator(SentenceEvaluator):
 
     def _embed(self, model: Any, *columns: Sequence[str], **options: Any) -> list[NDArray[Any]]:
         """One ``(n, dim)`` array per column, each different text encoded once; ``options`` for ``embed_inputs``."""
-        different = list(dict.fromkeys(_every(columns)))
         given = {key: value for key, value in options.items() if value is not None}
+        if len(columns) == 1 and len(set(columns[0])) == len(columns[0]):
+            return [as_array(self.embed_inputs(model, list(columns[0]), **given))]
+        different = list(dict.fromkeys(_every(columns)))
         vectors = as_array(self.embed_inputs(model, different, **given))
-        if len(columns) == 1 and len(columns[0]) == len(different):
-            return [vectors]
         place = {text: number for number, text in enumerate(different)}
         return [vectors[[place[text] for text in column]] for column in columns]
 

@@ -52,7 +52,8 @@ def gains_of(
     gains = np.zeros((len(counts), max(1, int(counts.max(initial=0)))))
     if not len(query):
         return gains
-    place = {key: number for number, key in enumerate(ids)}
+    asked_for = set().union(*grades)
+    place = {key: number for number, key in enumerate(ids) if key in asked_for}
     # Pairs of query and document as one number, query times documents plus document.
     relevant = sorted(
         (number * len(ids) + place[key], grade)

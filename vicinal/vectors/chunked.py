@@ -7,6 +7,7 @@ import numpy as np
 from vicinal.core.arrays import Matrix, as_rows, check_finite, check_same_width, compute_type
 from vicinal.errors import InputError
 from vicinal.vectors.search import check_finite_rows, check_shape, is_product, plain_function, scan, unit_rows
+from vicinal.vectors.settled import SettledSearch, rounding_pays
 from vicinal.vectors.similarity import SimilarityCallable, dot_score, scores_by
 from vicinal.vectors.topk import TopK
 
@@ -37,6 +38,7 @@ class ChunkedSearch:
         self._blocks = is_product(function)
         self._cosine = plain_function(function) is not dot_score
         self._best: TopK | None = None
+        self._settled: SettledSearch | None = None
 
     def add(self, chunk: Matrix, ids: Matrix) -> None:
         """Search a chunk.
@@ -52,6 +54,9 @@ class ChunkedSearch:
         check_same_width(self._given, rows, "the queries' vectors", "the corpus's vectors")
         if self._blocks:
             queries = self._prepared(rows)
+            if self._settled is not None:
+                self._settled.add(rows, ids)
+                return
             scan(queries, rows, self._cosine, self._collected(queries.dtype), ids, self._rows)
             return
         rows = rows if rows.dtype.kind == "f" else rows.astype(compute_type(rows.dtype))
@@ -67,14 +72,19 @@ class ChunkedSearch:
 
     def result(self) -> tuple[Matrix, Matrix, Matrix]:
         """Ids and scores, concatenated over the queries, the best first, and (q + 1,) offsets into them."""
+        if self._settled is not None:
+            return self._settled.result()
         return self._collected(np.dtype(np.float32)).result()
 
     def _prepared(self, rows: Matrix) -> Matrix:
         """The queries in the type that is computed in, of length 1 for cosines; prepared with the first chunk."""
-        if self._best is None:
+        if self._best is None and self._settled is None:
             self._queries = self._given.astype(compute_type(self._given.dtype, rows.dtype), copy=False)
             if self._cosine:
                 self._queries = unit_rows(self._queries, "the queries' vectors")
+            count = max(self._rows, len(rows))
+            if rounding_pays(self._queries, count):
+                self._settled = SettledSearch(self._queries, self._top_k, self._cosine, count)
         return self._queries
 
     def _collected(self, dtype: np.dtype[np.generic]) -> TopK:

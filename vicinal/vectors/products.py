@@ -92,10 +92,32 @@ class Products:
 
 def to_bfloat16(rows: Matrix) -> Matrix:
     """float32 values rounded to the nearest bfloat16 (ties to even), as bit patterns in uint16."""
-    bits: Matrix = np.ascontiguousarray(rows, dtype=np.float32).view(np.uint32)
-    half = ((bits >> np.uint32(16)) & np.uint32(1)) + np.uint32(0x7FFF)
-    patterns: Matrix = ((bits + half) >> np.uint32(16)).astype(np.uint16)
+    rows = np.ascontiguousarray(rows, dtype=np.float32)
+    patterns = np.empty(rows.shape, dtype=np.uint16)
+    round_to_bfloat16(rows, patterns, np.empty(rows.shape, dtype=np.uint32))
     return patterns
+
+
+def round_to_bfloat16(rows: Matrix, patterns: Matrix, bits: Matrix) -> Matrix:
+    """:func:`to_bfloat16` in memory that is there already.
+
+    Args:
+        rows: float32.
+        patterns: uint16 of the same shape, where the bit patterns go.
+        bits: uint32 of the same shape, to work in.
+
+    Returns:
+        the rounded values as float32, in the memory of ``bits``.
+    """
+    given = np.ascontiguousarray(rows).view(np.uint32)
+    np.right_shift(given, np.uint32(16), out=bits)
+    np.bitwise_and(bits, np.uint32(1), out=bits)
+    np.add(bits, np.uint32(0x7FFF), out=bits)
+    np.add(bits, given, out=bits)
+    np.right_shift(bits, np.uint32(16), out=patterns, casting="unsafe")
+    np.bitwise_and(bits, np.uint32(0xFFFF0000), out=bits)
+    rounded: Matrix = bits.view(np.float32)
+    return rounded
 
 
 def from_bfloat16(patterns: Matrix) -> Matrix:

@@ -8,13 +8,13 @@ import numpy as np
 
 from vicinal.core.arrays import Matrix
 from vicinal.core.cores import available_cores
-from vicinal.vectors.products import from_bfloat16, shares, spread, to_bfloat16
-from vicinal.vectors.rows import dot_rows, row_lengths
+from vicinal.vectors.products import round_to_bfloat16, shares, spread
+from vicinal.vectors.rows import dot_rows, longest
 
-# Rows that are rounded at once.
-_ROWS = 2048
+# Rows that are rounded at once: of 384 dimensions they stay in the nearer cache, with what is made of them.
+_ROWS = 128
 # Pairs of rows that are gathered at once: of 384 dimensions they fit the nearer cache.
-_GATHERED = 512
+_GATHERED = 256
 
 
 class Rounded(NamedTuple):
@@ -23,7 +23,7 @@ class Rounded(NamedTuple):
     Attributes:
         rows: what is multiplied.
         error: length of the largest rounding error of a row.
-        length: of the longest row before rounding.
+        length: of the longest row before rounding; not finite if a row is not.
     """
 
     rows: Matrix
@@ -41,35 +41,49 @@ def rounded(rows: Matrix, bfloat16: bool, factors: Matrix | None = None) -> Roun
     """
     found = np.empty(rows.shape, dtype=np.uint16 if bfloat16 else np.float32)
 
-    def fill(bounds: tuple[int, int]) -> tuple[float, float]:
-        error = length = 0.0
+    def fill(bounds: tuple[int, int]) -> tuple[list[float], list[float]]:
+        errors, lengths = [], []
+        block = (min(_ROWS, bounds[1] - bounds[0]), rows.shape[1])
+        # Kept over the blocks: memory that is asked for anew costs more than what is computed in it.
+        scaled, lost, bits = (
+            np.empty(block, rows.dtype),
+            np.empty(block, rows.dtype),
+            np.empty(block, np.uint32),
+        )
         for at in range(*bounds, _ROWS):
             part = slice(at, min(at + _ROWS, bounds[1]))
-            exact = rows[part] if factors is None else rows[part] * factors[part, np.newaxis]
-            single = exact.astype(np.float32, copy=False)
-            found[part] = to_bfloat16(single) if bfloat16 else single
-            seen = from_bfloat16(found[part]) if bfloat16 else single
-            error = max(error, float(row_lengths(exact - seen).max(initial=0)))
-            length = max(length, float(row_lengths(exact).max(initial=0)))
-        return error, length
+            count = part.stop - at
+            exact = rows[part]
+            if factors is not None:
+                exact = np.multiply(exact, factors[part, np.newaxis], out=scaled[:count])
+            seen = exact.astype(np.float32, copy=False)
+            if bfloat16:
+                seen = round_to_bfloat16(seen, found[part], bits[:count])
+            else:
+                found[part] = seen
+            with np.errstate(invalid="ignore"):  # infinity less infinity
+                errors.append(longest(np.subtract(exact, seen, out=lost[:count])))
+            lengths.append(longest(exact))
+        return errors, lengths
 
     threads = available_cores()
-    blocks = list(spread(fill, shares(len(rows), 4 * threads, _ROWS), threads))
-    return Rounded(
-        found, max((each[0] for each in blocks), default=0.0), max((each[1] for each in blocks), default=0.0)
-    )
+    error = length = [0.0]
+    for errors, lengths in spread(fill, shares(len(rows), 4 * threads, _ROWS), threads):
+        error, length = error + errors, length + lengths
+    return Rounded(found, float(np.max(error)), float(np.max(length)))  # NaN, if there is one
 
 
 def error_of_products(one: Rounded, other: Rounded) -> float:
     """How far the product of a rounded row with another can be from the exact one.
 
-    With x' the rounded x, ``|x.y - x'.y'| <= |x - x'||y| + |x'||y - y'|`` (Cauchy and Schwarz); and the sums in float32
-    are off by at most dim * 2**-24 relative to the product of the lengths.
+    With x' the rounded x, ``|x.y - x'.y'| <= |x - x'||y| + |x'||y - y'|`` (Cauchy and Schwarz); and two sums in
+    float32, that of the rounded product and that of the exact one which is compared with it, are each off by at most
+    dim * 2**-24 relative to the product of the lengths.
     """
     width = one.rows.shape[1]
-    longest, other_longest = one.length + one.error, other.length + other.error
-    rounding = one.error * other.length + longest * other.error
-    return float(rounding + width * 6e-8 * longest * other_longest + 1e-30)
+    longest_one, longest_other = one.length + one.error, other.length + other.error
+    rounding = one.error * other.length + longest_one * other.error
+    return float(rounding + 2 * (width + 2) * 6e-8 * longest_one * longest_other + 1e-30)
 
 
 def exact_products(a: Matrix, i: Matrix, b: Matrix, j: Matrix, threads: int | None = None) -> Matrix:
@@ -81,9 +95,15 @@ def exact_products(a: Matrix, i: Matrix, b: Matrix, j: Matrix, threads: int | No
     scores = np.empty(len(i), dtype=a.dtype)
 
     def fill(bounds: tuple[int, int]) -> None:
+        block = (min(_GATHERED, bounds[1] - bounds[0]), a.shape[1])
+        x, y = np.empty(block, a.dtype), np.empty(block, b.dtype)
         for at in range(*bounds, _GATHERED):
             some = slice(at, min(at + _GATHERED, bounds[1]))
-            scores[some] = dot_rows(a[i[some]], b[j[some]])
+            count = some.stop - at
+            # With mode="raise" numpy would gather into memory of its own first.
+            a.take(i[some], axis=0, out=x[:count], mode="clip")
+            b.take(j[some], axis=0, out=y[:count], mode="clip")
+            scores[some] = dot_rows(x[:count], y[:count])
 
     if threads is None:
         threads = available_cores() if len(i) > 8 * _GATHERED else 1

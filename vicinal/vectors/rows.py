@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,17 @@ def row_lengths(rows: Matrix) -> Matrix:
             scaled = rows[index] / largest[:, np.newaxis]
             lengths[index] = largest * np.sqrt(dot_rows(scaled, scaled))
     return lengths
+
+
+def longest(rows: Matrix) -> float:
+    """The largest of :func:`row_lengths`, in less time; 0 without a row, NaN if a row holds one."""
+    info = np.finfo(rows.dtype)
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        square = float(dot_rows(rows, rows).max(initial=0))
+    # What squares lose in other rows is less than this.
+    if info.tiny / info.eps < square < info.max:
+        return math.sqrt(square)
+    return float(row_lengths(rows).max(initial=0))
 
 
 def scaled_rows(rows: Matrix, name: str) -> tuple[Matrix, Matrix]:

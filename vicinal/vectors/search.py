@@ -224,7 +224,7 @@ def _scan_narrow(queries: Matrix, corpus: Matrix, cosine: bool, best: TopK, ids:
                 block = corpus[base + at : base + end].astype(kind, copy=False)
                 inverse: Matrix | None = None
                 if cosine:
-                    block, inverse = _scaled_block(block, base + at)
+                    block, inverse = scaled_block(block, base + at)
                 for query, out in zip(queries, scores, strict=True):
                     part = dot_rows(block, query)
                     out[at:end] = part if inverse is None else part * inverse
@@ -255,7 +255,7 @@ def _scan_wide(
             block = corpus[at:end].astype(kind, copy=False)
             inverse: Matrix | None = None
             if cosine:
-                block, inverse = _scaled_block(block, at)
+                block, inverse = scaled_block(block, at)
             if inverse is not None and len(queries) > width:
                 block, inverse = block * inverse[:, np.newaxis], None  # cheaper than scaling all scores
             for start in range(0, len(queries), _WIDE_QUERIES):
@@ -272,17 +272,30 @@ def _scan_wide(
         best.merge(part)
 
 
-def _scaled_block(block: Matrix, at: int) -> tuple[Matrix, Matrix | None]:
-    """The block and the factors that make its rows unit vectors; None if they are that already."""
+def scaled_block(block: Matrix, at: int) -> tuple[Matrix, Matrix | None]:
+    """The block and the factors that make its rows unit vectors; None if they are that already.
+
+    A factor depends on nothing but its row, so that equal rows get equal scores wherever they lie.
+
+    Args:
+        block: (rows, dim).
+        at: number of its first row, for the error.
+
+    Raises:
+        InputError: a NaN or infinity (the row is named).
+    """
     with np.errstate(invalid="ignore", over="ignore"):
         squares = dot_rows(block, block)
-        if np.abs(squares - 1).max() <= _UNIT:  # false for NaN
-            return block, None
+        unit = np.abs(squares - 1) <= _UNIT  # false for NaN
+    if unit.all():
+        return block, None
     try:
-        return scaled_rows(block, "corpus_embeddings")
+        scaled, inverse = scaled_rows(block, "corpus_embeddings")
     except InputError:
         check_finite(block, "corpus_embeddings", at)
         raise
+    inverse[unit] = 1
+    return scaled, inverse
 
 
 def check_finite_rows(rows: Matrix, name: str, first: int = 0) -> None:

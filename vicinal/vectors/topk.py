@@ -32,7 +32,12 @@ class TopK:
     """
 
     def __init__(
-        self, queries: int, k: int, dtype: np.dtype[np.generic] | type = np.float32, slack: float = 0.0
+        self,
+        queries: int,
+        k: int,
+        dtype: np.dtype[np.generic] | type = np.float32,
+        slack: float = 0.0,
+        floor: Matrix | None = None,
     ) -> None:
         """Start empty.
 
@@ -41,13 +46,19 @@ class TopK:
             k: how many to keep for each.
             dtype: type of the scores.
             slack: keep more: all that score less than this below the k-th best.
+            floor: (queries,) only scores above these are kept.
         """
         self._k, self._slack = k, slack
         # Only scores above the threshold can still enter.
         self._threshold = np.full(queries, -np.inf, dtype=dtype)
+        if floor is not None:
+            self._threshold[:] = floor
         self.kept = 0
         """Candidates that the last sorting has kept, of all queries."""
         self._pending = 0
+        self._above = np.empty(
+            0, dtype=bool
+        )  # kept, as so much memory asked for anew costs more than to compare
         self._parts: list[tuple[Matrix, Matrix, Matrix]] = []
 
     def update(self, scores: Matrix, first_id: int, first_query: int = 0, ids: Matrix | None = None) -> None:
@@ -68,7 +79,10 @@ class TopK:
             threshold = np.maximum(threshold, floor_of_best(scores, self._k) - self._slack)
         if ids is not None:  # a score equal to the k-th best enters, if its id is lower
             threshold = np.nextafter(threshold, np.array(-np.inf, dtype=threshold.dtype))
-        hits = np.flatnonzero(scores > threshold[:, np.newaxis])
+        if len(self._above) < scores.size:
+            self._above = np.empty(scores.size, dtype=bool)
+        above = self._above[: scores.size].reshape(scores.shape)
+        hits = np.flatnonzero(np.greater(scores, threshold[:, np.newaxis], out=above))
         if not hits.size:
             return
         query, column = np.divmod(hits, width)
@@ -105,13 +119,26 @@ class TopK:
         starts = np.searchsorted(query, np.arange(len(self._threshold) + 1))
         rank = np.arange(len(query)) - starts[query]
         full = np.flatnonzero(np.diff(starts) >= self._k)
-        self._threshold[full] = scores[starts[full] + self._k - 1]
+        lowest = scores[starts[full] + self._k - 1] - self._threshold.dtype.type(self._slack)
+        self._threshold[full] = np.maximum(self._threshold[full], lowest)
         best = rank < self._k
         if self._slack:
-            self._threshold[full] -= self._slack
             best |= scores > self._threshold[query]
         self._parts = [(query[best], ids[best], scores[best])]
         self.kept, self._pending = int(best.sum()), 0
+
+    def lowest(self) -> Matrix:
+        """(queries,) the k-th best score so far, -inf where there are fewer."""
+        self._compact()
+        return self._threshold
+
+    def candidates(self) -> tuple[Matrix, Matrix]:
+        """Queries and ids of the best and of some others, in no order: less work than :meth:`result`."""
+        if self.kept:
+            self._compact()
+        empty = np.empty(0, np.int64)
+        query, ids, _ = zip((empty, empty, empty), *self._parts, strict=True)
+        return np.concatenate(query), np.concatenate(ids)
 
     def result(self) -> tuple[Matrix, Matrix, Matrix]:
         """The best, ordered by query, then descending score, then ascending id.
