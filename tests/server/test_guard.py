@@ -23,6 +23,21 @@ def locked(serve: Callable[..., Any]) -> Any:
     return serve(models=("vicinal-mini",), api_keys=("one", "two"), host="0.0.0.0", max_body_bytes=1000)
 
 
+def test_every_route_but_health_and_the_page_needs_a_key(locked: Any) -> None:
+    asked = 0
+    for path, methods in locked.app.openapi()["paths"].items():
+        for method in methods:
+            answer = locked(method.upper(), path.replace("{", "").replace("}", ""))
+            is_open = method == "get" and (
+                path in ("/", "/health", "/ping") or path.startswith("/page/files/")
+            )
+            assert is_open or answer.status_code == 401, (method, path)
+            asked += not is_open
+    assert asked > 15
+    assert locked("POST", "/", json={"inputs": "a cat"}).status_code == 401
+    assert locked("POST", "/health").status_code == 401
+
+
 @pytest.mark.parametrize(
     "headers",
     [

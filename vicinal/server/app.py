@@ -75,20 +75,23 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
         description="Vectors, scores and search, in the languages of several APIs.",
     )  # fmt: skip
     app.state.service = service
-    homes: dict[str, ModuleType] = {}
+    homes: dict[tuple[str, str], ModuleType] = {}
     for dialect in DIALECTS:
         router = dialect.router(service)
         app.include_router(router)
         for route in router.routes:
             if isinstance(route, Route):
-                homes.setdefault(route.path, dialect)
+                for method in route.methods or ():
+                    homes.setdefault((method, route.path), dialect)
     named = {dialect.__name__.rpartition(".")[2]: dialect for dialect in DIALECTS}
 
     def dialect_of(scope: Scope) -> ModuleType:
         path = scope["path"]
-        route = getattr(scope.get("route"), "path", path)
-        if route in homes:
-            return homes[route]
+        route: Any = getattr(scope.get("route"), "path", path)
+        methods: tuple[str, ...] = (scope["method"], "POST", "GET")
+        for method in methods:
+            if (method, route) in homes:
+                return homes[method, route]
         name = next((name for prefix, name in _PREFIXES if path.startswith(prefix)), "own")
         return named.get(name, own)
 

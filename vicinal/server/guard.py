@@ -37,7 +37,7 @@ class Guard:
         app: what answers the requests that pass.
         service: its settings say what passes.
         refuse: makes the answer for a refused request, in the shape of its route's dialect.
-        open_paths: paths that need no key.
+        open_paths: paths that need no key to be read; what is posted there needs one.
     """
 
     def __init__(self, app: App, service: Service, refuse: Refuse, open_paths: tuple[str, ...] = ()) -> None:
@@ -100,7 +100,8 @@ class Guard:
                     "forbidden",
                     f"the server is not known as {host[:100]!r}: start it with --allowed-host, or with a key",
                 )
-        if self._keys and path not in self.open_paths and not self._knows(headers):
+        is_open = path in self.open_paths and scope["method"] in ("GET", "HEAD")
+        if self._keys and not is_open and not self._knows(headers):
             raise Refused(
                 "unauthorized", "a valid key is needed, as 'Authorization: Bearer ...' or 'x-api-key: ...'"
             )

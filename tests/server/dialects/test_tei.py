@@ -268,6 +268,8 @@ LONG = "the cat " * 40
         ("/embed", {"inputs": ["a"] * 2049}, 422, "Validation", "2048"),
         ("/embed", {"inputs": "a", "model": "nothing"}, 404, "Validation", "nothing"),
         ("/embed", {"inputs": "a", "model": "scorer"}, 404, "Validation", "scorer"),
+        ("/", {"inputs": []}, 400, "Empty", "empty"),
+        ("/", [], 422, "Validation", "dictionary"),
         ("/embed_all", {"inputs": []}, 400, "Empty", "empty"),
         ("/embed_sparse", {"inputs": "a"}, 424, "Backend", "SPLADE"),
         ("/predict", {"inputs": []}, 422, "Validation", "empty"),
