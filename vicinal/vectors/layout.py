@@ -222,14 +222,16 @@ def _push(places: Floats, random: np.random.Generator) -> Floats:
     n = places.shape[1]
     order = random.permutation(n)
     shuffled = [axis.take(order) for axis in places]
+    twice = [np.concatenate([axis, axis]) for axis in shuffled]  # all turns of it are parts of this
     pushed = [np.zeros_like(axis) for axis in shuffled]
     for shift in random.integers(1, n, _PUSHES).tolist():
-        ways = [axis - np.roll(axis, shift) for axis in shuffled]
+        ways = [axis - both[n - shift : 2 * n - shift] for axis, both in zip(shuffled, twice, strict=True)]
         force = _force(ways, 2.0, 2.0)
         for way, total in zip(ways, pushed, strict=True):
             way *= force
             total += way
-            total -= np.roll(way, -shift)
+            total[: n - shift] -= way[shift:]
+            total[n - shift :] -= way[:shift]
     answer = np.empty_like(places)
     for total, axis in zip(pushed, answer, strict=True):
         axis[order] = total

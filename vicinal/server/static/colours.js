@@ -14,7 +14,7 @@ export function heatScale() {
     const place = Math.max(0, Math.min(1, share)) * (stops.length - 1);
     const low = Math.min(stops.length - 2, Math.floor(place));
     const colour = stops[low].map((from, at) => Math.round(from + (stops[low + 1][at] - from) * (place - low)));
-    return { back: `rgb(${colour.join(" ")})`, front: luminance(colour) > 0.183 ? "#10161d" : "#ffffff" };
+    return { back: `rgb(${colour.join(" ")})`, front: luminance(colour) > 0.179 ? "#000000" : "#ffffff" };
   };
 }
 
