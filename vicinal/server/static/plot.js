@@ -2,9 +2,18 @@
 import { onTheme, variable } from "./colours.js";
 import { visible } from "./dom.js";
 
-const UNITS = 10000; // the width of the data's own square
 const FINE_FROM = 2.2; // from this zoom on, small groups have names
 const FURTHEST = 400;
+const MARGIN = 28; // around all points
+
+function ends(values) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return [low, high];
+}
 
 export class Plot {
   /** Callbacks: hover(row or -1, x, y), choose(rows, how: "point" | "area"), moved(). */
@@ -44,28 +53,27 @@ export class Plot {
     data.coarse.forEach((group, row) => this.rows[group < 0 ? data.regions.coarse.length : group].push(row));
     this.lit = this.chosen = null;
     this.current = -1;
+    const [low, high] = ends(data.x), [up, down] = ends(data.y);
+    this.middle = [(low + high) / 2, (up + down) / 2];
+    this.spans = [Math.max(high - low, 1), Math.max(down - up, 1)];
     this.showAll();
   }
 
   colourOf(group) { return group < 0 ? this.none : this.colours[this.data.regions.coarse[group].colour % this.colours.length]; }
 
-  get unit() { return Math.min(this.width / (UNITS * 1.12), this.height / (UNITS * 1.12)) * this.scale; }
+  get unit() { return Math.min((this.width - 2 * MARGIN) / this.spans[0], (this.height - 2 * MARGIN) / this.spans[1]) * this.scale; }
   screen(x, y) { return [(x - this.left) * this.unit + this.width / 2, (y - this.top) * this.unit + this.height / 2]; }
   place(row) { return this.screen(this.data.x[row], this.data.y[row]); }
 
   showAll() {
     this.scale = 1;
-    this.left = this.top = UNITS / 2;
+    [this.left, this.top] = this.middle;
     this.changed();
   }
 
   /** Bring some rows into view. */
   showRows(rows) {
-    let [low, high, up, down] = [Infinity, -Infinity, Infinity, -Infinity];
-    for (const row of rows) {
-      low = Math.min(low, this.data.x[row]); high = Math.max(high, this.data.x[row]);
-      up = Math.min(up, this.data.y[row]); down = Math.max(down, this.data.y[row]);
-    }
+    const [low, high] = ends(rows.map((row) => this.data.x[row])), [up, down] = ends(rows.map((row) => this.data.y[row]));
     this.left = (low + high) / 2;
     this.top = (up + down) / 2;
     this.scale = 1;
@@ -113,7 +121,7 @@ export class Plot {
     if (!data || !this.width) return;
     context.setTransform(this.dots, 0, 0, this.dots, 0, 0);
     context.clearRect(0, 0, this.width, this.height);
-    const radius = Math.max(1, Math.min(4.5, 130 / Math.sqrt(this.count))) * Math.min(2, Math.sqrt(this.scale));
+    const radius = Math.max(1, Math.min(4.5, 170 / Math.sqrt(this.count))) * Math.min(2, Math.sqrt(this.scale));
     const some = this.lit ?? this.chosen;
     let drawn = 0;
     context.globalAlpha = some ? 0.16 : 0.72;
@@ -124,22 +132,18 @@ export class Plot {
     for (const [rows, size] of [[this.chosen, 1.25], [this.lit, 1.7]]) {
       if (!rows) continue;
       context.globalAlpha = 0.95;
+      if (rows === this.lit) { // a rim around all of them, behind their colours
+        context.fillStyle = this.text;
+        this.dotsOf(rows, radius * size + 1.5);
+      }
       const groups = new Map();
-      for (const row of rows) groups.set(data.coarse[row], [...(groups.get(data.coarse[row]) ?? []), row]);
+      for (const row of rows) {
+        if (!groups.has(data.coarse[row])) groups.set(data.coarse[row], []);
+        groups.get(data.coarse[row]).push(row);
+      }
       for (const [group, members] of groups) {
         context.fillStyle = this.colourOf(group);
         this.dotsOf(members, radius * size);
-        if (rows === this.lit) {
-          context.strokeStyle = this.text;
-          context.lineWidth = 1;
-          context.beginPath();
-          for (const row of members) {
-            const [x, y] = this.place(row);
-            context.moveTo(x + radius * size + 1, y);
-            context.arc(x, y, radius * size + 1, 0, 7);
-          }
-          context.stroke();
-        }
       }
     }
     context.globalAlpha = 1;
@@ -178,28 +182,34 @@ export class Plot {
     const { context, data } = this;
     const taken = [];
     const free = (box) => !taken.some((other) => box[0] < other[2] && other[0] < box[2] && box[1] < other[3] && other[1] < box[3]);
-    const write = (group, font, size, alpha) => {
-      if (!group.words.length) return;
+    const write = (group, font, size) => {
+      const [x, y] = this.screen(group.x, group.y);
+      if (x < 0 || y < 0 || x > this.width || y > this.height) return;
       context.font = font;
-      const text = visible(group.words.slice(0, 2).join(", "));
-      const [x, y] = this.screen(group.x, group.y), half = context.measureText(text).width / 2;
-      const box = [x - half - 5, y - size * 0.75, x + half + 5, y + size * 0.75];
-      if (box[0] < 2 || box[1] < 2 || box[2] > this.width - 2 || box[3] > this.height - 2 || !free(box)) return;
-      taken.push(box);
-      context.globalAlpha = 0.9;
-      context.lineWidth = 4;
-      context.strokeStyle = this.back;
-      context.strokeText(text, x, y);
-      context.globalAlpha = alpha;
-      context.fillStyle = this.text;
-      context.fillText(text, x, y);
+      // Two words where they have room, at the group's middle or a line above or below; else one.
+      for (const count of [2, 1]) {
+        const text = visible(group.words.slice(0, count).join(", ")), half = context.measureText(text).width / 2 + 5;
+        for (const shift of [0, -1.4 * size, 1.4 * size]) {
+          const box = [x - half, y + shift - size * 0.7, x + half, y + shift + size * 0.7];
+          if (!text || box[0] < 2 || box[1] < 2 || box[2] > this.width - 2 || box[3] > this.height - 2 || !free(box)) continue;
+          taken.push(box);
+          context.globalAlpha = 0.9;
+          context.lineWidth = 4;
+          context.strokeStyle = this.back;
+          context.strokeText(text, x, y + shift);
+          context.globalAlpha = 1;
+          context.fillStyle = this.text;
+          context.fillText(text, x, y + shift);
+          return;
+        }
+      }
     };
     context.textAlign = "center";
     context.textBaseline = "middle";
     context.lineJoin = "round";
     const family = 'system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif';
-    if (this.scale < FINE_FROM) for (const group of data.regions.coarse) write(group, `650 14px ${family}`, 14, 1);
-    else for (const group of data.regions.fine) write(group, `600 13px ${family}`, 13, 1);
+    if (this.scale < FINE_FROM) for (const group of data.regions.coarse) write(group, `650 14px ${family}`, 14);
+    else for (const group of data.regions.fine) write(group, `600 13px ${family}`, 13);
     context.globalAlpha = 1;
   }
 
