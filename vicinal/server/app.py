@@ -19,6 +19,7 @@ from starlette.routing import Route
 from vicinal.core.version import __version__
 from vicinal.server import page
 from vicinal.server.call import Gone
+from vicinal.server.description import refusals
 from vicinal.server.dialects import cohere, jina, ollama, openai, own, tei
 from vicinal.server.errors import Kind, Refused
 from vicinal.server.guard import App, Guard, Scope
@@ -78,7 +79,7 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
     homes: dict[tuple[str, str], ModuleType] = {}
     for dialect in DIALECTS:
         router = dialect.router(service)
-        app.include_router(router)
+        app.include_router(router, responses=refusals(dialect))
         for route in router.routes:
             if isinstance(route, Route):
                 for method in route.methods or ():

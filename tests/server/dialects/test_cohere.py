@@ -162,7 +162,7 @@ def test_documents_are_cut_where_asked(asked: Any, scorer: Any) -> None:
         ("/v2/embed", {"texts": ["a"], "inputs": [], **V2}, 400, "texts or inputs"),
         ("/v2/embed", {"inputs": [], **V2}, 400, "empty"),
         ("/v2/embed", {"inputs": [{"content": []}], **V2}, 400, "inputs[0]"),
-        ("/v2/embed", {"inputs": [{"content": [{"type": "image_url"}]}], **V2}, 400, "texts only"),
+        ("/v2/embed", {"inputs": [{"content": [{"type": "image_url"}]}], **V2}, 400, "'text'"),
         ("/v2/embed", {"images": ["data:"], **V2}, 400, "images"),
         ("/v2/embed", {"texts": ["a"], "input_type": "image"}, 400, "image"),
         ("/v2/embed", {"texts": ["a"] * 97, **V2}, 400, "96"),

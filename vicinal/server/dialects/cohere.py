@@ -17,7 +17,7 @@ from starlette.responses import Response
 from vicinal.server.answers import Answer
 from vicinal.server.dialects.ranking import best_first, shortened
 from vicinal.server.errors import Refused
-from vicinal.server.requests import RequestModel
+from vicinal.server.requests import NOT_EMPTY, RequestModel
 from vicinal.vectors.quantization import quantize_embeddings
 
 if TYPE_CHECKING:
@@ -34,22 +34,22 @@ Truncate = Literal["NONE", "START", "END"]
 
 
 class TextContent(RequestModel):
-    """A part of an input: a text. Images are refused."""
+    """A part of an input: a text."""
 
-    type: str
-    text: str | None = None
+    type: Literal["text"]
+    text: str
 
 
 class EmbedInput(RequestModel):
     """An input that is made of parts, which are joined by line breaks."""
 
-    content: list[TextContent]
+    content: list[TextContent] = Field(json_schema_extra=NOT_EMPTY)
 
 
 class EmbedV1(RequestModel):
     """The body of ``/v1/embed``."""
 
-    texts: list[str] | None = None
+    texts: list[str] | None = Field(None, json_schema_extra={**NOT_EMPTY, "maxItems": MAX_TEXTS})
     images: list[str] | None = None
     model: str | None = None
     input_type: InputType | None = None
@@ -62,7 +62,7 @@ class EmbedV2(EmbedV1):
     """The body of ``/v2/embed``."""
 
     input_type: InputType
-    inputs: list[EmbedInput] | None = None
+    inputs: list[EmbedInput] | None = Field(None, json_schema_extra={**NOT_EMPTY, "maxItems": MAX_TEXTS})
     output_dimension: int | None = Field(None, ge=1)
     max_tokens: int | None = Field(None, ge=1)
 
@@ -71,7 +71,7 @@ class RerankV2(RequestModel):
     """The body of ``/v2/rerank``."""
 
     query: str
-    documents: list[str]
+    documents: list[str] = Field(json_schema_extra=NOT_EMPTY)
     model: str | None = None
     top_n: int | None = Field(None, ge=1)
     max_tokens_per_doc: int | None = Field(None, ge=1)
@@ -181,11 +181,9 @@ def _texts(
         return texts
     found = []
     for place, each in enumerate(inputs or ()):
-        parts = [part.text for part in each.content]
-        if not parts or any(part.type != "text" for part in each.content) or None in parts:
-            message = f"inputs[{place}].content: the models here read texts only; give {{'type': 'text', 'text': ...}}"
-            raise Refused("validation", message, param="inputs")
-        found.append("\n".join(part for part in parts if part is not None))
+        if not each.content:
+            raise Refused("validation", f"inputs[{place}].content is empty", param="inputs")
+        found.append("\n".join(part.text for part in each.content))
     return found
 
 

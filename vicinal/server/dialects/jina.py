@@ -18,7 +18,7 @@ from vicinal.server.dialects import tei, tei_requests
 from vicinal.server.dialects.cohere import meta
 from vicinal.server.dialects.ranking import best_first, shortened
 from vicinal.server.errors import Refused
-from vicinal.server.requests import RequestModel
+from vicinal.server.requests import NOT_EMPTY, RequestModel
 
 if TYPE_CHECKING:
     from vicinal.server.service import Service
@@ -33,7 +33,7 @@ class Rerank(RequestModel):
     """A query and documents, which are texts or objects with a field ``text``."""
 
     query: str
-    documents: list[Document]
+    documents: list[Document] = Field(json_schema_extra=NOT_EMPTY)
     model: str | None = None
     top_n: int | None = Field(None, ge=1)
     return_documents: bool | None = None
@@ -50,8 +50,8 @@ class AnyRerank(RequestModel):
     """A query, with ``documents`` as Jina has them, or with ``texts`` as text-embeddings-inference has them."""
 
     query: str
-    documents: list[Document] | None = None
-    texts: list[str] | None = None
+    documents: list[Document] | None = Field(None, json_schema_extra=NOT_EMPTY)
+    texts: list[str] | None = Field(None, json_schema_extra=NOT_EMPTY)
     model: str | None = None
     top_n: int | None = Field(None, ge=1)
     return_documents: bool | None = None
@@ -66,7 +66,7 @@ class AnyRerank(RequestModel):
 class Classify(RequestModel):
     """Texts to classify, as infinity has it."""
 
-    input: list[str]
+    input: list[str] = Field(json_schema_extra=NOT_EMPTY)
     model: str | None = None
     raw_scores: bool | None = None
 

@@ -77,7 +77,12 @@ def router(service: Service) -> APIRouter:
     async def health() -> Answer:
         return Answer({"status": service.state}, 200 if service.state == "ready" else 503)
 
-    @routes.get("/metrics", summary="Counters, for Prometheus")
+    @routes.get(
+        "/metrics",
+        summary="Counters, for Prometheus",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {}}}},
+    )
     async def metrics() -> Response:
         return Response(service.metrics.text(), media_type=CONTENT_TYPE)
 

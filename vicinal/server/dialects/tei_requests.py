@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from vicinal.server.requests import RequestModel
+from vicinal.server.requests import NOT_EMPTY, RequestModel
 
 Direction = Literal["left", "right", "Left", "Right"]
 Ids = list[int]
@@ -16,7 +16,7 @@ Inputs = str | Ids | list[str | Ids]
 class EmbedAll(RequestModel):
     """Texts, or token ids of the served model as its ``/tokenize`` gives them."""
 
-    inputs: Inputs
+    inputs: Inputs = Field(json_schema_extra=NOT_EMPTY)
     truncate: bool | None = Field(
         None, description="false refuses texts that are too long; null: as the server is set"
     )
@@ -37,7 +37,7 @@ class Rerank(RequestModel):
     """The body of ``/rerank``."""
 
     query: str
-    texts: list[str]
+    texts: list[str] = Field(json_schema_extra=NOT_EMPTY)
     truncate: bool | None = None
     truncation_direction: Direction | None = None
     raw_scores: bool | None = False
@@ -55,7 +55,7 @@ class PredictParameters(RequestModel):
 class Predict(RequestModel):
     """A text, a pair ``[a, b]``, or a list of lists of one or two texts."""
 
-    inputs: str | list[str] | list[list[str]]
+    inputs: str | list[str] | list[list[str]] = Field(json_schema_extra=NOT_EMPTY)
     truncate: bool | None = None
     truncation_direction: Direction | None = None
     raw_scores: bool | None = False
@@ -67,7 +67,7 @@ class SimilarityInputs(RequestModel):
     """A text, and those that it is compared with."""
 
     source_sentence: str
-    sentences: list[str]
+    sentences: list[str] = Field(json_schema_extra=NOT_EMPTY)
 
 
 class SimilarityParameters(RequestModel):
@@ -90,7 +90,7 @@ class Similarity(RequestModel):
 class Tokenize(RequestModel):
     """The body of ``/tokenize``."""
 
-    inputs: str | list[str]
+    inputs: str | list[str] = Field(json_schema_extra=NOT_EMPTY)
     add_special_tokens: bool | None = True
     prompt_name: str | None = None
     model: str | None = None
@@ -99,7 +99,7 @@ class Tokenize(RequestModel):
 class Decode(RequestModel):
     """The body of ``/decode``."""
 
-    ids: Ids | list[Ids]
+    ids: Ids | list[Ids] = Field(json_schema_extra=NOT_EMPTY)
     skip_special_tokens: bool | None = True
     model: str | None = None
 
