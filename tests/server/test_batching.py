@@ -30,6 +30,7 @@ class FakeLane:
 
     budget: int = 12
     many: bool = False
+    pads: bool = True
     open: threading.Event = field(default_factory=threading.Event)
     began: threading.Event = field(default_factory=threading.Event)
     batches: list[list[int]] = field(default_factory=list)
@@ -236,3 +237,22 @@ def test_models_take_turns(scheduler: Scheduler, lane: FakeLane) -> None:
     for each in late:
         each.result()
     assert lane.batches[0] == [0] and lane.batches.index([1]) in (3, 4)
+
+
+def test_padding_is_bounded() -> None:
+    lane = FakeLane(budget=1024)
+    waiting = Waiting(lane, KEY)  # type: ignore[arg-type]
+    draw = np.random.default_rng(0)
+    lengths = [int(each) for each in draw.integers(4, 256, 400)]
+    for place, length in enumerate(lengths):
+        unit = Unit(None, (0,), length, place)  # type: ignore[arg-type]
+        unit.due = float(draw.random())
+        waiting.add(unit)
+    batches = []
+    while batch := waiting.take():
+        batches.append([unit.length for unit in batch])
+    assert sorted(sum(batches, start=[])) == sorted(lengths)  # noqa: RUF017
+    padded = [len(batch) * max(batch) for batch in batches]
+    assert max(padded) <= 1024
+    assert sum(padded) <= 1.1 * sum(lengths)
+    assert len(batches) <= 1.4 * sum(lengths) / 1024 + 10

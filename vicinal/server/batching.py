@@ -111,7 +111,7 @@ class Scheduler:
         for unit in job.units:
             if group is not None:
                 group.drop(unit)
-        job.units = []
+        job.units, job.put = [], _nowhere
         self._release(job, job.estimate)
 
     def _release(self, job: Job, tokens: int) -> None:
@@ -273,6 +273,10 @@ class Scheduler:
             rate = self._rates.get(lane)
             new = tokens / took
             self._rates[lane] = new if rate is None else rate + _FOLLOW * (new - rate)
+
+
+def _nowhere(rows: Any, values: Any) -> None:
+    """Where results go that nobody wants."""
 
 
 def _finite(rows: Any) -> bool:

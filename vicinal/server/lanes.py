@@ -30,7 +30,7 @@ class TokenLane:
         budget: padded tokens of a batch, None for what encode takes.
     """
 
-    many = True
+    pads, many = True, True
 
     def __init__(self, engine: Engine, pad_id: int, budget: int | None = None) -> None:
         self.engine = engine
@@ -86,7 +86,7 @@ class RaggedLane:
         engine: what computes.
     """
 
-    many = False
+    pads, many = False, False
 
     def __init__(self, engine: Any) -> None:
         self.engine = engine
@@ -136,7 +136,7 @@ class TextLane:
         engine: what computes.
     """
 
-    many = False
+    pads, many = True, False
 
     def __init__(self, engine: Any) -> None:
         self.engine = engine

@@ -9,15 +9,15 @@ from itertools import count
 from vicinal.server.jobs import Key, Unit
 from vicinal.server.lanes import Lane
 
-# How much shorter or longer than the first text of a batch the others may be: padding is work.
-_SHORTER, _LONGER = 0.5, 1.5
+# Padding that a batch may hold, in tokens: about what calling an engine costs beside them, and a share of all.
+_PADDING, _SHARE = 64, 0.06
 
 
 class Waiting:
     """The units of one lane that may share a batch.
 
     The unit whose turn it is comes first, always: so nothing waits for ever. It is joined by those of about its
-    length, whenever their own turn is, as far as the budget goes.
+    length, whenever their own turn is, as far as the budget goes and little is lost to padding.
 
     Args:
         lane: what computes them.
@@ -58,32 +58,26 @@ class Waiting:
         first = self._by_due[0][2]
         picked = [first]
         self._take(first)
-        longest, total = max(first.length, 1), len(first.rows)
-        for length in self._near(first.length):
-            waiting = self._by_length.get(length)
+        longest, total, filled = max(first.length, 1), len(first.rows), first.tokens
+        for length in sorted(self._by_length, key=lambda each: abs(each - first.length)):
+            waiting, width = self._by_length[length], max(longest, length)
             while waiting:
                 unit = waiting[0]
                 if not unit.taken:
-                    width = max(longest, length)
-                    if (total + len(unit.rows)) * width > self.lane.budget:
+                    padded, tokens = (total + len(unit.rows)) * width, filled + unit.tokens
+                    wasted = padded - tokens if self.lane.pads else 0
+                    if padded > self.lane.budget or wasted > _PADDING + _SHARE * padded:
                         break
                     picked.append(unit)
                     self._take(unit)
-                    longest, total = width, total + len(unit.rows)
+                    longest, total, filled = width, total + len(unit.rows), tokens
                 waiting.popleft()
-            if waiting is not None and not waiting:
+            if not waiting:
                 del self._by_length[length]
-            if (total + 1) * longest > self.lane.budget:
+            elif length <= longest:  # those further away waste more
                 break
         return picked
 
     def _take(self, unit: Unit) -> None:
         unit.taken = True
         self.tokens -= unit.tokens
-
-    def _near(self, length: int) -> list[int]:
-        """The lengths that wait, the nearest first."""
-        low, high = int(_SHORTER * length), int(_LONGER * length) + 8
-        return sorted(
-            (each for each in self._by_length if low <= each <= high), key=lambda each: abs(each - length)
-        )
