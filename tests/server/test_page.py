@@ -139,7 +139,7 @@ def test_results_are_those_of_the_index(page: Any, path: Path, mode: Any) -> Non
     with Index(path, read_only=True) as index:
         hits = index.search("snow storm", 10, mode=mode)
     assert ids == [hit.id for hit in hits]
-    assert page.text("#summary").startswith(f"{len(hits)} results among 47 documents")
+    assert page.text("#summary").startswith(f"{len(hits)} results · ")
     names = {"dense": "Meaning", "lexical": "Words"}
     for place, hit in enumerate(hits, start=1):
         rows = page.texts(f".hit:nth-child({place}) .bars .row-of")
@@ -171,6 +171,19 @@ def test_typing_searches_and_enter_makes_a_state_to_come_back_to(page: Any) -> N
     assert page.js("return document.querySelector('#query').value") == "soup"
     page.driver.forward()
     settled(page, "document.querySelector('#modes input[value=lexical]').checked")
+
+
+def test_another_view_and_back_keeps_what_was_asked(page: Any) -> None:
+    ids = searched(page, "snow", "&mode=lexical")
+    page.one("nav a[data-view=compare]").click()
+    assert page.one("#compare").is_displayed() and not page.one("#search").is_displayed()
+    assert page.js("return document.title") == "Compare · Vicinal"
+    page.one("nav a[data-view=search]").click()
+    settled(page, "document.querySelector('.hit')")
+    assert page.js("return [...document.querySelectorAll('.hit')].map((hit) => hit.dataset.id)") == ids
+    assert "q=snow" in page.state and "mode=lexical" in page.state
+    page.driver.back()
+    page.until("return !document.querySelector('#compare').hidden")
 
 
 def test_a_hit_tells_why_it_was_found(page: Any, path: Path) -> None:
@@ -464,6 +477,24 @@ def test_a_search_lights_up_its_hits_on_the_map(page: Any) -> None:
     assert page.text("#plot-now").startswith(lit[1])
 
 
+def test_a_map_that_failed_says_why_and_can_be_tried_again(page: Any) -> None:
+    page.open("#/compare")
+    page.js(
+        "const real = window.fetch;"
+        "const failed = JSON.stringify({state: 'failed', done: 0, message: 'the disk is full', current: true});"
+        "window.fetch = async (path, options) => {"
+        "  window.asked = path;"
+        "  return path.startsWith('page/map?') && !path.includes('fresh') ? new Response(failed) : real(path, options);"
+        "}"
+    )
+    page.one("nav a[data-view=map]").click()
+    page.until("return document.querySelector('#waiting').textContent.includes('the disk is full')")
+    page.js("window.fetch = async (path) => { window.asked = path; throw new TypeError('gone') }")
+    page.one("#waiting button").click()
+    page.until("return document.querySelector('#waiting').textContent.includes('does not answer')")
+    assert "fresh=true" in page.js("return window.asked")
+
+
 def test_the_map_zooms_moves_and_shows_a_group(page: Any) -> None:
     from selenium.webdriver import ActionChains, Keys
 
@@ -599,6 +630,7 @@ def test_the_key_is_asked_for_and_kept_for_the_tab_only(
         page.look()
         page.driver.get(serving.address + "#/search?q=snow")
         page.until("return document.querySelector('#key-dialog').open")
+        assert page.js("return document.activeElement.id") == "key"
         page.one("#key").send_keys("wrong\n")
         page.until(
             "return document.querySelector('#key-message').textContent === 'That was not the right key.'"

@@ -77,7 +77,7 @@ export function showFacets(hits, filters, toggle) {
   const found = facets(hits);
   const root = byId("facets");
   root.hidden = found.length === 0;
-  root.replaceChildren(...found.map(([field, values]) => el("section", {},
+  root.replaceChildren(el("p", { class: "fine", text: "In these results" }), ...found.map(([field, values]) => el("section", {},
     el("h2", {}, bdi(field)),
     el("ul", {}, ...values.map(([value, count]) => {
       const filter = [field, "=", value];

@@ -65,9 +65,15 @@ export function evidence(hit, best) {
   // A cross-encoder's score may be a logit: bars are of those above the lowest.
   if (hit.scores.rerank !== null && hit.scores.rerank !== undefined) {
     const [low, high] = best.rerank;
-    rows.push({ name: "rerank", score: hit.scores.rerank, rank: hit.place, share: low >= 0 ? hit.scores.rerank / (high || 1) : high > low ? 0.05 + 0.95 * (hit.scores.rerank - low) / (high - low) : 1 });
+    rows.push({ name: "rerank", score: hit.scores.rerank, rank: hit.rerankRank, share: low >= 0 ? hit.scores.rerank / (high || 1) : high > low ? 0.05 + 0.95 * (hit.scores.rerank - low) / (high - low) : 1 });
   }
   return rows;
+}
+
+/** Which place the reranker's score gives each hit among these. */
+export function rankByReranker(hits) {
+  const scores = hits.map((hit) => hit.scores.rerank).filter((score) => typeof score === "number");
+  for (const hit of hits) if (typeof hit.scores.rerank === "number") hit.rerankRank = 1 + scores.filter((score) => score > hit.scores.rerank).length;
 }
 
 /** The best score of each retriever among the hits. */
@@ -97,11 +103,11 @@ function inWords(hit, rows, mode) {
   const found = rows.filter((row) => row.name !== "rerank").map((row) => `${ordinal(row.rank)} by ${nameOf(row.name).toLowerCase()}`);
   let text = found.length ? `${found.join(" and ")}.` : "Found by no retriever alone.";
   text = text[0].toUpperCase() + text.slice(1);
-  if (mode === "hybrid" && rows.filter((row) => row.name !== "rerank").length === 1) {
+  if (["hybrid", "best"].includes(mode) && rows.filter((row) => row.name !== "rerank").length === 1) {
     const missing = rows[0].name === "dense" ? "words" : "meaning";
     text += ` It is not among the best by ${missing}.`;
   }
-  if (rows.some((row) => row.name === "rerank")) text += ` The reranker read it and put it ${ordinal(hit.place)}.`;
+  if (rows.some((row) => row.name === "rerank")) text += ` The reranker read it and put it ${ordinal(hit.rerankRank)} of these results.`;
   return text;
 }
 
@@ -113,7 +119,11 @@ function why(hit, rows, mode) {
     words.set(word, (words.get(word) ?? 0) + 1);
   }
   const shown = [...rows];
-  if (mode === "hybrid" && !rows.some((row) => row.name === "rerank")) shown.push({ name: "Fused", score: hit.score, rank: hit.place, share: Math.min(1, hit.score) });
+  const reranked = rows.some((row) => row.name === "rerank");
+  // A reranker's score is the final one, but in the mode "best", which blends both.
+  if (mode === "best" || (mode === "hybrid" && !reranked)) {
+    shown.push({ name: reranked ? "Blended" : "Fused", score: hit.score, rank: hit.place, share: Math.min(1, hit.score) });
+  }
   return el("div", { class: "why" },
     el("h3", { text: "Why this hit" }),
     el("p", { text: inWords(hit, rows, mode) }),

@@ -39,10 +39,11 @@ export function show(params) {
   else { plot.resize(); lightUp(byId("light").value.trim()); }
 }
 
-function wait(title, text, done = null) {
+function wait(title, text, done = null, again = null) {
   const root = byId("waiting");
   root.hidden = false;
-  root.replaceChildren(el("h2", { text: title }), el("p", { text }), ...(done === null ? [] : [el("progress", { value: String(done), max: "1", "aria-label": title })]));
+  root.replaceChildren(el("h2", { text: title }), el("p", { text }), ...(done === null ? [] : [el("progress", { value: String(done), max: "1", "aria-label": title })]),
+    ...(again === null ? [] : [el("button", { class: "quiet", type: "button", text: "Try again", on: { click: again } })]));
 }
 
 async function load(fresh = false) {
@@ -63,7 +64,7 @@ async function load(fresh = false) {
     wait("Drawing the map", content.message, content.done);
     timer = setTimeout(() => { if (!byId("map").hidden) load(); }, PAUSE);
   } catch (error) {
-    wait("There is no map", error.message);
+    wait("There is no map", error.message, null, () => load(true));
   }
 }
 
@@ -98,7 +99,7 @@ function draw(found, current) {
 }
 
 function say(text) {
-  const drawn = data.ids.length < data.total ? `${whole(data.ids.length)} of ${counted(data.total, "document")}, drawn at random` : counted(data.total, "document");
+  const drawn = data.ids.length < data.total ? `${whole(data.ids.length)} of ${counted(data.total, "document")}, chosen at random,` : counted(data.total, "document");
   byId("map-summary").textContent = text ? `${text}` : `${drawn} in ${counted(data.regions.coarse.length, "group")}. What lies close is close in meaning.`;
 }
 

@@ -2,14 +2,14 @@
 import { request } from "./api.js";
 import { byId, counted, el, radios, took, whole } from "./dom.js";
 import { fromParams, same, showChips, showFacets, toFilter, toPairs, typed } from "./filters.js";
-import { bests, hitItem } from "./hits.js";
+import { bests, hitItem, rankByReranker } from "./hits.js";
 import { write } from "./state.js";
 
 const MODES = [
   ["hybrid", "Hybrid", "By meaning and by words, fused"],
   ["dense", "Meaning", "By the vectors' similarity (dense)"],
   ["lexical", "Words", "By the words of the query (BM25)"],
-  ["best", "Best", "What the index holds for best"],
+  ["best", "Best", "Hybrid, and the best candidates read again where there is a reranker"],
 ];
 const PAUSE = 220; // milliseconds after the last key
 
@@ -134,7 +134,7 @@ async function search(query) {
 function summary(found, answer) {
   const inside = answer.content.milliseconds;
   const name = MODES.find(([each]) => each === mode())?.[1] ?? mode();
-  return [`${counted(found.length, "result")} among ${counted(app.index.documents, "document")}`, name.toLowerCase() + (byId("rerank").checked ? ", reranked" : ""),
+  return [counted(found.length, "result"), name.toLowerCase() + (byId("rerank").checked ? ", reranked" : ""),
     `${took(inside)} in the server, ${took(answer.ms)} in all`].join(" · ");
 }
 
@@ -145,6 +145,7 @@ function settle(found, text, bad = false) {
   byId("summary").classList.toggle("bad", bad);
   byId("search-empty").replaceChildren();
   const best = bests(found);
+  rankByReranker(found);
   byId("hits").replaceChildren(...found.map((hit) => hitItem(hit, { best, mode: mode(), filter: (filter) => toggle(filter, true) })));
   showFacets(found, filters, toggle);
 }
