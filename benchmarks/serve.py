@@ -37,7 +37,7 @@ import common
 from serve_load import Target, as_fast_as_it_takes, one_by_one, open_loop, requests_of
 
 HERE = Path(__file__).resolve()
-PEERS = [common.TORCH, ["infinity-emb[server,torch]==0.0.77", "sentence-transformers", "fastapi", "uvicorn"]]
+PEERS = [common.TORCH, ["infinity-emb[server,torch]==0.0.78", "sentence-transformers", "fastapi", "uvicorn"]]
 SERVERS = ("vicinal", "infinity", "plain")
 _START = 180.0  # seconds in which a server must be there
 _TEXTS_PER_REQUEST = 17 / 6  # of requests_of

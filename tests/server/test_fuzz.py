@@ -1,0 +1,63 @@
+"""Requests that nobody would send on purpose; `python -m tests.server.fuzz 100000` sends more of them."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from vicinal import Index
+
+pytest.importorskip("fastapi")
+httpx = pytest.importorskip("httpx")
+
+
+def _module(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        f"server_tests_fuzz_{name}", Path(__file__).with_name(f"{name}.py")
+    )
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    import sys
+
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_no_request_makes_the_server_fail(tiny_folder: Path, scorer_folder: Path, tmp_path: Path) -> None:
+    fuzz, live = _module("fuzz"), _module("live")
+    with Index(tmp_path / "notes.db", str(tiny_folder)) as index:
+        index.add(["the cat sat", "a dog ran"], ["a", "b"], [{"n": 1}, {"n": 2}])
+    with live.live(
+        models=(str(tiny_folder),),
+        rerankers=(str(scorer_folder),),
+        indexes=(str(tmp_path / "notes.db"),),
+        api_keys=(fuzz.KEY,),
+        writable=True,
+        cache_path=":memory:",
+    ) as server:
+        fuzzer = fuzz.Fuzzer(fuzz.routes_of(server.server.config.app), seed=1)
+        tally = asyncio.run(fuzz.send(server.port, fuzzer, 600))
+        assert not tally.failures, tally.failures[0]
+        assert tally.statuses["200"] > 20 and tally.statuses["422"] > 20
+        key = {"x-api-key": fuzz.KEY}
+        assert httpx.get(server.url + "/health").status_code == 200
+        body = {"input": "a cat", "model": "tiny"}
+        assert httpx.post(server.url + "/v1/embeddings", json=body, headers=key).status_code == 200
+
+
+def test_every_route_with_a_body_is_fuzzed(tiny_folder: Path) -> None:
+    fuzz = _module("fuzz")
+    from vicinal.server.app import create_app
+    from vicinal.server.settings import Settings
+
+    app = create_app(Settings(models=(str(tiny_folder),), api_keys=("k",), writable=True))
+    posts = {path for method, path in fuzz.routes_of(app) if method == "POST"}
+    app.state.service.close()
+    aliases = {path for path in posts if path not in fuzz.BODIES}
+    assert set(fuzz.BODIES) <= posts
+    assert len(aliases) <= 12, aliases
