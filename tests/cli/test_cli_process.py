@@ -27,6 +27,7 @@ COMMANDS = [
     ["cluster"],
     ["rerank"],
     ["evaluate"],
+    ["calibrate"],
     ["train"],
     ["quantize"],
     ["models"],

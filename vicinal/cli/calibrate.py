@@ -45,7 +45,7 @@ def calibrate(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find out which scores of an index mean that there is no answer.
+    """Find the lowest score of an answer.
 
     Headings and sentences of the documents become queries, taken out of the text that answers them, and search it.
     Printed are scores, and the share of queries with an answer whose best hit scores lower: a threshold for
