@@ -495,6 +495,36 @@ def test_a_map_that_failed_says_why_and_can_be_tried_again(page: Any) -> None:
     assert "fresh=true" in page.js("return window.asked")
 
 
+def test_a_map_of_an_earlier_state_says_so_and_is_drawn_again(page: Any) -> None:
+    page.open("#/compare")
+    page.js(
+        "const real = window.fetch; window.asked = [];"
+        "window.fetch = async (path, options) => {"
+        "  window.asked.push(path);"
+        "  const answer = await real(path, options);"
+        "  if (!path.startsWith('page/map?') || path.includes('fresh')) return answer;"
+        "  const current = window.asked.some((each) => each.includes('fresh'));"
+        "  return new Response(JSON.stringify({...await answer.json(), current}));"
+        "}"
+    )
+    page.one("nav a[data-view=map]").click()
+    page.until("return document.querySelector('#map-summary button')")
+    assert "has changed since" in page.text("#map-summary")
+    page.one("#map-summary button").click()
+    page.until("return window.asked.some((path) => path.includes('fresh=true'))")
+    page.until(
+        "return Number(document.querySelector('#plot').dataset.drawn) && !document.querySelector('#map-summary button')"
+    )
+
+
+def test_a_map_of_one_document_is_a_point(page: Any) -> None:
+    mapped(page, "?index=other")
+    assert page.js("return document.querySelector('#plot').dataset.drawn") == "1"
+    assert page.text("#map-summary").startswith("1 document in ")
+    x, y = place(page, "w")
+    assert abs(x) < 1 and abs(y) < 1
+
+
 def test_the_map_zooms_moves_and_shows_a_group(page: Any) -> None:
     from selenium.webdriver import ActionChains, Keys
 

@@ -157,6 +157,16 @@ def test_the_map_is_compressed_for_those_who_take_it(client: Any) -> None:
     assert packed.json() == plain.json()
 
 
+def test_the_page_answers_head_as_those_who_watch_a_server_ask(client: Any) -> None:
+    answer = client("HEAD", "/")
+    assert answer.status_code == 200 and answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("query", ["", "?fresh=true", "?index=notes&fresh=perhaps"])
+def test_a_request_for_a_map_that_makes_no_sense_is_refused(client: Any, query: str) -> None:
+    assert client.get(f"/page/map{query}").status_code == 422
+
+
 def test_an_index_that_is_not_there_is_named(client: Any) -> None:
     for route in ("/page/map", "/page/map/data"):
         answer = client.get(f"{route}?index=other")

@@ -63,7 +63,7 @@ def router(service: Service) -> APIRouter:
             return Response(status_code=304, headers=headers)
         return Response(files[name], headers=headers, media_type=_TYPES[Path(name).suffix])
 
-    @routes.get("/")
+    @routes.api_route("/", methods=["GET", "HEAD"])
     async def page(request: Request) -> Response:
         return file("index.html", request)
 

@@ -85,10 +85,7 @@ function draw(found, current) {
   if (!found.ids.length) { wait("This index is empty", "Add documents to it, then come back."); return; }
   plot.resize();
   plot.setData(found);
-  say("");
-  if (!current) {
-    byId("map-summary").append(" The index has changed since. ", el("button", { class: "quiet", type: "button", text: "Draw again", on: { click: () => { forget(); load(true); } } }));
-  }
+  data.current = current;
   byId("groups").replaceChildren(...found.regions.coarse.map((group, at) => {
     const dot = el("span", { class: "dot", "aria-hidden": "true" });
     dot.style.setProperty("--dot", `var(--cloud-${group.colour % 8})`);
@@ -101,6 +98,8 @@ function draw(found, current) {
 function say(text) {
   const drawn = data.ids.length < data.total ? `${whole(data.ids.length)} of ${counted(data.total, "document")}, chosen at random,` : counted(data.total, "document");
   byId("map-summary").textContent = text ? `${text}` : `${drawn} in ${counted(data.regions.coarse.length, "group")}. What lies close is close in meaning.`;
+  if (data.current) return;
+  byId("map-summary").append(" The index has changed since. ", el("button", { class: "quiet", type: "button", text: "Draw again", on: { click: () => { forget(); load(true); } } }));
 }
 
 // -- pointing ----------------------------------------------------------------------------------------
