@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vicinal.errors import InputError, InputTypeError
@@ -19,6 +19,7 @@ SCORES = st.lists(st.floats(-1, 1), min_size=1, max_size=60).map(
 )
 
 
+@settings(deadline=None)
 @given(SCORES, st.lists(st.floats(-2, 2), max_size=20))
 def test_shares_are_counts(found: Calibration, asked: list[float]) -> None:
     shares = found.share(asked)
@@ -29,6 +30,7 @@ def test_shares_are_counts(found: Calibration, asked: list[float]) -> None:
     assert ordered == sorted(ordered) and all(isinstance(share, float) for share in ordered)
 
 
+@settings(deadline=None)
 @given(SCORES, st.floats(0.001, 0.999))
 def test_thresholds_lose_no_more_than_they_may(found: Calibration, lost: float) -> None:
     count = len(found.scores)
