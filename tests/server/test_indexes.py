@@ -113,3 +113,11 @@ def test_changes_need_the_key(writing: Any) -> None:
     bearer = {"x-api-key": "", "authorization": "Bearer secret"}
     assert writing("POST", "/v1/index/notes/delete", json={"ids": []}, headers=bearer).status_code == 200
     assert writing.get("/v1/index").json()["indexes"][0]["documents"] == 4
+
+
+def test_mode_best_takes_the_served_reranker_and_says_what_it_used(reading: Any) -> None:
+    answer = reading.post("/v1/search", {"query": "the tree", "mode": "best", "top_k": 2}).json()
+    assert answer["report"]["reranker"] == "scorer" and answer["report"]["candidates"] == 4
+    assert len(answer["hits"]) == 2 and all(hit["scores"]["rerank"] is not None for hit in answer["hits"])
+    plain = reading.post("/v1/search", {"query": "the tree", "mode": "hybrid"}).json()
+    assert plain["report"]["reranker"] is None and plain["report"]["retrievers"] == ["dense", "lexical"]

@@ -136,7 +136,8 @@ class Indexes:
         filter: Mapping[str, Any] | None,
         mode: Any,
         reranker: Served | None,
-        candidates: int,
+        candidates: int | None,
+        budget_ms: float | None,
     ) -> Found:
         """Search one index; see :meth:`vicinal.Index.search`."""
         opened = self.find(name)
@@ -146,12 +147,12 @@ class Indexes:
 
         def work() -> Any:
             begun[0] = time.monotonic()
-            return opened.index.search(query, top_k, filter, mode, judge, max(candidates, top_k))
+            return opened.index.search(query, top_k, filter, mode, judge, candidates, budget_ms=budget_ms)
 
         hits = await self._in_thread(work)
         now = time.monotonic()
         timings = Timings(total=now - start, queue=begun[0] - start, inference=now - begun[0])
-        return Found(hits, opened.id, timings)
+        return Found(hits, opened.id, timings, hits.report.to_dict())
 
     async def get(self, name: str | None, ids: Sequence[str]) -> list[Document | None]:
         """Documents by id; None where there is none."""
@@ -262,6 +263,7 @@ class SharedReranker:
 
     def __init__(self, served: Served, pipeline: Pipeline) -> None:
         self._served, self._pipeline = served, pipeline
+        self.name_or_path = served.entry.id
 
     def predict(self, pairs: list[tuple[str, str]]) -> NDArray[np.float32]:
         """``(n,)`` scores, as the model reports them."""

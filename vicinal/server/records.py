@@ -140,10 +140,10 @@ class Found:
         hits: the documents found, best first.
         index: the id of the index.
         timings: where the time went.
-        facts: further facts, for the page.
+        report: what the search used, and what it left out.
     """
 
     hits: list[Hit]
     index: str
     timings: Timings
-    facts: dict[str, Any] = field(default_factory=dict)
+    report: dict[str, Any] = field(default_factory=dict)

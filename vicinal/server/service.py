@@ -50,15 +50,17 @@ class Service(TextService):
         filter: Mapping[str, Any] | None = None,
         mode: str = "hybrid",
         rerank: bool | str = False,
-        candidates: int = 100,
+        candidates: int | None = None,
+        budget_ms: float | None = None,
     ) -> Found:
         """Search an index.
 
         Args:
             index: its name; None for the first.
             query: the query.
-            top_k, filter, mode, candidates: as for :meth:`vicinal.Index.search`.
-            rerank: have the best candidates scored again by the reranker of this name, True for the default one.
+            top_k, filter, mode, candidates, budget_ms: as for :meth:`vicinal.Index.search`.
+            rerank: have the best candidates scored again by the reranker of this name, True for the default one,
+                which mode best takes anyway.
 
         Raises:
             Refused: anything is wrong.
@@ -66,10 +68,19 @@ class Service(TextService):
         self.check_ready()
         check_text(query, self.settings, "query")
         reranker = None
-        if rerank is not False:
+        served = any(entry.kind == "reranker" for entry in self.models())
+        if rerank is not False or (mode == "best" and served):
+            rerank = True if rerank is False else rerank
             reranker = self._find(None if rerank is True else rerank, "reranker")
         return await self._indexes.search(
-            index, query, top_k=top_k, filter=filter, mode=mode, reranker=reranker, candidates=candidates
+            index,
+            query,
+            top_k=top_k,
+            filter=filter,
+            mode=mode,
+            reranker=reranker,
+            candidates=candidates,
+            budget_ms=budget_ms,
         )
 
     async def documents(self, index: str | None, ids: Sequence[str]) -> list[Document | None]:

@@ -29,11 +29,19 @@ class SearchRequest(RequestModel):
     filter: dict[str, Any] | None = Field(
         None, description='Only documents whose metadata fit, such as {"year": {"$gte": 1950}}.'
     )
-    mode: Literal["dense", "lexical", "hybrid"] = Field(
-        "hybrid", description="By meaning, by words, or by both."
+    mode: Literal["dense", "lexical", "hybrid", "best"] = Field(
+        "hybrid", description="By meaning, by words, by both, or by both and a reranker."
     )
     rerank: bool | str = Field(False, description="Score the candidates again; a name chooses the reranker.")
-    candidates: int = Field(100, ge=1, le=_MOST_CANDIDATES, description="Documents that are scored again.")
+    candidates: int | None = Field(
+        None,
+        ge=1,
+        le=_MOST_CANDIDATES,
+        description="Documents that are scored again; 100, or 30 in mode best.",
+    )
+    budget_ms: float | None = Field(
+        None, gt=0, le=600_000, description="In mode best, the milliseconds that a search may take."
+    )
 
 
 class NewDocument(RequestModel):
@@ -96,6 +104,7 @@ def router(service: Service) -> APIRouter:
             mode=body.mode,
             rerank=body.rerank,
             candidates=body.candidates,
+            budget_ms=body.budget_ms,
         )
         return Answer(
             {
@@ -103,6 +112,7 @@ def router(service: Service) -> APIRouter:
                 "mode": body.mode,
                 "hits": [shown(hit) for hit in found.hits],
                 "milliseconds": round(1000 * found.timings.total, 3),
+                "report": found.report,
             }
         )
 
