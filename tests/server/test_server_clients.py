@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -141,6 +142,11 @@ def run(script: str, url: str, facts: dict[str, Any], tmp_path: Path) -> None:
     """Run a client's script, which asserts."""
     told = tmp_path / "facts.json"
     told.write_text(json.dumps(facts), encoding="utf-8")
+    assert output(tmp_path, HERE / "clients" / f"{script}.py", url, told)[-1] == "ok"
+
+
+def output(tmp_path: Path, *command: Any) -> list[str]:
+    """The lines that a script prints in the clients' environment."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     # No settings of this machine, and no telemetry. (Offline, Hugging Face's client would not even ask this server.)
     environment |= {
@@ -160,7 +166,7 @@ def run(script: str, url: str, facts: dict[str, Any], tmp_path: Path) -> None:
     ):
         environment.pop(name, None)
     done = subprocess.run(
-        [CLIENTS, str(HERE / "clients" / f"{script}.py"), url, str(told)],
+        [CLIENTS, *map(str, command)],
         capture_output=True,
         text=True,
         timeout=300,
@@ -168,7 +174,7 @@ def run(script: str, url: str, facts: dict[str, Any], tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.splitlines()[-1] == "ok"
+    return done.stdout.splitlines()
 
 
 @pytest.mark.slow
@@ -187,6 +193,28 @@ def run(script: str, url: str, facts: dict[str, Any], tmp_path: Path) -> None:
 )
 def test_a_client(script: str, url: str, facts: dict[str, Any], tmp_path: Path) -> None:
     run(script, url, facts, tmp_path)
+
+
+BLOCKS = re.findall(
+    r"```python\n(.*?)```", (ROOT / "docs" / "server-dialects.md").read_text(encoding="utf-8"), re.DOTALL
+)
+
+
+@pytest.mark.slow
+@in_clients
+@pytest.mark.parametrize("block", BLOCKS, ids=[re.findall(r"import (\w+)", block)[0] for block in BLOCKS])
+def test_the_documentation(block: str, url: str, facts: dict[str, Any], tmp_path: Path) -> None:
+    """What the comments say is what is printed."""
+    for said, here in {
+        "http://127.0.0.1:8080": url,
+        "a-key": KEY,
+        "all-MiniLM-L6-v2": facts["model"],
+        "ms-marco-MiniLM-L6-v2": facts["reranker"],
+    }.items():
+        block = block.replace(said, here)
+    script = tmp_path / "block.py"
+    script.write_text(block, encoding="utf-8")
+    assert output(tmp_path, script) == re.findall(r"print\(.*\)  # (.*)", block)
 
 
 @pytest.mark.slow

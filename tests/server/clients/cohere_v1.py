@@ -50,6 +50,8 @@ assert best.meta.billed_units.search_units == 1
 fields = [{"title": each, "author": "nobody"} for each in DOCUMENTS]
 assert [e.index for e in client.rerank(query=QUERY, documents=fields, rank_fields=["title"]).results] == ORDER
 
+assert {each.name: each.endpoints for each in client.models.list().models}[MODEL] == ["embed"]
+
 with refused(cohere.BadRequestError, "tokens", "256"):
     client.embed(texts=[LONG], model=MODEL, truncate="NONE")
 with refused(cohere.NotFoundError, "no-such-model"):

@@ -28,6 +28,8 @@ def wanted(model: Any, texts: list[str]) -> Any:
 def test_vectors(asked: Any, wanted: Any, texts: list[str]) -> None:
     np.testing.assert_allclose(good(asked.post("/embed", {"inputs": texts})), unit(wanted), atol=2e-6)
     np.testing.assert_allclose(good(asked.post("/embed", {"inputs": texts[0]})), unit(wanted[:1]), atol=2e-6)
+    empty = good(asked.post("/embed", {"inputs": ""}))
+    np.testing.assert_allclose(empty, unit(wanted[texts.index("")][None]), atol=2e-6)
     plain = good(asked.post("/embed", {"inputs": texts, "normalize": False}))
     np.testing.assert_allclose(plain, wanted, atol=5e-6)
     short = good(asked.post("/embed", {"inputs": texts, "dimensions": 6}))
@@ -244,6 +246,13 @@ def test_info(asked: Any, model: Any) -> None:
     assert found["auto_truncate"] is True
     for name in ("max_concurrent_requests", "max_batch_tokens", "tokenization_workers"):
         assert found[name] > 0
+
+
+def test_other_paths_of_the_same(asked: Any, texts: list[str]) -> None:
+    assert asked.get("/ping").status_code == 200
+    first, second = (good(asked.post(path, {"input": texts})) for path in ("/embeddings", "/v1/embeddings"))
+    assert first == second
+    assert good(asked.get("/models")) == good(asked.get("/v1/models"))
 
 
 LONG = "the cat " * 40

@@ -35,6 +35,9 @@ _CODES = {
 }
 
 
+_ENDPOINTS = {"embedding": "embed", "reranker": "rerank", "classifier": "classify"}
+
+
 class EmbeddingsRequest(RequestModel):
     """The body of ``/v1/embeddings``."""
 
@@ -69,6 +72,7 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(tags=["OpenAI"])
 
     @routes.post("/v1/embeddings", summary="Vectors of texts")
+    @routes.post("/embeddings", include_in_schema=False)  # text-embeddings-inference and infinity
     async def embeddings(body: EmbeddingsRequest) -> Answer:
         texts = _texts(service, body.input)
         found = await service.embed(
@@ -99,9 +103,13 @@ def router(service: Service) -> APIRouter:
         return Answer(answer)
 
     @routes.get("/v1/models", summary="The models that are served")
+    @routes.get("/models", include_in_schema=False)
     async def models() -> Answer:
         service.check_ready()
-        return Answer({"object": "list", "data": [_model(entry) for entry in service.models()]})
+        entries = service.models()
+        # Cohere's client asks the same path, and looks for another field.
+        named = [{"name": entry.id, "endpoints": [_ENDPOINTS[entry.kind]]} for entry in entries]
+        return Answer({"object": "list", "data": [_model(entry) for entry in entries], "models": named})
 
     @routes.get("/v1/models/{id:path}", summary="One model")
     async def model(id: str) -> Answer:

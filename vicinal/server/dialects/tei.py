@@ -130,6 +130,11 @@ def router(service: Service) -> APIRouter:
         """What is served: the first model, and the limits."""
         return Answer(told(service))
 
+    @routes.get("/ping", include_in_schema=False)
+    async def ping() -> Response:
+        """Whether requests are taken, as machine learning platforms ask."""
+        return Response(status_code=200 if service.state == "ready" else 503)
+
     @routes.post("/")
     @routes.post("/invocations", include_in_schema=False)
     async def own_task(body: OwnTask) -> Response:
@@ -324,7 +329,7 @@ def _read(kind: type[Body], given: dict[str, Any]) -> Body:
 
 async def _texts(service: Service, inputs: Inputs, model: str) -> list[str]:
     """Texts of what may be token ids of the model."""
-    if not inputs:
+    if inputs == []:
         raise Refused("empty", "`inputs` cannot be empty", param="inputs")
     many: list[Any] = [inputs] if isinstance(inputs, str) or isinstance(inputs[0], int) else list(inputs)
     places = [place for place, each in enumerate(many) if not isinstance(each, str)]
