@@ -16,6 +16,12 @@ def test_every_route_tells_its_refusals(server: Any) -> None:
             )  # FastAPI's own shape, which no route answers with
 
 
+def test_a_wrong_method_is_told_the_right_ones(server: Any) -> None:
+    for path, allowed in {"/": "GET, HEAD, POST", "/embed": "POST", "/v1/models": "GET"}.items():
+        answer = server("DELETE", path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -119,6 +119,9 @@ def create_app(settings: Settings, service: Service | None = None) -> FastAPI:
             message = f"there is no {request.method} {request.url.path[:200]}"
         answer = refuse(request.scope, Refused(kind, message, status=error.status_code))
         answer.headers.update(error.headers or {})
+        if error.status_code == 405:  # a path may have several routes, of which the error knows one
+            allowed = sorted({method for method, path in homes if path == request.url.path})
+            answer.headers["allow"] = ", ".join(allowed) or answer.headers.get("allow", "")
         return answer
 
     async def _unforeseen(request: Request, error: Exception) -> JSONResponse:

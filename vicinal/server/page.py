@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
 from vicinal.core.version import __version__
 from vicinal.errors import StoreError
@@ -50,7 +50,7 @@ _HEADERS = {
 
 def router(service: Service) -> APIRouter:
     """The routes."""
-    routes = APIRouter(include_in_schema=False)
+    routes = APIRouter(tags=["Page"])
     files = {name: (_FOLDER / name).read_bytes() for name in _NAMES}
     tags = {name: f'"{hashlib.sha256(content).hexdigest()[:16]}"' for name, content in files.items()}
     maps = Maps(lambda: service.state not in ("starting", "ready"))
@@ -63,15 +63,16 @@ def router(service: Service) -> APIRouter:
             return Response(status_code=304, headers=headers)
         return Response(files[name], headers=headers, media_type=_TYPES[Path(name).suffix])
 
-    @routes.api_route("/", methods=["GET", "HEAD"])
+    @routes.head("/", include_in_schema=False)
+    @routes.get("/", summary="The page", response_class=HTMLResponse)
     async def page(request: Request) -> Response:
         return file("index.html", request)
 
-    @routes.get("/page/files/{name}")
+    @routes.get("/page/files/{name}", include_in_schema=False)
     async def part(name: str, request: Request) -> Response:
         return file(name, request)
 
-    @routes.get("/page/about")
+    @routes.get("/page/about", include_in_schema=False)
     def about() -> Answer:
         service.check_ready()
         entries = service.models()
@@ -90,7 +91,7 @@ def router(service: Service) -> APIRouter:
         return Answer(found)
 
     # Routes without async run in a thread: both read the file of an index.
-    @routes.get("/page/map")
+    @routes.get("/page/map", include_in_schema=False)
     def map_status(index: str, fresh: bool = False) -> Answer:
         service.check_ready()
         try:
@@ -101,7 +102,7 @@ def router(service: Service) -> APIRouter:
             {"state": status.state, "done": status.done, "message": status.message, "current": status.current}
         )
 
-    @routes.get("/page/map/data")
+    @routes.get("/page/map/data", include_in_schema=False)
     def map_data(index: str, request: Request) -> Response:
         service.check_ready()
         service.index(index)
