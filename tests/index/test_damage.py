@@ -75,7 +75,7 @@ def test_flipped_bits_are_reported_or_harmless(original, tmp_path):
     data, answers = original
     rng = random.Random(11)
     noticed = 0
-    for n in range(120):
+    for n in range(60):
         damaged = bytearray(data)
         for _ in range(rng.choice([1, 1, 1, 8])):
             damaged[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
@@ -85,7 +85,7 @@ def test_flipped_bits_are_reported_or_harmless(original, tmp_path):
         noticed += reported
         assert reported or seen == answers, f"run {n}: a change is visible and verify() finds nothing"
         path.unlink()
-    assert noticed > 60
+    assert noticed > 30
 
 
 @pytest.mark.slow

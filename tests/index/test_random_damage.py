@@ -87,7 +87,7 @@ def test_bytes_and_pages(whole, tmp_path):
     rng = random.Random(5)
     true = {found[:3] for name in ("get", "dense") for found in map(hashable, right[name])}
     hidden = 0
-    for n in range(200):
+    for n in range(120):
         damaged = bytearray(data)
         if n % 4:
             damaged[rng.randrange(len(data))] ^= 1 << rng.randrange(8)

@@ -233,6 +233,8 @@ def test_invalid_arguments(models: list[Any], monkeypatch: pytest.MonkeyPatch) -
         MissingExtraError, match=r"merge with method 'ties' needs .*pip install 'vicinal\[merge\]'"
     ):
         merge(models, "ties", base_model=models[0])
+    with pytest.raises(InputError, match=r"method must be one of linear, .*slerp.*, not 'x'"):
+        merge(models, "x")
 
 
 # Three weights of the peer (6.2 with mergekit 0.1.5 and transformers 5.23) from the models of `fixed` below.

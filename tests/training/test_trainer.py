@@ -349,6 +349,8 @@ def test_a_data_set_that_is_a_stream(tiny: Path, tmp_path: Path) -> None:
         model, settings(tmp_path, max_steps=3, check_data=True), stream, loss=losses.CoSENTLoss(model)
     )
     assert trainer.train().global_step == 3
+    with pytest.raises(InputError, match=r"train_dataset is an IterableDataset.*give max_steps="):
+        Trainer(model, settings(tmp_path), stream, loss=losses.CoSENTLoss(model))
 
 
 def test_a_model_without_a_weight_to_train_is_refused(tiny: Path, tmp_path: Path) -> None:

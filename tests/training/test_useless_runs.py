@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,23 @@ def test_a_frozen_model_is_refused(still: Path, tmp_path: Path, kind: str) -> No
     for train in both_ways(kind, model, plain_loss(kind, model), tmp_path):
         with pytest.raises(InputError, match="the model has no weight that is to be trained"):
             train()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("short", ["float16", "bfloat16"])
+def test_weights_in_16_bits_are_warned_about(still: Path, tmp_path: Path, kind: str, short: str) -> None:
+    model = load(kind, still)
+    model.module.to(getattr(torch, short))
+    for train in both_ways(kind, model, plain_loss(kind, model), tmp_path):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            with suppress(RuntimeError):  # torch on the CPU does not compute everything in float16
+                train()
+        said = [str(each.message) for each in caught if "small steps are lost" in str(each.message)]
+        assert (
+            len(said) == 1 and f"the weights to train are {short}" in said[0] and "model.float()" in said[0]
+        )
+        assert caught[0].filename == __file__
 
 
 def test_a_frozen_model_under_a_loss_with_weights_is_warned_about(still: Path, tmp_path: Path) -> None:

@@ -28,6 +28,12 @@ _METADATA = frozenset(
 )
 # What cuts texts into tokens, beside the vocabulary; where they are cut short and padded has no part in it.
 _TOKENIZER_PARTS = ("normalizer", "pre_tokenizer", "post_processor")
+# Of mergekit 0.1.5, to tell a wrong name where it is not installed.
+_METHODS = (
+    *("arcee_fusion", "breadcrumbs", "breadcrumbs_ties", "dare_linear", "dare_ties", "della", "della_linear"),
+    *("karcher", "model_stock", "multislerp", "nearswap", "nuslerp", "ram", "ramplus_tl", "sce", "slerp"),
+    *("task_arithmetic", "ties"),
+)
 _DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 
@@ -226,6 +232,11 @@ def _by_mergekit(
     try:
         from mergekit.merge_methods import merge_state_dicts, registered_methods
     except ImportError as error:
+        if method not in _METHODS:
+            raise InputError(
+                f"method must be one of linear, {', '.join(_METHODS)}, not {method!r}; what a newer mergekit has "
+                "beside these needs pip install 'vicinal[merge]'"
+            ) from None
         raise missing_extra("mergekit>=0.1.5", f"merge with method {method!r}", "merge") from error
     # passthrough copies one model and merges nothing.
     known = {each.spec.name: each for each in registered_methods() if each.spec.name != "passthrough"}

@@ -29,7 +29,7 @@ from vicinal.nn.fit.schedules import schedule
 from vicinal.nn.training.autocast import autocast
 from vicinal.nn.training.diverged import NO_SCORE, diverged
 from vicinal.nn.training.idle import IdleSteps
-from vicinal.nn.training.refused import refuse_constant, refuse_frozen, refuse_unreached, warn_of_no_rate
+from vicinal.nn.training.refused import check_weights, refuse_constant, refuse_unreached, warn_of_no_rate
 
 # Part of a run that warms up when the asked number of steps is longer than the run.
 _WARMUP_SHARE = 0.1
@@ -148,7 +148,7 @@ class _Run:
         self.steps_per_epoch = settings.steps_per_epoch or min(map(len, self.batches))
         self.total = self.steps_per_epoch * settings.epochs
         self.parameters = learner.named_parameters()
-        refuse_frozen(learner.modules["model"], nn.ModuleList(each.loss for each in learner.objectives))
+        check_weights(learner.modules["model"], nn.ModuleList(each.loss for each in learner.objectives))
         warn_of_no_rate((settings.optimizer_params or {}).get("lr", _LEARNING_RATE), "optimizer_params['lr']")
         self.optimizer = make_optimizer(
             self.parameters,

@@ -15,7 +15,7 @@ from vicinal.core.inputs import caller_level
 from vicinal.errors import missing_extra
 from vicinal.nn.training.diverged import diverged
 from vicinal.nn.training.idle import IdleSteps
-from vicinal.nn.training.refused import refuse_frozen, refuse_unreached, warn_of_no_rate
+from vicinal.nn.training.refused import check_weights, refuse_unreached, warn_of_no_rate
 
 try:
     from transformers import Trainer
@@ -57,7 +57,7 @@ class FiniteTrainer(Trainer):  # type: ignore[misc, unused-ignore]
         """Refuse, or warn of, a run that would train nothing; called before it."""
         self._idle = None
         if self.model is not None:  # else model_init makes it later
-            refuse_frozen(self.trained.module, self.trained.losses)
+            check_weights(self.trained.module, self.trained.losses)
         if self.optimizer is None and not self.args.learning_rate_mapping:
             warn_of_no_rate(self.args.learning_rate, "learning_rate")
 

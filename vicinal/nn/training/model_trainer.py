@@ -21,7 +21,7 @@ from vicinal.nn.training.hooks import HookedTrainer
 from vicinal.nn.training.loaders import joined_rows, make_loader
 from vicinal.nn.training.moments import Moments
 from vicinal.nn.training.rates import apply_rates
-from vicinal.nn.training.rows import Sources, is_stream, read_sources
+from vicinal.nn.training.rows import Sources, check_length, is_stream, read_sources
 from vicinal.nn.training.run_record import run_record
 from vicinal.nn.training.scores import Scores
 from vicinal.nn.training.trained import (
@@ -104,6 +104,7 @@ class ModelTrainer(HookedTrainer):
         self._label_columns = getattr(data_collator, "valid_label_columns", None) or LABEL_COLUMNS
         self.sources: Sources = read_sources(train_dataset, "train_dataset")
         self.eval_sources: Sources = read_sources(eval_dataset, "eval_dataset")
+        check_length(self.sources, args.max_steps)
         self.plans = self._plans_of(self.sources, "train_dataset")
         self.eval_plans = self._plans_of(self.eval_sources, "eval_dataset")
         self.evaluator = evaluator

@@ -10,16 +10,27 @@ from vicinal.core.inputs import caller_level
 from vicinal.errors import InputError
 
 
-def refuse_frozen(model: nn.Module | None, losses: nn.Module | None = None) -> None:
-    """Refuse what has no weight to train, before the first step fails for want of a gradient.
+def check_weights(model: nn.Module | None, losses: nn.Module | None = None) -> None:
+    """Refuse a model without a weight to train, and warn of weights that training hardly changes.
 
     Raises:
         InputError: ``requires_grad`` is False for all weights of the model and of its losses.
 
     Warns:
-        UserWarning: it is for all of the model's, so that only the losses' own, which are not saved, would change.
+        UserWarning: it is for all of the model's, so that only the losses' own, which are not saved, would change;
+            or weights to train are float16 or bfloat16.
     """
-    if model is None or any(each.requires_grad for each in model.parameters()):
+    if model is None:
+        return
+    kinds = {str(each.dtype).removeprefix("torch.") for each in model.parameters() if each.requires_grad}
+    if kinds:
+        if short := kinds & {"float16", "bfloat16"}:
+            warnings.warn(
+                f"the weights to train are {max(short)}, in which small steps are lost: call model.float() before "
+                "training, and half() or bfloat16() after it; bf16=True computes in bfloat16 with weights in float32",
+                UserWarning,
+                stacklevel=caller_level(),
+            )
         return
     if losses is None or not any(each.requires_grad for each in losses.parameters()):
         raise InputError(

@@ -61,6 +61,19 @@ def is_stream(dataset: Any) -> bool:
     return isinstance(dataset, datasets.IterableDataset)
 
 
+def check_length(sources: Sources, max_steps: int) -> None:
+    """Refuse a stream to train on where nothing says how long.
+
+    Raises:
+        InputError: ``max_steps`` is not set.
+    """
+    if max_steps <= 0 and any(map(is_stream, sources.values())):
+        raise InputError(
+            "train_dataset is an IterableDataset, whose length nobody knows, so that num_train_epochs says nothing: "
+            "give max_steps= in the training arguments (one epoch is rows / per_device_train_batch_size)"
+        )
+
+
 def _read_one(data: Any, argument: str) -> Any:
     if isinstance(data, datasets.Dataset):
         found = data
