@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from vicinal.hub.cache import CachedModel
 from vicinal.index import Hits, Index, best, pace
 from vicinal.index import index as index_module
-from vicinal.index.blending import LEAST_SPREAD, WEIGHT, blended
+from vicinal.index.blending import LEAST_SPREAD, TELLING, WEIGHT, blended
 from vicinal.index.pace import Pace, scores_in_time
 
 from .fakes import FakeModel
@@ -68,7 +68,7 @@ def test_without_a_reranker_it_is_hybrid(filled):
     assert filled.search(QUERY, mode="best", budget_ms=1).report.left_out == report.left_out
 
 
-@pytest.mark.parametrize(("top", "candidates"), [(10, 12), (40, 12), (3, None), (5, 2), (1, 1)])
+@pytest.mark.parametrize(("top", "candidates"), [(10, 12), (40, 12), (3, None), (5, 2), (40, 7), (1, 1)])
 def test_scores_are_blended(filled, top, candidates):
     reranker = Logits()
     hits = filled.search(QUERY, top, mode="best", reranker=reranker, candidates=candidates)
@@ -77,8 +77,12 @@ def test_scores_are_blended(filled, top, candidates):
     assert reranker.read == [read]
     logits = [Logits.of(hit.passage.text) for hit in fused[:read]]
     low, spread = min(logits), max(max(logits) - min(logits), LEAST_SPREAD)
+    weight = WEIGHT
+    if read >= TELLING:
+        agreement = np.corrcoef(logits, [hit.score for hit in fused[:read]])[0, 1]
+        weight *= np.clip(1 + agreement / 0.3, 0, 1)
     expected = {
-        hit.id: (1 - WEIGHT) * hit.score + (WEIGHT * (logits[place] - low) / spread if place < read else 0.0)
+        hit.id: (1 - weight) * hit.score + (weight * (logits[place] - low) / spread if place < read else 0.0)
         for place, hit in enumerate(fused)
     }
     order = sorted(expected, key=lambda id: -expected[id])[:top]
@@ -249,3 +253,12 @@ def test_what_a_reranker_cannot_tell_apart_stays_as_it_was():
     assert blended(fused, [3.0, 3.0, 3.0]) == [(1 - WEIGHT) * score for score in fused]
     found = blended(fused, [3.0, 3.05, 3.1])
     assert found == sorted(found, reverse=True)
+
+
+def test_a_reranker_that_contradicts_counts_less():
+    fused = [1 - 0.05 * place for place in range(12)]
+    agreeing = [6 - 1.0 * place for place in range(12)]
+    assert blended(fused, agreeing[::-1]) == pytest.approx(fused)  # the other way round counts nothing
+    np.testing.assert_allclose(np.diff(blended(fused, agreeing)), -(0.4 * 0.05 + 0.6 / 11))
+    few = blended(fused[:2], [-3.0, 3.0])
+    assert few[1] > few[0]  # of two candidates nothing can be told

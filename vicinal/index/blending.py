@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 # What the reranker counts, of 1 for itself and the retrievers together. Chosen on Cranfield and on paraphrases (STS-B
 # dev) with ms-marco-MiniLM-L12-v2, and verified on Perl's documentation: there, too, it beats the reranker alone.
 WEIGHT = 0.6
+# Where the reranker contradicts the retrievers, it counts less, and nothing at this correlation with their scores: a
+# good one does so for few queries, one that was made for something else (similar sentences, say) for many. Fewer
+# candidates tell nothing of that.
+CONTRADICTION, TELLING = -0.3, 8
 # Logits that lie closer together than this are not pulled apart to 0 and 1: the reranker sees no difference.
 LEAST_SPREAD = 2.0
 
@@ -23,8 +28,17 @@ def blended(fused: Sequence[float], scores: Sequence[float]) -> list[float]:
     Returns:
         A number from 0 to 1 for each candidate. Those that the reranker did not read stay behind those that it did.
     """
-    shares = [*_shares(scores), *[0.0] * (len(fused) - len(scores))]
-    return [(1 - WEIGHT) * score + WEIGHT * share for score, share in zip(fused, shares, strict=True)]
+    shares = np.array([*_shares(scores), *[0.0] * (len(fused) - len(scores))])
+    weight = WEIGHT * _trust(np.array(fused[: len(scores)]), shares[: len(scores)])
+    return [float(score) for score in (1 - weight) * np.array(fused) + weight * shares]
+
+
+def _trust(fused: NDArray[np.float64], shares: NDArray[np.float64]) -> float:
+    """1, and down to 0 as the reranker contradicts the retrievers."""
+    if len(fused) < TELLING or not np.ptp(fused) or not np.ptp(shares):
+        return 1.0
+    agreement = float(np.corrcoef(fused, shares)[0, 1])
+    return min(1.0, max(0.0, 1 - agreement / CONTRADICTION))
 
 
 def _shares(scores: Sequence[float]) -> list[float]:
