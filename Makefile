@@ -7,7 +7,7 @@
 # make clients set up libraries that want sentence-transformers, in two environments of their own; the tests then
 #              run them on Vicinal (make test-clients runs these alone)
 # make server-clients  set up the clients of other embedding servers (openai, cohere, ollama, ...) in an environment
-#              of their own; the tests then run them against `vicinal serve`
+#              of their own, and schemathesis in another; the tests then run them against `vicinal serve`
 # make test-oldest  the tests of training and of the torch layer with the oldest transformers, accelerate and datasets
 #              that the train extra allows, in an environment of their own
 # make bench   the benchmarks, beside their peers (an hour; needs ../shared)
@@ -74,10 +74,16 @@ clients: $(CLIENTS:=/.full)
 	.bench/server-clients/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	touch $@
 
-server-clients: .bench/server-clients/.full
+# Looks for what /openapi.json promises and the server does not keep.
+.bench/schema/.full: Makefile
+	test -x .bench/schema/bin/python || $(PYTHON) -m venv .bench/schema
+	.bench/schema/bin/python -m pip install --quiet --disable-pip-version-check schemathesis==4.32.5
+	touch $@
+
+server-clients: .bench/server-clients/.full .bench/schema/.full
 
 test-clients: setup clients server-clients
-	$(BIN)/python -m pytest tests/compat/test_clients.py tests/server/test_server_clients.py
+	$(BIN)/python -m pytest tests/compat/test_clients.py tests/server/test_server_clients.py tests/server/test_schema.py
 
 # One thread a process: tiny models gain nothing by more. Deprecations are of torch, which is newer.
 .bench/oldest/.full: constraints-oldest.txt pyproject.toml

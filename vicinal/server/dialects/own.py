@@ -55,7 +55,7 @@ class NewDocument(RequestModel):
 class UpsertRequest(RequestModel):
     """The body of ``/v1/index/{index}/upsert``."""
 
-    documents: list[NewDocument]
+    documents: list[NewDocument] = Field(min_length=1)
 
 
 class DeleteRequest(RequestModel):

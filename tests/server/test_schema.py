@@ -1,0 +1,51 @@
+"""schemathesis, in an environment of its own, finds nothing in what /openapi.json promises."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from vicinal import Index
+
+pytest.importorskip("fastapi")
+
+_spec = importlib.util.spec_from_file_location("server_tests_live3", Path(__file__).with_name("live.py"))
+assert _spec is not None and _spec.loader is not None
+live = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(live)
+
+SCHEMATHESIS = Path(__file__).resolve().parents[2] / ".bench" / "schema" / "bin" / "schemathesis"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SCHEMATHESIS.exists(), reason="make server-clients sets up schemathesis")
+def test_openapi_is_what_the_server_does(tiny_folder: Path, scorer_folder: Path, tmp_path: Path) -> None:
+    with Index(tmp_path / "notes.db", str(tiny_folder)) as index:
+        index.add(["the cat sat", "a dog ran"], ["a", "b"], [{"n": 1}, {"n": 2}])
+    with live.live(
+        models=(str(tiny_folder),),
+        rerankers=(str(scorer_folder),),
+        indexes=(str(tmp_path / "notes.db"),),
+        api_keys=("key",),
+        writable=True,
+    ) as server:
+        command = [
+            str(SCHEMATHESIS),
+            "run",
+            f"{server.url}/openapi.json",
+            "--header=x-api-key: key",
+            "--phases=examples,coverage,fuzzing",
+            "--max-examples=10",
+            "--generation-deterministic",
+            # Which prompts a model has, or what goes with which mode, no schema says: a body may fit and be refused.
+            "--exclude-checks=positive_data_acceptance",
+            "--no-color",
+        ]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+        assert done.returncode == 0, done.stdout[-5000:]
+        assert server.service.state == "ready"
