@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import warnings
 from html.parser import HTMLParser
 from itertools import combinations
@@ -56,6 +58,20 @@ def test_tsne_keeps_groups_together_and_is_the_same_again() -> None:
     np.testing.assert_array_equal(points, project(rows.copy()))
     # By direction, whatever the length.
     np.testing.assert_array_equal(project(rows * 8), points)
+
+
+def test_neighbours_keep_groups_together_without_scikit_learn() -> None:
+    code = (
+        "import sys; sys.modules['sklearn'] = None\n"
+        "import numpy as np; from vicinal.vectors.maps import project\n"
+        "rows = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)\n"
+        "points = project(rows, 'neighbours'); print(points.shape, points.dtype)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["(40,", "2)", "float32"]
+    rows, truth = groups()
+    assert purity(project(rows, "neighbours"), truth) > 0.95
+    assert project(rows.astype(np.float64), "neighbours").dtype == np.float64
 
 
 def test_many_rows_go_between_their_neighbours() -> None:

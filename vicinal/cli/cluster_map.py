@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from vicinal.cli.console import counted, say
+from vicinal.cli.console import counted
 from vicinal.core.files import check_target, replacing
 from vicinal.errors import InputError, missing_extra
 from vicinal.readers.lines import Line
@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from vicinal.vectors.maps import Projection as Method
+
 # More clusters than this get two keywords each on the picture, in place of three.
 _FEW_CLUSTERS = 25
 _KINDS = (".png", ".html", ".htm")
+# What captions call the projections.
+_NAMES = {"tsne": "t-SNE", "neighbours": "neighbours kept together", "pca": "PCA"}
 
 
 class Projection(str, Enum):
@@ -28,6 +32,7 @@ class Projection(str, Enum):
 
     auto = "auto"
     tsne = "tsne"
+    neighbours = "neighbours"
     pca = "pca"
 
 
@@ -37,7 +42,7 @@ class Maps:
 
     Attributes:
         targets: option value and place of each.
-        projection: ``"tsne"`` or ``"pca"``.
+        projection: ``"tsne"``, ``"neighbours"`` or ``"pca"``.
     """
 
     targets: tuple[tuple[str, Path], ...]
@@ -63,13 +68,9 @@ def planned_maps(plots: Sequence[str], projection: Projection) -> Maps:
     there = importlib.util.find_spec("sklearn") is not None
     if projection is Projection.tsne and not there:
         raise missing_extra("sklearn", "--projection tsne", "cluster")
-    if plots and projection is Projection.auto and not there:
-        say(
-            "the map is drawn by PCA, in which clusters lie over each other: pip install 'vicinal[cluster]' brings "
-            "t-SNE, which separates them",
-            "note",
-        )
-    return Maps(tuple(targets), "pca" if projection is Projection.pca or not there else "tsne")
+    if projection is Projection.auto:
+        projection = Projection.tsne if there else Projection.neighbours
+    return Maps(tuple(targets), projection.value)
 
 
 def draw_maps(
@@ -98,16 +99,13 @@ def draw_maps(
     if not maps.targets:
         return
     from vicinal.vectors.map_page import save_page
-    from vicinal.vectors.maps import Projection as Method
     from vicinal.vectors.maps import project, save_map
 
-    method: Method = "pca" if maps.projection == "pca" else "tsne"
+    method = cast("Method", maps.projection)
     points = project(rows, method, seed)
     title = f"{counted(len(words), 'cluster')} of {counted(len(lines), 'text')} from {source}"
     outside = int((numbers < 0).sum())
-    caption = f"{how}; {'t-SNE' if method == 'tsne' else 'PCA'}" + (
-        f"; grey: {outside:,} in no cluster" if outside else ""
-    )
+    caption = f"{how}; {_NAMES[method]}" + (f"; grey: {outside:,} in no cluster" if outside else "")
     names = {
         number: f"{number}: {', '.join(each[:3])}" if each else str(number) for number, each in words.items()
     }

@@ -178,7 +178,8 @@ def cluster(
         Projection,
         typer.Option(
             metavar="NAME",
-            help="How the map comes about: tsne separates clusters, pca is fast; auto is tsne if installed.",
+            help="How the map comes about: tsne and neighbours separate clusters, pca is fast; auto is tsne if "
+            "scikit-learn is installed, else neighbours.",
         ),
     ] = Projection.auto,
     labels: Annotated[

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from vicinal.core.arrays import Embeddings, Matrix, as_floats, product
 from vicinal.core.inputs import as_count, as_integer, shown
 from vicinal.errors import InputError
-from vicinal.vectors.maps import principal_axes
+from vicinal.vectors.axes import principal_axes
 from vicinal.vectors.nearest import Nearest
 from vicinal.vectors.rows import scaled_rows
 
@@ -71,7 +71,7 @@ def neighbour_map(
     Args:
         embeddings: (n, dim).
         iterations: steps, at least 10.
-        seed: the same rows and seed give the same map.
+        seed: the same rows and seed give the same map, on one machine.
         progress: is told how far the work is.
 
     Returns:
