@@ -209,7 +209,8 @@ class TextService(Lifecycle):
             Refused: the model is not there, or has no tokenizer that tells where tokens stand.
         """
         served = self._find(model, _ANY)
-        prompt = asked(lambda: served.model._prompt(None, prompt_name)) if prompt_name else ""
+        _check_prompt(served, prompt_name)
+        prompt = "" if prompt_name is None else asked(lambda: served.model._prompt(None, prompt_name))
         checked = [prompt + text for text in self.check_texts(list(texts), "inputs")]
         backend = backend_of(served)
         return await self._pipeline.in_thread(lambda: tokens_of(backend, checked, add_special_tokens))
@@ -238,8 +239,17 @@ class TextService(Lifecycle):
         side: str | None,
         max_tokens: int | None,
     ) -> Reading:
+        _check_prompt(served, prompt_name)
         return asked(
             lambda: text_reading(
                 served.model, prompt_name=prompt_name, role=role, side=side, max_length=max_tokens
             )
         )
+
+
+def _check_prompt(served: Served, name: str | None) -> None:
+    """Refuse the name of a prompt that a model does not have."""
+    if name is not None and name not in served.entry.prompts:
+        known = ", ".join(map(repr, served.entry.prompts)) or "none"
+        message = f"prompt_name={name[:100]!r}: {served.entry.id} has no prompt of this name; it has {known}"
+        raise Refused("validation", message, param="prompt_name")

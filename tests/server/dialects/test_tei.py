@@ -289,6 +289,7 @@ LONG = "the cat " * 40
         ("/similarity", {"inputs": {"source_sentence": "a", "sentences": []}}, 400, "Empty", "sentences"),
         ("/similarity", {"inputs": "a"}, 422, "Validation", "inputs"),
         ("/tokenize", {"inputs": []}, 400, "Empty", "empty"),
+        ("/tokenize", {"inputs": "a", "prompt_name": ""}, 422, "Validation", "it has 'query', 'document'"),
         ("/tokenize", {"inputs": [1]}, 422, "Validation", "inputs"),
         ("/decode", {"ids": []}, 400, "Empty", "empty"),
         ("/decode", {"ids": [[1], 2]}, 422, "Validation", "ids"),

@@ -77,7 +77,9 @@ def router(service: Service) -> APIRouter:
 
     @routes.post("/v1/rerank")
     @routes.post("/v1/reranking", include_in_schema=False)
-    async def rerank_v1(body: Rerank, user_agent: Annotated[str, Header()] = "") -> Response:
+    async def rerank_v1(
+        body: Rerank, user_agent: Annotated[str, Header(include_in_schema=False)] = ""
+    ) -> Response:
         """Documents by falling relevance to a query, with scores from 0 to 1.
 
         Documents come back with their texts unless ``return_documents`` is false; Cohere's client, whose default

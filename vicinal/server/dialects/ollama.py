@@ -25,7 +25,7 @@ STATUSES = {"validation": 400, "tokenizer": 400}
 class Embed(RequestModel):
     """The body of ``/api/embed``; ``options`` and ``keep_alive`` change nothing."""
 
-    model: str
+    model: str = Field(json_schema_extra={"minLength": 1})
     input: str | list[str] | None = None
     truncate: bool | None = None
     dimensions: int | None = Field(None, ge=0)
@@ -36,7 +36,7 @@ class Embed(RequestModel):
 class Embeddings(RequestModel):
     """The body of ``/api/embeddings``, the older route."""
 
-    model: str
+    model: str = Field(json_schema_extra={"minLength": 1})
     prompt: str | None = None
     prompt_name: str | None = None
     input_type: Literal["query", "document"] | None = None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from vicinal.server.requests import NOT_EMPTY, RequestModel
 
 Direction = Literal["left", "right", "Left", "Right"]
-Ids = list[int]
+Id = Annotated[int, Field(json_schema_extra={"minimum": 0})]
+Ids = Annotated[list[Id], Field(json_schema_extra=NOT_EMPTY)]
 Inputs = str | Ids | list[str | Ids]
+# A text, or two that belong together.
+Sequence = Annotated[list[str], Field(json_schema_extra={"minItems": 1, "maxItems": 2})]
 
 
 class EmbedAll(RequestModel):
@@ -55,7 +58,7 @@ class PredictParameters(RequestModel):
 class Predict(RequestModel):
     """A text, a pair ``[a, b]``, or a list of lists of one or two texts."""
 
-    inputs: str | list[str] | list[list[str]] = Field(json_schema_extra=NOT_EMPTY)
+    inputs: str | Sequence | list[Sequence] = Field(json_schema_extra=NOT_EMPTY)
     truncate: bool | None = None
     truncation_direction: Direction | None = None
     raw_scores: bool | None = False
