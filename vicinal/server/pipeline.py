@@ -106,8 +106,11 @@ class Pipeline:
             with suppress(RuntimeError):  # the loop is closed: nobody is there
                 loop.call_soon_threadsafe(_settle, future, error)
 
+        calls = self.metrics.embed if served.entry.kind == "embedding" else self.metrics.predict
+        calls.count.inc()
         job = self._begin(served, reading, texts, put, truncate, output, done, lookup)
         await outcome(future, lambda: self.scheduler.drop(job))
+        self.metrics.observe(calls, timings_of(job), job.tokens)
         call = current_call.get()
         if call is not None:
             call.cut += job.cut
