@@ -242,9 +242,12 @@ def serve(
         if package.startswith("vicinal"):
             raise
         raise missing_extra(package, "vicinal serve", "server") from error
-    from vicinal.server.cache import default_path
+    from vicinal.server.cache import default_path, is_writable
     from vicinal.server.settings import Settings
 
+    if cache is None and not is_writable(default_path()):
+        say(f"no vectors are kept, as {default_path()} cannot be written: --cache names another file", "note")
+        cache = _NO_CACHE
     given = any((model, reranker, index))
     settings = Settings(
         models=tuple(model or (() if given else (DEFAULT_MODEL,))),

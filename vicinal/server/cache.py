@@ -243,3 +243,11 @@ def default_path() -> str:
     else:
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return str(root / "vicinal" / "embeddings.db")
+
+
+def is_writable(path: str) -> bool:
+    """Whether a file can be made or changed there."""
+    place = Path(path)
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    return os.access(place, os.W_OK)
