@@ -38,14 +38,15 @@ import common
 import retrieval_sets
 
 from vicinal import CrossEncoder, Index, SentenceTransformer
-from vicinal.errors import ModelNotFoundError
 from vicinal.evaluation.metrics import spearman
+from vicinal.hub.resolve import bundled_models
 from vicinal.index import Hit, Mode
+from vicinal.index.best import OWN_RERANKER
 from vicinal.vectors.similarity import pairwise_cos_sim
 
 Ranking = list[str]
 MODELS = ("vicinal-mini", "all-MiniLM-L6-v2", "bge-small-en-v1.5")
-RERANKERS = ("vicinal-rerank", "ms-marco-MiniLM-L12-v2")
+RERANKERS = (OWN_RERANKER, "ms-marco-MiniLM-L12-v2")
 TABLE = {"Cranfield": "Cranfield", "Perl's documentation": "Perl docs"}
 # What its authors put before questions that look for passages.
 BGE_QUERY = "Represent this sentence for searching relevant passages: "
@@ -178,11 +179,12 @@ def main() -> None:
 
 def _those_that_exist(names: Sequence[str], kept: Path | None) -> dict[str, Remembering]:
     found = {}
+    bundled = {model.name for model in bundled_models()}
     for name in names:
-        try:
+        if name == OWN_RERANKER and name not in bundled:
+            print(f"{name}: none comes with Vicinal, left out")
+        else:
             found[name] = load_reranker(name, kept)
-        except ModelNotFoundError:
-            print(f"{name}: not there, left out")
     return found
 
 
