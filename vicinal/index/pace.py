@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ _LONGEST = 2000
 _OVERHEAD = 50
 # What the latest measurement counts against those before.
 _NEWEST = 0.3
+# A search that leaves the reranker out measures nothing. So that one bad moment does not leave it out for good, it is
+# then taken for a little faster, down to this part of the shortest time that was measured.
+_FORGIVEN, _LIMIT = 0.95, 0.5
 
 
 @dataclass(slots=True)
@@ -26,15 +30,23 @@ class Pace:
 
     Attributes:
         seconds: per character; None before it has read anything.
+        fastest: the shortest that was measured.
     """
 
     seconds: float | None = None
+    fastest: float = math.inf
 
     def note(self, query: str, passages: Sequence[str], seconds: float) -> None:
         """Take in what some passages took."""
         measured = seconds / sum(_sizes(query, passages))
         known = self.seconds
+        self.fastest = min(self.fastest, measured)
         self.seconds = measured if known is None else (1 - _NEWEST) * known + _NEWEST * measured
+
+    def forgive(self) -> None:
+        """Take it for a little faster: it was left out."""
+        if self.seconds is not None:
+            self.seconds = max(_FORGIVEN * self.seconds, min(self.seconds, _LIMIT * self.fastest))
 
     def fitting(self, query: str, passages: Sequence[str], seconds: float) -> int:
         """How many of the passages, from the first on, are read in so many seconds."""
@@ -84,4 +96,6 @@ def scores_in_time(
         group = passages[len(scores) : len(scores) + count]
         scores += rerank_scores(reranker, query, group)
         pace.note(query, group, time.perf_counter() - started)
+    if not scores:
+        pace.forgive()
     return scores
