@@ -212,7 +212,7 @@ def test_the_best_passage_of_a_long_text_is_shown_and_marked_in_the_whole(page: 
 def test_the_reranker_orders_and_says_so(page: Any) -> None:
     searched(page, "soup")
     page.one("#rerank-option").click()
-    settled(page, "document.querySelector('#summary').textContent.includes('reranked')")
+    settled(page, "document.querySelector('#summary').textContent.includes('passages read by')")
     assert "rerank=" in page.state
     scores = page.js(
         "return [...document.querySelectorAll('.hit .bars')]"
@@ -220,6 +220,14 @@ def test_the_reranker_orders_and_says_so(page: Any) -> None:
     )
     values = [float(score.replace("−", "-")) for score in scores]
     assert len(values) == 10 and values == sorted(values, reverse=True)
+
+
+def test_mode_best_tells_what_the_reranker_did(page: Any) -> None:
+    ids = searched(page, "soup", "&mode=best")
+    assert len(ids) == 10 and "passages read by scorer" in page.text("#summary")
+    page.one(".hit .open").click()
+    rows = page.texts(".hit .why tbody th")
+    assert rows[-2:] == ["Reranker", "Blended"] and "The reranker read it" in page.text(".hit .why")
 
 
 def test_filters_are_chips_that_come_from_the_results_and_from_the_form(page: Any, path: Path) -> None:

@@ -124,7 +124,7 @@ def test_the_page_is_open_and_what_it_shows_needs_the_key(locked: Any) -> None:
 
 def test_about_tells_what_is_served(client: Any) -> None:
     about = client.get("/page/about").json()
-    assert about["modes"] == ["dense", "lexical", "hybrid"]
+    assert about["modes"] == ["dense", "lexical", "hybrid", "best"]
     assert about["indexes"] == [
         {"id": "notes", "documents": 60, "model": "vicinal-mini", "fields": ["n", "topic"]}
     ]

@@ -31,7 +31,7 @@ export function begin(shared) {
   byId("query").addEventListener("input", () => {
     clearTimeout(timer);
     // A reranker takes its time: it waits for Enter.
-    if (!byId("rerank").checked) timer = setTimeout(() => go({ replace: true }), PAUSE);
+    if (!byId("rerank").checked && !(mode() === "best" && app.about.rerankers.length)) timer = setTimeout(() => go({ replace: true }), PAUSE);
   });
   byId("add-filter").addEventListener("click", () => openFilter(byId("filter-form").hidden));
   byId("filter-form").addEventListener("submit", (event) => {
@@ -134,8 +134,10 @@ async function search(query) {
 function summary(found, answer) {
   const inside = answer.content.milliseconds;
   const name = MODES.find(([each]) => each === mode())?.[1] ?? mode();
-  return [counted(found.length, "result"), name.toLowerCase() + (byId("rerank").checked ? ", reranked" : ""),
-    `${took(inside)} in the server, ${took(answer.ms)} in all`].join(" · ");
+  const { reranker, candidates, left_out: leftOut = [] } = answer.content.report ?? {};
+  const read = reranker ? `${counted(candidates, "passage")} read by ${reranker}` : null;
+  return [counted(found.length, "result"), name.toLowerCase(), read, `${took(inside)} in the server, ${took(answer.ms)} in all`, ...leftOut]
+    .filter(Boolean).join(" · ");
 }
 
 function settle(found, text, bad = false) {
