@@ -145,7 +145,9 @@ def test_reranking_is_that_of_predict(asked: Any, scorer: Any, texts: list[str])
 def test_documents_are_cut_where_asked(asked: Any, scorer: Any) -> None:
     documents = ["the cat sat on the mat", "a bird"]
     body = {"query": "fish", "documents": documents, "max_tokens_per_doc": 2}
-    found = good(asked.post("/v2/rerank", body))
+    answer = asked.post("/v2/rerank", body)
+    found = good(answer)
+    assert answer.headers["x-vicinal-texts-cut"] == "1"
     scores = scorer.predict([("fish", "the cat"), ("fish", "a bird")])
     by_place = {each["index"]: each["relevance_score"] for each in found["results"]}
     np.testing.assert_allclose([by_place[0], by_place[1]], scores, atol=2e-6)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 STATUSES = {"validation": 400, "tokenizer": 400}
 
 MAX_TEXTS = 96
+# Where texts are cut, by the end that Cohere says is discarded.
+_SIDES = {"START": "left", "END": "right"}
 
 InputType = Literal["search_document", "search_query", "classification", "clustering", "image"]
 EmbeddingType = Literal["float", "int8", "uint8", "binary", "ubinary", "base64"]
@@ -153,7 +155,7 @@ async def _embedded(
         texts,
         model=body.model,
         truncate=body.truncate != "NONE",
-        truncation_direction="left" if body.truncate == "START" else "right",
+        truncation_direction=_SIDES.get(body.truncate or ""),
         max_tokens=max_tokens,
         dimensions=dimensions,
         normalize=True,

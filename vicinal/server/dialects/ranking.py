@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vicinal.models.activations import sigmoid
+from vicinal.server.call import current_call
 
 if TYPE_CHECKING:
     from vicinal.server.records import Scored
@@ -65,4 +66,7 @@ async def shortened(
             stop = tokens[limit - 1].stop
             found[place] = texts[place].encode()[:stop].decode(errors="ignore")
             cut += 1
+    call = current_call.get()
+    if call is not None:
+        call.cut += cut
     return found, cut
