@@ -6,7 +6,7 @@
 
 all-MiniLM-L6-v2, requests of 1 to 8 texts of mixed lengths (STS-B sentences and Cranfield abstracts of ../shared), on
 loopback, the client on the same cores. For each server: what one request takes alone (a short text), the most texts
-per second (32 clients), and then an open loop, requests at random moments whether earlier ones are answered or not, at
+per second (64 clients), and then an open loop, requests at random moments whether earlier ones are answered or not, at
 half and at nine tenths of the server's own most, with the latencies of the requests. And what `encode` alone does
 with the same texts. Servers take turns, some rounds; the best round counts.
 

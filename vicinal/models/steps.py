@@ -31,12 +31,14 @@ class Reading:
         texts: the tokenizer, with the limit and the side of the call.
         prompt: put before each text; of pairs, before the first one.
         prompt_length: tokens of it that pooling leaves out.
+        task: the route of a model with a ``Router``; None for others.
     """
 
     engine: Engine
     texts: TextTokenizer
     prompt: str = ""
     prompt_length: int = 0
+    task: str | None = None
 
 
 def text_reading(
@@ -64,7 +66,8 @@ def text_reading(
     prompt = model._prompt(None, prompt_name)
     forward = model._forward(prompt, EncodeOptions(task=role))
     texts = _limited(forward.texts, side, max_length)
-    return Reading(forward.engine, texts, prompt, forward.prompt_length)
+    routes = hasattr(forward.engine, "for_task")
+    return Reading(forward.engine, texts, prompt, forward.prompt_length, role if routes else None)
 
 
 def pair_reading(

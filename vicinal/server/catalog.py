@@ -33,15 +33,15 @@ class Served:
     model: Any
     given: str
     budget: int | None = None
-    _lanes: dict[int, tuple[Any, Lane]] = field(default_factory=dict)
+    _lanes: dict[str | None, Lane] = field(default_factory=dict)
 
     def lane(self, reading: Reading) -> Lane:
-        """The lane of the engine that reads so; a model with a Router has several."""
-        known = self._lanes.get(id(reading.engine))
-        if known is None or known[0] is not reading.engine:
-            lane = lane_for(reading.engine, getattr(reading.texts, "pad_id", 0), self.budget)
-            known = self._lanes[id(reading.engine)] = (reading.engine, lane)
-        return known[1]
+        """The lane of the engine that reads so; a model with a Router has one for each route."""
+        known = self._lanes.get(reading.task)
+        if known is None:
+            known = lane_for(reading.engine, getattr(reading.texts, "pad_id", 0), self.budget)
+            self._lanes[reading.task] = known
+        return known
 
 
 class Catalog:

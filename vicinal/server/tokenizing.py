@@ -138,10 +138,10 @@ def _split(reading: Reading, texts: Texts) -> Ragged:
 
 
 def _counted(engine: Any, texts: list[str]) -> Ragged:
-    """No ids, but how many there would be."""
-    lengths, tokens = engine.lengths(texts)
-    full = np.asarray(lengths if tokens is None else tokens, dtype=np.int32)
-    kept = full if engine.limit is None or tokens is None else np.minimum(full, engine.limit)
+    """No ids, but how many there would be; 0 where nobody knows."""
+    _, tokens = engine.lengths(texts)
+    full = np.zeros(len(texts), dtype=np.int32) if tokens is None else np.asarray(tokens, dtype=np.int32)
+    kept = full if engine.limit is None else np.minimum(full, engine.limit)
     starts = np.zeros(len(full) + 1, dtype=np.int64)
     np.cumsum(kept, out=starts[1:])
     return Ragged(np.zeros(0, dtype=np.int32), starts, full)
