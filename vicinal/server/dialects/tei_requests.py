@@ -102,7 +102,7 @@ class Tokenize(RequestModel):
 class Decode(RequestModel):
     """The body of ``/decode``."""
 
-    ids: Ids | list[Ids] = Field(json_schema_extra=NOT_EMPTY)
+    ids: list[Id] | list[list[Id]] = Field(json_schema_extra=NOT_EMPTY)
     skip_special_tokens: bool | None = True
     model: str | None = None
 
