@@ -81,8 +81,15 @@ class Target:
         """Status and body of an answer."""
         if self._idle:
             reader, writer = self._idle.pop()
-        else:
-            reader, writer = await asyncio.open_connection(self.host, self.port, limit=1 << 20)
+            try:
+                return await self._on(reader, writer, raw)
+            except (asyncio.IncompleteReadError, ConnectionError):
+                pass  # the server had closed it in the meantime
+        return await self._on(*await asyncio.open_connection(self.host, self.port, limit=1 << 20), raw)
+
+    async def _on(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, raw: bytes
+    ) -> tuple[int, bytes]:
         try:
             writer.write(raw)
             head = (await reader.readuntil(b"\r\n\r\n")).lower()

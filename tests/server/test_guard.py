@@ -209,3 +209,35 @@ def test_names_are_never_paths(tmp_path: Path) -> None:
     assert served_name(str(tmp_path)) == tmp_path.name
     assert is_loopback("127.8.0.1") and is_loopback("::1") and is_loopback("localhost")
     assert not is_loopback("0.0.0.0") and not is_loopback("example.org")
+
+
+def test_requests_and_bodies_at_the_same_time_are_bounded(
+    serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(models=("vicinal-mini",), max_requests=2, max_body_bytes=1000)
+    server.service.active = 2
+    refused = server.post("/v1/embeddings", BODY)
+    assert refused.status_code == 429 and refused.headers["retry-after"]
+    assert server.get("/health").status_code == 200
+    server.service.active = 0
+    assert server.post("/v1/embeddings", BODY).status_code == 200
+    monkeypatch.setattr("vicinal.server.guard._BODIES", 0)
+    assert server.post("/v1/embeddings", BODY).status_code == 429
+    monkeypatch.undo()
+    assert server.post("/v1/embeddings", BODY).status_code == 200
+
+
+def test_answers_that_would_be_huge_are_refused(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vicinal.server.text_service._NUMBERS", 24 * 8)
+    assert server.post("/embed_all", {"inputs": "the cat sat", "model": "tiny"}).status_code == 200
+    answer = server.post("/embed_all", {"inputs": ["the cat sat", "a dog ran"], "model": "tiny"})
+    assert answer.status_code == 413 and "send fewer texts" in answer.text
+    monkeypatch.setattr("vicinal.server.text_service._CHARACTERS", 10)
+    assert server.post("/tokenize", {"inputs": "a cat"}).status_code == 200
+    assert server.post("/tokenize", {"inputs": ["a cat", "a dog"] * 2}).status_code == 413
+
+
+def test_deep_bodies_are_refused(server: Any) -> None:
+    for raw in (b"[" * 100_000, b'{"input":' * 50_000, b'{"input": ' + b"[" * 500 + b"]" * 500 + b"}"):
+        answer = server("POST", "/v1/embeddings", content=raw)
+        assert answer.status_code == 400, answer.text[:200]

@@ -121,3 +121,13 @@ def test_mode_best_takes_the_served_reranker_and_says_what_it_used(reading: Any)
     assert len(answer["hits"]) == 2 and all(hit["scores"]["rerank"] is not None for hit in answer["hits"])
     plain = reading.post("/v1/search", {"query": "the tree", "mode": "hybrid"}).json()
     assert plain["report"]["reranker"] is None and plain["report"]["retrievers"] == ["dense", "lexical"]
+
+
+def test_deep_filters_and_huge_answers_are_refused(reading: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep: Any = {"n": 1}
+    for _ in range(300):
+        deep = {"$and": [deep]}
+    assert reading.post("/v1/search", {"query": "a cat", "filter": deep}).status_code in (200, 422)
+    monkeypatch.setattr("vicinal.server.dialects.own._MOST_CHARACTERS", 50)
+    answer = reading.post("/v1/search", {"query": "a cat"})
+    assert answer.status_code == 413 and "top_k" in answer.text

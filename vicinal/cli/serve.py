@@ -134,6 +134,16 @@ def serve(
             show_envvar=False,
         ),
     ] = 2_000_000,
+    max_requests: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Requests at the same time; beyond that, they are refused (429).",
+            envvar="VICINAL_MAX_REQUESTS",
+            show_envvar=False,
+        ),
+    ] = 512,
     max_texts: Annotated[
         int,
         typer.Option(
@@ -260,6 +270,7 @@ def serve(
         allowed_hosts=tuple(allowed_host or ()),
         cors_origins=tuple(cors_origin or ()),
         max_body_bytes=max_body_bytes,
+        max_requests=max_requests,
         max_texts=max_texts,
         max_text_chars=max_text_chars,
         max_waiting_tokens=max_waiting_tokens,

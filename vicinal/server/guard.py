@@ -27,6 +27,8 @@ Refuse = Callable[[Scope, Refused], App]
 # What anybody may ask: whether the server lives. (Pages and their files are added by `open_paths`.)
 _OPEN = ("/health", "/ping", "/healthz")
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+# Bodies that are held at the same time, in bodies of the largest size.
+_BODIES = 32
 _JSON = re.compile(rb"application/([a-z.+-]+\+)?json", re.IGNORECASE)
 
 
@@ -43,6 +45,7 @@ class Guard:
     def __init__(self, app: App, service: Service, refuse: Refuse, open_paths: tuple[str, ...] = ()) -> None:
         self.app, self.service, self.refuse = app, service, refuse
         self.open_paths = {*_OPEN, *open_paths}
+        self._held = 0  # bytes of bodies
         self._keys = [key.encode() for key in service.settings.api_keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,7 +62,7 @@ class Guard:
         now = time.monotonic()
         call = Call(id, receive, now + settings.request_timeout, now)
         token = current_call.set(call)
-        status = 0
+        status, held = 0, [0]
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -76,7 +79,7 @@ class Guard:
         try:
             try:
                 self._check(scope, headers)
-                body = await self._body(headers, receive)
+                body = await self._body(headers, receive, held)
             except Refused as refused:
                 await self.refuse(scope, refused)(scope, receive, sending)
             else:
@@ -88,6 +91,7 @@ class Guard:
         finally:
             current_call.reset(token)
             self.service.active -= 1
+            self._held -= held[0]
             metrics.active.dec()
             self._count(scope, status, time.monotonic() - now, call)
 
@@ -104,6 +108,10 @@ class Guard:
         if self._keys and not is_open and not self._knows(headers):
             raise Refused(
                 "unauthorized", "a valid key is needed, as 'Authorization: Bearer ...' or 'x-api-key: ...'"
+            )
+        if self.service.active > settings.max_requests and not is_open:
+            raise Refused(
+                "overloaded", f"{settings.max_requests} requests are being answered already", retry_after=1
             )
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length[:18]) > settings.max_body_bytes:
@@ -126,22 +134,24 @@ class Guard:
             "too_large", f"the body is larger than the {most} bytes that are taken: send fewer texts at once"
         )
 
-    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
-        """The whole body."""
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive, held: list[int]) -> bytes:
+        """The whole body; ``held`` counts its bytes, which are given back when the request is answered."""
         if b"content-length" not in headers and b"transfer-encoding" not in headers:
             return b""
-        parts, size = list[bytes](), 0
+        parts, most = list[bytes](), self.service.settings.max_body_bytes
 
         async def read() -> None:
-            nonlocal size
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise Gone
                 parts.append(message.get("body", b""))
-                size += len(parts[-1])
-                if size > self.service.settings.max_body_bytes:
+                held[0] += len(parts[-1])
+                self._held += len(parts[-1])
+                if held[0] > most:
                     raise self._too_large()
+                if self._held > _BODIES * most:
+                    raise Refused("overloaded", "too many large requests at the same time", retry_after=1)
                 if not message.get("more_body"):
                     return
 

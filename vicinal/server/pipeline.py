@@ -97,8 +97,12 @@ class Pipeline:
         truncate: bool | None,
         output: Literal["sentence", "tokens"] = "sentence",
         lookup: Lookup | None = None,
+        most_tokens: int | None = None,
     ) -> Job:
-        """Have texts tokenised and computed; ``put`` takes the results, those aside that ``lookup`` knows."""
+        """Have texts tokenised and computed; ``put`` takes the results, those aside that ``lookup`` knows.
+
+        More than ``most_tokens`` in all are refused.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
 
@@ -108,7 +112,7 @@ class Pipeline:
 
         calls = self.metrics.embed if served.entry.kind == "embedding" else self.metrics.predict
         calls.count.inc()
-        job = self._begin(served, reading, texts, put, truncate, output, done, lookup)
+        job = self._begin(served, reading, texts, put, truncate, output, done, lookup, most_tokens)
         await outcome(future, lambda: self.scheduler.drop(job))
         self.metrics.observe(calls, timings_of(job), job.tokens)
         call = current_call.get()
@@ -149,6 +153,7 @@ class Pipeline:
         output: Literal["sentence", "tokens"],
         done: Callable[[BaseException | None], None],
         lookup: Lookup | None,
+        most_tokens: int | None = None,
     ) -> Job:
         lane = served.lane(reading)
         key = Key(output, reading.prompt, reading.prompt_length)
@@ -175,7 +180,14 @@ class Pipeline:
                 if isinstance(found, Exception):
                     raise found
                 if not job.dead:
-                    self.scheduler.add(job, _units(job, found, texts, rows, cut))
+                    units = _units(job, found, texts, rows, cut)
+                    if most_tokens is not None and job.tokens.sum() > most_tokens:
+                        raise Refused(
+                            "too_large",
+                            f"{job.tokens.sum()} tokens are too many for one answer, {most_tokens} are not: send "
+                            "fewer texts at once",
+                        )
+                    self.scheduler.add(job, units)
             except Exception as error:
                 self.scheduler.finish(job, as_refused(error))
 

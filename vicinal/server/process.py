@@ -24,6 +24,8 @@ from vicinal.server.settings import Settings
 
 # Seconds that uvicorn gives connections after all requests have been answered.
 _LAST_SECONDS = 2
+# Seconds that an idle connection is kept: longer than the proxies do, which would use one that is just being closed.
+_KEPT = 65
 # Connections that may wait to be taken.
 _BACKLOG = 1024
 
@@ -97,6 +99,7 @@ class _Server(uvicorn.Server):
                 server_header=False,
                 backlog=_BACKLOG,
                 timeout_graceful_shutdown=_LAST_SECONDS,
+                timeout_keep_alive=_KEPT,
                 lifespan="on",
             )
         )

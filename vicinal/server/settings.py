@@ -25,6 +25,7 @@ class Settings:
             on this machine only and asks for no key. (Other sites could reach it through a visitor's browser.)
         cors_origins: sites whose pages may call the server; ``*`` for all.
         max_body_bytes: the largest body of a request.
+        max_requests: requests that are answered at the same time; beyond, they are refused (429).
         max_texts: texts of a request at most.
         max_text_chars: characters of a text at most.
         max_waiting_tokens: tokens per model that may wait to be computed; beyond, requests are refused (429).
@@ -48,6 +49,7 @@ class Settings:
     allowed_hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     max_body_bytes: int = 2_000_000
+    max_requests: int = 512
     max_texts: int = 2048
     max_text_chars: int = 1_000_000
     max_waiting_tokens: int = 262_144
@@ -74,7 +76,14 @@ class Settings:
             raise InputError("an api key is blank or not ASCII: no client could send it")
         if not 0 <= self.port <= 65535:
             raise InputError(f"port={self.port}: give a number from 0 to 65535")
-        for name in ("max_body_bytes", "max_texts", "max_text_chars", "max_waiting_tokens", "cache_bytes"):
+        for name in (
+            "max_body_bytes",
+            "max_requests",
+            "max_texts",
+            "max_text_chars",
+            "max_waiting_tokens",
+            "cache_bytes",
+        ):
             if getattr(self, name) < 1:
                 raise InputError(f"{name}={getattr(self, name)}: give a positive number")
         for name in ("request_timeout", "drain_timeout"):

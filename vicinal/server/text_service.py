@@ -33,6 +33,11 @@ State = Literal["starting", "ready", "draining", "failed"]
 _ANY: tuple[ModelKind, ...] = ("embedding", "reranker", "classifier")
 
 
+# Numbers of all token vectors that an answer may hold (a hundred megabytes of JSON), and characters that are shown
+# token by token.
+_NUMBERS, _CHARACTERS = 8_000_000, 400_000
+
+
 class TextService(Lifecycle):
     """The calls that take texts; every error is :class:`Refused`."""
 
@@ -110,7 +115,15 @@ class TextService(Lifecycle):
             for row, value in zip(rows, values if isinstance(values, list) else [values], strict=True):
                 found[row] = value
 
-        job = await self._pipeline.run(served, reading, Texts(checked), put, truncate, "tokens")
+        job = await self._pipeline.run(
+            served,
+            reading,
+            Texts(checked),
+            put,
+            truncate,
+            "tokens",
+            most_tokens=_NUMBERS // max(served.entry.dimension, 1),
+        )
         return TokenVectors(job.tokens, job.cut, timings_of(job), served.entry, found)
 
     # -- scores ------------------------------------------------------------------------------------------
@@ -212,6 +225,12 @@ class TextService(Lifecycle):
         _check_prompt(served, prompt_name)
         prompt = "" if prompt_name is None else asked(lambda: served.model._prompt(None, prompt_name))
         checked = [prompt + text for text in self.check_texts(list(texts), "inputs")]
+        if sum(len(text) for text in checked) > _CHARACTERS:
+            raise Refused(
+                "too_large",
+                f"inputs has more than {_CHARACTERS} characters: send less at once",
+                param="inputs",
+            )
         backend = backend_of(served)
         return await self._pipeline.in_thread(lambda: tokens_of(backend, checked, add_special_tokens))
 

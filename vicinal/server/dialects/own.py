@@ -17,7 +17,7 @@ from vicinal.server.requests import RequestModel
 from vicinal.server.service import Service
 
 # What a page of a screen can show is less; an answer of more would only be large.
-_MOST_HITS, _MOST_CANDIDATES = 1000, 1000
+_MOST_HITS, _MOST_CANDIDATES, _MOST_CHARACTERS = 1000, 1000, 20_000_000
 
 
 class SearchRequest(RequestModel):
@@ -106,6 +106,13 @@ def router(service: Service) -> APIRouter:
             candidates=body.candidates,
             budget_ms=body.budget_ms,
         )
+        size = sum(len(hit.text) for hit in found.hits)
+        if size > _MOST_CHARACTERS:
+            raise Refused(
+                "too_large",
+                f"the {len(found.hits)} documents found have {size} characters: ask for fewer with top_k",
+                param="top_k",
+            )
         return Answer(
             {
                 "index": found.index,
