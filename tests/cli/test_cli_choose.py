@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from cli_shell import Shell
 
+from vicinal.cli.choose import _headed
+
 
 @pytest.fixture
 def notes(vicinal: Shell) -> Path:
@@ -45,6 +47,48 @@ def test_a_judge(vicinal: Shell, notes: Path, cross_encoder: str, minilm_path: P
     assert wrong.code == 1 and "vicinal-mini" in wrong.err
     untrained = vicinal("choose", "notes", "--judge", minilm_path)
     assert untrained.code == 1 and "holds no head that scores pairs" in " ".join(untrained.err.split())
+
+
+def test_titles_are_headings(vicinal: Shell) -> None:
+    topics = ["kettles", "orchids", "bicycles", "violins"]
+    bodies = [
+        " ".join(f"Point {n} of {topic}: number {n} behaves well." for n in range(9)) for topic in topics
+    ]
+    titled = [(f"Keeping {topic} happy", body) for topic, body in zip(topics, bodies, strict=True)]
+    pages = vicinal.folder / "pages"
+    pages.mkdir()
+    for number, (title, body) in enumerate(titled):
+        heading = f"<h1>{title}</h1>" if number % 2 else ""
+        (pages / f"{number}.html").write_text(f"<title>{title}</title><body>{heading}<p>{body}</p></body>")
+    rows = [json.dumps({"title": title, "text": body}) for title, body in titled]
+    (vicinal.folder / "rows.jsonl").write_text("\n".join(rows))
+    (vicinal.folder / "rows.csv").write_text(
+        "title,text\n" + "".join(f'"{title}","{body}"\n' for title, body in titled)
+    )
+    for source in ("pages", "rows.jsonl", "rows.csv"):
+        done = vicinal.quick("choose", source, "--queries", "4")
+        assert done.code == 0, done.err
+        # half of the queries, as there are sentences enough
+        assert "4 queries (2 of them headings), 4 passages of 4 documents" in done.err, source
+
+
+@pytest.mark.parametrize(
+    ("text", "title", "headed"),
+    [
+        ("Old tea is hot.", "Old tea", "# Old tea\n\nis hot."),
+        ("Old tea\n\nIt is hot.", "Old tea", "# Old tea\n\nIt is hot."),
+        ("It is hot.", " Old\ntea ", "# Old tea\n\nIt is hot."),
+        ("Old teas are hot.", "Old tea", "# Old tea\n\nOld teas are hot."),
+        ("# Old tea\n\nIt is hot.", "Old tea", "# Old tea\n\nIt is hot."),
+        ("front\n\n## Old tea ##\n\nIt.", "Old tea", "front\n\n## Old tea ##\n\nIt."),
+        ("Old tea\n=======\nIt is hot.", "Old tea", "Old tea\n=======\nIt is hot."),
+        ("It is hot.", "", "It is hot."),
+        ("It is hot.", None, "It is hot."),
+        ("It is hot.", 7, "It is hot."),
+    ],
+)
+def test_a_title_becomes_a_heading_once(text: str, title: object, headed: str) -> None:
+    assert _headed(text, title) == headed
 
 
 def test_what_is_refused(vicinal: Shell, notes: Path) -> None:

@@ -168,3 +168,16 @@ def test_a_full_disk_leaves_the_old_file(vicinal: Shell, put: Put, one_layer: Pa
     assert (done.returncode, done.stderr) == (1, "error: out.npy: File too large\n")
     assert sorted(os.listdir(vicinal.folder)) == ["out.npy", "x.txt"]
     assert (vicinal.folder / "out.npy").read_bytes() == b"the old file"
+
+
+def test_pooling_of_a_folder_that_does_not_say_it(vicinal: Shell, retrieval_models: Path) -> None:
+    folder = retrieval_models / "bge_small_en"
+    arguments: list[str | Path] = ["similarity", "-m", folder, "a kettle boils", "water is hot", "--json"]
+    first = vicinal.quick(*arguments, "--pooling-mode", "cls")
+    mean = vicinal.quick(*arguments, "--pooling-mode", "mean")
+    assert first.code == mean.code == 0, first.err + mean.err
+    assert first.out != mean.out
+    wrong = vicinal.quick(*arguments, "--pooling-mode", "first")
+    assert wrong.code != 0 and "--pooling-mode first is unknown: choose one of mean, cls" in wrong.err
+    said = vicinal.quick("similarity", "a", "b", "-m", "vicinal-mini", "--pooling-mode", "cls")
+    assert said.code == 1 and "--pooling-mode" in said.err and "Traceback" not in said.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ from vicinal.cli.console import (
     bytes_text,
     counted,
     is_terminal,
+    one_line,
     plain_table,
     rate_text,
     say,
@@ -68,8 +70,8 @@ def choose(
 ) -> None:
     """Compare models on your own documents.
 
-    No judgements are needed: headings and sentences of the documents become queries, and are taken out of the text
-    that answers them. = behind a figure: the lead of the best model could be chance.
+    No judgements are needed: headings, titles and sentences of the documents become queries, and are taken out of the
+    text that answers them. = behind a figure: the lead of the best model could be chance.
     """
     from vicinal.core.progress import waiting
     from vicinal.evaluation.choosing import compare_models
@@ -113,7 +115,7 @@ def _documents(inputs: list[str]) -> list[str]:
         for source in survey(inputs).sources:
             for record in read_source(source, Fields()):
                 if isinstance(record, Record):
-                    texts.append(record.text)
+                    texts.append(_headed(record.text, record.metadata.get("title")))
                 else:
                     problems.append(record)
     if problems:
@@ -124,6 +126,23 @@ def _documents(inputs: list[str]) -> list[str]:
     if not texts:
         raise InputError(f"{', '.join(inputs)}: no text in there")
     return texts
+
+
+def _headed(text: str, title: object) -> str:
+    """The text with its title as a heading, where it is none yet: that of a web page, or of a row."""
+    if not isinstance(title, str) or not title.strip():
+        return text
+    title = one_line(title)
+    lines = text.split("\n")
+    if any(line.strip().strip("#").strip() == title and line.lstrip().startswith("#") for line in lines):
+        return text
+    if text.startswith(title):
+        rest = text[len(title) :]
+        if re.match(r"[ \t]*\n[ \t]*([^\w\s])\1{2,}[ \t]*(\n|$)", rest):  # underlined
+            return text
+        if not rest[:1].strip():  # else the title is the beginning of a sentence's word
+            text = rest.strip()
+    return f"# {title}\n\n{text}"
 
 
 def _judge(name: str | None) -> Any:

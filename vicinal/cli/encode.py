@@ -15,6 +15,7 @@ from vicinal.cli.options import (
     Field,
     FileFormat,
     ModelName,
+    PoolingMode,
     PromptName,
     TextFile,
     TruncateDim,
@@ -41,6 +42,7 @@ def encode(
     prompt_name: PromptName = None,
     normalize: Annotated[bool, typer.Option("--normalize", help="Scale every vector to length 1.")] = False,
     truncate_dim: TruncateDim = None,
+    pooling_mode: PoolingMode = None,
 ) -> None:
     """Turn the texts of a file into vectors.
 
@@ -54,7 +56,9 @@ def encode(
     target = check_target(output, "--output")
     check_apart([("the texts", file), ("--output", output)])
     total = count_lines(file, field, format)
-    encoder = Encoder(load_model(model, dtype, truncate_dim), prompt_name, batch_size, normalize)
+    encoder = Encoder(
+        load_model(model, dtype, truncate_dim, pooling_mode), prompt_name, batch_size, normalize
+    )
     check_dimensions(encoder.model, truncate_dim)
     encoder.model.encode("", on_truncate="ignore")  # compiles it, so that the rate below is of encoding alone
     start = time.perf_counter()

@@ -60,6 +60,15 @@ DType = Annotated[
         callback=one_of("auto", "float32", "bfloat16", "float16", "int8"),
     ),
 ]
+PoolingMode = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODE",
+        help="How token vectors become one (mean, cls, ...), for a model folder that does not say it.",
+        callback=one_of("mean", "cls", "max", "mean_sqrt_len", "weightedmean", "lasttoken"),
+        show_default=False,
+    ),
+]
 PromptName = Annotated[
     str | None,
     typer.Option(

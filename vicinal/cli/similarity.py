@@ -17,7 +17,7 @@ from vicinal.cli.console import (
     write_json,
     write_rows,
 )
-from vicinal.cli.options import DEFAULT_MODEL, AsJson, DType, ModelName, PromptName
+from vicinal.cli.options import DEFAULT_MODEL, AsJson, DType, ModelName, PoolingMode, PromptName
 from vicinal.cli.texts import Encoder, check_argument, load_model
 from vicinal.errors import InputError
 from vicinal.readers.lines import Line
@@ -37,6 +37,7 @@ def similarity(
     model: ModelName = DEFAULT_MODEL,
     dtype: DType = "auto",
     prompt_name: PromptName = None,
+    pooling_mode: PoolingMode = None,
     as_json: AsJson = False,
 ) -> None:
     """Show how similar texts are to each other.
@@ -46,7 +47,7 @@ def similarity(
     texts = [check_argument(text, "the text") for text in texts]
     if len(texts) < 2:
         raise InputError("one text alone has nothing to be compared with: give two or more, each in quotes")
-    loaded = load_model(model, dtype)
+    loaded = load_model(model, dtype, pooling_mode=pooling_mode)
     lines = [Line(number, text) for number, text in enumerate(texts, start=1)]
     rows = Encoder(loaded, prompt_name).all(lines)
     matrix = loaded.similarity(rows, rows)

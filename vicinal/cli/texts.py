@@ -90,13 +90,15 @@ def check_argument(text: str, name: str) -> str:
         raise InputError(f"{name} {raw.decode('utf-8', 'replace')!r} is not valid UTF-8") from error
 
 
-def load_model(name: str, dtype: str = "auto", truncate_dim: int | None = None) -> SentenceTransformer:
+def load_model(
+    name: str, dtype: str = "auto", truncate_dim: int | None = None, pooling_mode: str | None = None
+) -> SentenceTransformer:
     """The model of ``--model``."""
     from vicinal import SentenceTransformer
     from vicinal.core.progress import waiting
 
     with waiting(f"loading {name}"):
-        return SentenceTransformer(name, dtype=dtype, truncate_dim=truncate_dim)
+        return SentenceTransformer(name, dtype=dtype, truncate_dim=truncate_dim, pooling_mode=pooling_mode)
 
 
 @dataclass

@@ -25,6 +25,7 @@ _OPTIONS = {
     "mode": "--mode",
     "model_name_or_path": "--model",
     "n_clusters": "--clusters",
+    "pooling_mode": "--pooling-mode",
     "precision": "--precision",
     "prompt_name": "--prompt-name",
     "revision": "--revision",
@@ -52,6 +53,10 @@ _SENTENCES = tuple(
     (re.compile(pattern), words)
     for pattern, words in (
         (r", or set on_truncate=.*", ""),
+        (
+            r"leave pooling_mode out, or put the model together with modules=\[\.\.\.\]",
+            "leave the option out",
+        ),
         (r"; load_best_model_at_end=True keeps the best", ""),
         (r"\. prompt= takes the text itself", ""),
         (r", file_name=None", ""),
