@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -18,6 +19,7 @@ from vicinal.errors import OutOfMemoryError
 from vicinal.server.batching import Scheduler
 from vicinal.server.errors import Refused
 from vicinal.server.jobs import Job, Key, Unit
+from vicinal.server.lanes import TokenLane
 from vicinal.server.waiting import Waiting
 
 KEY = Key("sentence", "", 0)
@@ -31,10 +33,15 @@ class FakeLane:
     budget: int = 12
     many: bool = False
     pads: bool = True
+    sizes: Any = None
     open: threading.Event = field(default_factory=threading.Event)
     began: threading.Event = field(default_factory=threading.Event)
     batches: list[list[int]] = field(default_factory=list)
     fails: Callable[[list[int]], None] = lambda contents: None
+
+    @staticmethod
+    def width(length: int) -> int:
+        return length
 
     def compute(self, units: list[Unit], key: Key) -> Any:
         contents = [unit.content for unit in units]
@@ -239,20 +246,35 @@ def test_models_take_turns(scheduler: Scheduler, lane: FakeLane) -> None:
     assert lane.batches[0] == [0] and lane.batches.index([1]) in (3, 4)
 
 
-def test_padding_is_bounded() -> None:
-    lane = FakeLane(budget=1024)
-    waiting = Waiting(lane, KEY)  # type: ignore[arg-type]
+def test_padding_and_shapes_are_bounded() -> None:
+    lane = TokenLane(None, 0)  # type: ignore[arg-type]
+    waiting = Waiting(lane, KEY)
     draw = np.random.default_rng(0)
-    lengths = [int(each) for each in draw.integers(4, 256, 400)]
-    for place, length in enumerate(lengths):
-        unit = Unit(None, (0,), length, place)  # type: ignore[arg-type]
-        unit.due = float(draw.random())
-        waiting.add(unit)
-    batches = []
-    while batch := waiting.take():
-        batches.append([unit.length for unit in batch])
-    assert sorted(sum(batches, start=[])) == sorted(lengths)  # noqa: RUF017
-    padded = [len(batch) * max(batch) for batch in batches]
+    lengths = [int(each) for each in draw.integers(4, 256, 3000)]
+    arriving, batches, shapes = iter(lengths), [], set()
+    while True:
+        for length in itertools.islice(arriving, int(draw.integers(0, 40))):
+            unit = Unit(None, (0,), length, length)  # type: ignore[arg-type]
+            unit.due = float(draw.random())
+            waiting.add(unit)
+        batch = waiting.take()
+        if not batch and len(batches) > 100:
+            break
+        if batch:
+            batches.append([unit.length for unit in batch])
+            shapes.add((len(batch), lane.width(max(batches[-1]))))
+    assert sorted(itertools.chain(*batches)) == sorted(lengths)
+    padded = [len(batch) * lane.width(max(batch)) for batch in batches]
     assert max(padded) <= 1024
     assert sum(padded) <= 1.1 * sum(lengths)
-    assert len(batches) <= 1.4 * sum(lengths) / 1024 + 10
+    assert len(shapes) < 150
+    assert waiting.tokens == 0
+
+
+def test_widths_are_close_and_few() -> None:
+    lane = TokenLane(None, 0)  # type: ignore[arg-type]
+    widths = [lane.width(length) for length in range(1, 513)]
+    assert all(
+        length <= width <= max(length * 1.125 + 1, length + 1) for length, width in enumerate(widths, 1)
+    )
+    assert widths == sorted(widths) and len(set(widths)) < 60

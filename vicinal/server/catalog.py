@@ -39,7 +39,9 @@ class Served:
         """The lane of the engine that reads so; a model with a Router has one for each route."""
         known = self._lanes.get(reading.task)
         if known is None:
-            known = lane_for(reading.engine, getattr(reading.texts, "pad_id", 0), self.budget)
+            known = lane_for(
+                reading.engine, getattr(reading.texts, "pad_id", 0), self.budget, self.entry.max_length
+            )
             self._lanes[reading.task] = known
         return known
 

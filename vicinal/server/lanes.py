@@ -15,6 +15,9 @@ from vicinal.tokens.text import Ragged
 
 # Padded tokens of a batch, as encode takes them.
 _TOKENS = 1024
+# An engine keeps about a megabyte of compiled kernels for every shape of a batch. So widths go in steps of 1/16 to 1/8,
+# and of texts there are so many in a batch, or as many as the budget allows.
+_SIZES = (1, 2, 3, 4, 6, 8, 16, 32, 64, 128, 256, 512)
 # Texts of a static model that are computed at once, and their tokens: an average costs next to nothing.
 _STATIC_TEXTS, _STATIC_TOKENS = 512, 65_536
 # Texts of a batch whose tokens nobody counts.
@@ -28,14 +31,24 @@ class TokenLane:
         engine: what computes.
         pad_id: the id that fills up rows.
         budget: padded tokens of a batch, None for what encode takes.
+        longest: tokens that the model reads at most; None for no limit.
     """
 
     pads, many = True, True
+    sizes: Sequence[int] | None = _SIZES
 
-    def __init__(self, engine: Engine, pad_id: int, budget: int | None = None) -> None:
-        self.engine = engine
+    def __init__(
+        self, engine: Engine, pad_id: int, budget: int | None = None, longest: int | None = None
+    ) -> None:
+        self.engine, self.longest = engine, longest
         self.pad_id = pad_id
         self.budget = budget or getattr(engine, "token_budget", None) or _TOKENS
+
+    @staticmethod
+    def width(length: int) -> int:
+        """The width of the batches that a text of this length comes into."""
+        step = max((1 << max(length - 1, 0).bit_length()) >> 4, 2)
+        return -(-length // step) * step
 
     def units(self, job: Job, rows: Sequence[int], ragged: Ragged, texts: Sequence[str]) -> list[Unit]:
         """What waits for some texts of a job, which ``ragged`` and ``texts`` hold."""
@@ -68,6 +81,8 @@ class TokenLane:
     def _batch(self, units: list[Unit], key: Key) -> Batch:
         lengths = np.array([unit.length for unit in units], dtype=np.int32)
         width = max(int(lengths.max()), 1)
+        if self.longest is None or width < self.longest:
+            width = min(self.width(width), self.longest or width * 2)
         ids = np.full((len(units), width), self.pad_id, dtype=np.int32)
         types = None
         if units[0].content[1] is not None:
@@ -87,10 +102,16 @@ class RaggedLane:
     """
 
     pads, many = False, False
+    sizes: Sequence[int] | None = None
 
     def __init__(self, engine: Any) -> None:
         self.engine = engine
         self.budget = _STATIC_TOKENS
+
+    @staticmethod
+    def width(length: int) -> int:
+        """Every text may share a batch with every other."""
+        return 1
 
     def units(self, job: Job, rows: Sequence[int], ragged: Ragged, texts: Sequence[str]) -> list[Unit]:
         """See :class:`TokenLane`; some hundred texts are one unit."""
@@ -137,10 +158,16 @@ class TextLane:
     """
 
     pads, many = True, False
+    sizes: Sequence[int] | None = None
 
     def __init__(self, engine: Any) -> None:
         self.engine = engine
         self.budget = _TEXTS
+
+    @staticmethod
+    def width(length: int) -> int:
+        """Every text may share a batch with every other."""
+        return 1
 
     def units(self, job: Job, rows: Sequence[int], ragged: Ragged, texts: Sequence[str]) -> list[Unit]:
         """See :class:`TokenLane`."""
@@ -168,13 +195,13 @@ class TextLane:
 Lane = TokenLane | RaggedLane | TextLane
 
 
-def lane_for(engine: Any, pad_id: int, budget: int | None = None) -> Lane:
+def lane_for(engine: Any, pad_id: int, budget: int | None = None, longest: int | None = None) -> Lane:
     """The lane that suits an engine."""
     if is_text_engine(engine):
         return TextLane(engine)
     if is_ragged_engine(engine):
         return RaggedLane(engine)
-    return TokenLane(engine, pad_id, budget)
+    return TokenLane(engine, pad_id, budget, longest)
 
 
 def _part(ragged: Ragged, first: int, last: int) -> Ragged:

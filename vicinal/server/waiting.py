@@ -9,9 +9,8 @@ from itertools import count
 from vicinal.server.jobs import Key, Unit
 from vicinal.server.lanes import Lane
 
-# Padding that a batch may hold, in tokens, and as a share of all. (Calling an engine costs about 50 tokens; more
-# padding costs more than fuller batches save, by a simulation of mixed requests.)
-_PADDING, _SHARE = 32, 0.03
+# Tokens of padding, besides that of the lane's own widths, that a batch may hold: calling an engine costs about 50.
+_PADDING = 32
 
 
 class Waiting:
@@ -28,14 +27,14 @@ class Waiting:
     def __init__(self, lane: Lane, key: Key) -> None:
         self.lane, self.key = lane, key
         self._by_due: list[tuple[float, int, Unit]] = []
-        self._by_length: dict[int, deque[Unit]] = {}
+        self._by_width: dict[int, deque[Unit]] = {}
         self._number = count()
         self.tokens = 0
 
     def add(self, unit: Unit) -> None:
         """Let a unit wait."""
         heapq.heappush(self._by_due, (unit.due, next(self._number), unit))
-        self._by_length.setdefault(unit.length, deque()).append(unit)
+        self._by_width.setdefault(self.lane.width(unit.length), deque()).append(unit)
         self.tokens += unit.tokens
 
     def drop(self, unit: Unit) -> None:
@@ -59,25 +58,42 @@ class Waiting:
         first = self._by_due[0][2]
         picked = [first]
         self._take(first)
-        longest, total, filled = max(first.length, 1), len(first.rows), first.tokens
-        for length in sorted(self._by_length, key=lambda each: abs(each - first.length)):
-            waiting, width = self._by_length[length], max(longest, length)
+        home = longest = max(self.lane.width(first.length), 1)
+        total, filled = len(first.rows), self._weight(first, home)
+        for width in sorted(self._by_width, key=lambda each: abs(each - home)):
+            waiting, wide = self._by_width[width], max(longest, width)
             while waiting:
                 unit = waiting[0]
                 if not unit.taken:
-                    padded, tokens = (total + len(unit.rows)) * width, filled + unit.tokens
-                    wasted = padded - tokens if self.lane.pads else 0
-                    if padded > self.lane.budget or wasted > _PADDING + _SHARE * padded:
+                    weight = filled + self._weight(unit, width)
+                    padded = (total + len(unit.rows)) * wide if self.lane.pads else weight
+                    if padded > self.lane.budget or padded - weight > _PADDING:
                         break
                     picked.append(unit)
                     self._take(unit)
-                    longest, total, filled = width, total + len(unit.rows), tokens
+                    longest, total, filled = wide, total + len(unit.rows), weight
                 waiting.popleft()
             if not waiting:
-                del self._by_length[length]
-            elif length <= longest:  # those further away waste more
+                del self._by_width[width]
+            elif width <= longest:  # those further away waste more
                 break
-        return picked
+        return self._even(picked, longest)
+
+    def _weight(self, unit: Unit, width: int) -> int:
+        """Tokens that a unit takes in a batch of those of its width."""
+        return len(unit.rows) * max(width, 1) if self.lane.pads else unit.tokens
+
+    def _even(self, picked: list[Unit], width: int) -> list[Unit]:
+        """As many as make a batch of a usual size; the others wait on."""
+        sizes, count = self.lane.sizes, len(picked)
+        if sizes is None or count in sizes or count == self.lane.budget // width:
+            return picked
+        kept = max(size for size in sizes if size <= count)
+        for unit in reversed(picked[kept:]):
+            unit.taken = False
+            self.tokens += unit.tokens
+            self._by_width.setdefault(self.lane.width(unit.length), deque()).appendleft(unit)
+        return picked[:kept]
 
     def _take(self, unit: Unit) -> None:
         unit.taken = True
