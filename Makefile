@@ -8,6 +8,7 @@
 #              run them on Vicinal (make test-clients runs these alone)
 # make server-clients  set up the clients of other embedding servers (openai, cohere, ollama, ...) in an environment
 #              of their own, and schemathesis in another; the tests then run them against `vicinal serve`
+# make server-fuzz  schemathesis against the server's own description of itself (10 minutes at most)
 # make test-oldest  the tests of training and of the torch layer with the oldest transformers, accelerate and datasets
 #              that the train extra allows, in an environment of their own
 # make bench   the benchmarks, beside their peers (an hour; needs ../shared)
@@ -20,7 +21,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 EXTRAS := train,peft,quantize,cluster,faiss,usearch,server
 
-.PHONY: setup demo serve test clients server-clients test-clients test-oldest test-fast crash lint format bench clean
+.PHONY: setup demo serve test clients server-clients server-fuzz test-clients test-oldest test-fast crash lint format bench clean
 
 # What a user of the library installs.
 $(VENV)/.base: pyproject.toml constraints.txt
@@ -81,6 +82,15 @@ clients: $(CLIENTS:=/.full)
 	touch $@
 
 server-clients: .bench/server-clients/.full .bench/schema/.full
+
+# schemathesis, with what it needs of its own.
+.bench/server-fuzz/.full: tests/server/fuzz-requirements.txt
+	test -x .bench/server-fuzz/bin/python || $(PYTHON) -m venv .bench/server-fuzz
+	.bench/server-fuzz/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	touch $@
+
+server-fuzz: setup .bench/server-fuzz/.full
+	$(BIN)/python -m tests.server.openapi_fuzz 50 600
 
 test-clients: setup clients server-clients
 	$(BIN)/python -m pytest tests/compat/test_clients.py tests/server/test_server_clients.py tests/server/test_schema.py

@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -70,21 +71,24 @@ def served(*options: str) -> Iterator[str]:
         "--dtype",
         "float32",
     ]
-    server = subprocess.Popen([*command, *options], env=environment, stderr=subprocess.PIPE, text=True)
     url = f"http://127.0.0.1:{port}"
-    try:
-        while True:
-            try:
-                with urllib.request.urlopen(f"{url}/health", timeout=10) as answer:
-                    assert answer.status == 200
-                    break
-            except OSError:  # not listening yet, or 503 while it loads
-                assert server.poll() is None, server.stderr.read() if server.stderr else ""
-                time.sleep(0.1)
-        yield url
-    finally:
-        server.terminate()
-        server.communicate()
+    with tempfile.TemporaryFile("w+") as told:  # a pipe that nobody reads would fill and stop the server
+        server = subprocess.Popen([*command, *options], env=environment, stderr=told)
+        try:
+            while True:
+                try:
+                    with urllib.request.urlopen(f"{url}/health", timeout=10) as answer:
+                        assert answer.status == 200
+                        break
+                except OSError:  # not listening yet, or 503 while it loads
+                    if server.poll() is not None:
+                        told.seek(0)
+                        pytest.fail(told.read())
+                    time.sleep(0.1)
+            yield url
+        finally:
+            server.terminate()
+            server.wait()
 
 
 @pytest.fixture(scope="module")
