@@ -44,7 +44,7 @@ MANUALS = (
 # Packages with HTML pages.
 PAGES = (
     "python3.11-doc", "git-doc", "apache2-doc", "zsh-doc", "debian-faq", "debian-reference-en", "developers-reference",
-    "harden-doc", "anarchism", "postgresql-doc-15", "python-django-doc", "gnome-user-docs", "octave-doc",
+    "harden-doc", "anarchism", "postgresql-doc-15", "python-django-doc", "octave-doc",
 )  # fmt: skip
 DICTIONARIES = ("wordnet-base", "dict-foldoc", "dict-gcide", "dict-jargon", "dict-vera", "mythes-en-us")
 # Packages of Python whose docstrings are read, where they are installed, after those of the standard library.
@@ -167,15 +167,10 @@ def held_out_texts(cache: Path) -> set[str]:
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("out", type=Path, help="the folder to write to")
-    parser.add_argument("--cache", type=Path, default=Path(".packages"), help="where packages are kept")
-    arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    apart = held_out_texts(arguments.cache)
+def make(out: Path, cache: Path) -> None:
+    """Write pairs.jsonl, texts.txt and counts.json to ``out``; packages are kept in ``cache``."""
+    out.mkdir(parents=True, exist_ok=True)
+    apart = held_out_texts(cache)
 
     def stands_apart(pair: Pair) -> bool:
         parts = (pair.query, pair.passage, *sentences(pair.passage))
@@ -183,20 +178,30 @@ def main() -> None:
 
     counts: Counter[str] = Counter()
     texts: dict[str, None] = {}
-    with (arguments.out / "pairs.jsonl.partial").open("w", encoding="utf-8") as file:
-        for pair in unique_pairs(all_pairs(arguments.cache)):
+    with (out / "pairs.jsonl.partial").open("w", encoding="utf-8") as file:
+        for pair in unique_pairs(all_pairs(cache)):
             if stands_apart(pair):
                 continue
             counts[pair.source] += 1
             texts[pair.query] = texts[pair.passage] = None
             file.write(json.dumps(pair._asdict(), ensure_ascii=False) + "\n")
     lines = [text for text in texts if is_prose(text, 12)]
-    (arguments.out / "texts.txt.partial").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (out / "texts.txt.partial").write_text("\n".join(lines) + "\n", encoding="utf-8")
     summary = {"pairs": counts.total(), "texts": len(lines), "sources": dict(sorted(counts.items()))}
-    (arguments.out / "counts.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    (out / "counts.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     for name in ("pairs.jsonl", "texts.txt"):
-        (arguments.out / f"{name}.partial").rename(arguments.out / name)
-    print(json.dumps(summary, indent=1))
+        (out / f"{name}.partial").rename(out / name)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path, help="the folder to write to")
+    parser.add_argument("--cache", type=Path, default=Path(".packages"), help="where packages are kept")
+    arguments = parser.parse_args()
+    make(arguments.out, arguments.cache)
+    print((arguments.out / "counts.json").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
