@@ -73,9 +73,10 @@ def test_default_dtype_stays_close(folder: Path, reference: tuple[list[list[str]
 
 
 @pytest.mark.slow
-def test_stsb_spearman(model: CrossEncoder, shared_dir: Path) -> None:
+def test_stsb_spearman(folder: Path, shared_dir: Path) -> None:
+    """In the default precision; in float32 each score is compared above."""
     rows = [line.split("\t") for line in (shared_dir / "data/stsb/dev.tsv").read_text("utf-8").splitlines()]
-    scores = model.predict([row[5:7] for row in rows])
+    scores = CrossEncoder(folder).predict([row[5:7] for row in rows])
     stats = pytest.importorskip("scipy.stats")
     found = stats.spearmanr([float(row[4]) for row in rows], scores).statistic
     assert found == pytest.approx(0.8662, abs=0.0005)

@@ -114,7 +114,7 @@ def test_cranfield_scores(minilm_path: Path, shared_dir: Path) -> None:
     for line in (folder / "qrels/test.tsv").read_text("utf-8").splitlines()[1:]:
         query, document, grade = line.split("\t")
         judged.setdefault(query, {})[document] = int(grade)
-    model = SentenceTransformer(minilm_path, dtype="float32")
+    model = SentenceTransformer(minilm_path)
     corpus = model.encode([f"{item['title']} {item['text']}" for item in documents], on_truncate="ignore")
     found = semantic_search(model.encode([item["text"] for item in queries]), corpus, top_k=100)
     gains, recalls = [], []
