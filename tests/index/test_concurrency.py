@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
@@ -116,6 +116,29 @@ def test_many_small_adds_make_few_segments(path, monkeypatch):
         sizes = [row[0] for row in db.execute("SELECT n FROM segments ORDER BY first")]
         assert sum(sizes) == 100 and max(sizes) <= 32 and len(sizes) < 30
         assert index.verify()
+
+
+def test_whoever_closes_second_returns_when_it_is_closed(tmp_path, monkeypatch):
+    index = Index(tmp_path / "texts.db", FakeModel())
+    index.add(["the cat"])
+    closing, go_on = threading.Event(), threading.Event()
+    close_idle = index._store.close_idle
+
+    def slowly(wait: float = 0.0) -> None:
+        closing.set()
+        assert go_on.wait(60)
+        close_idle(wait)
+
+    monkeypatch.setattr(index._store, "close_idle", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(index.close)
+        assert closing.wait(60)
+        second = pool.submit(index.close)
+        assert not wait([second], 0.2).done
+        go_on.set()
+        second.result(60)
+        assert [each.name for each in tmp_path.iterdir()] == ["texts.db"]
+        first.result(60)
 
 
 @pytest.mark.parametrize("mode", ["dense", "lexical", "hybrid"])

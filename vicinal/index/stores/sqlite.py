@@ -381,6 +381,7 @@ class SqliteStore:
         """Write the log back into the file and let go of it, after the calls under way. Closing twice is fine."""
         self._notice_fork()
         if self._visits.closed:
+            self._visits.close(self._timeout)  # another thread may be at it still
             return
         self._idle_checkpoints.stop()
         if not self._read_only and self._write_lock.acquire(timeout=0):

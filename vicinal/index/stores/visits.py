@@ -22,7 +22,7 @@ class Visits:
         self._path, self._let_go = path, let_go
         self._changed = threading.Condition()
         self._inside: dict[int, int] = {}  # visits of each thread: one may hold several
-        self._freeing = threading.Lock()
+        self._freeing = threading.RLock()  # what is freed may close the store once more
         self._closed = self._freed = False
 
     @property
