@@ -81,13 +81,7 @@ clients: $(CLIENTS:=/.full)
 	.bench/server-clients/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	touch $@
 
-# Looks for what /openapi.json promises and the server does not keep.
-.bench/schema/.full: Makefile
-	test -x .bench/schema/bin/python || $(PYTHON) -m venv .bench/schema
-	.bench/schema/bin/python -m pip install --quiet --disable-pip-version-check schemathesis==4.32.5
-	touch $@
-
-server-clients: .bench/server-clients/.full .bench/schema/.full
+server-clients: .bench/server-clients/.full .bench/server-fuzz/.full
 
 # schemathesis, with what it needs of its own.
 .bench/server-fuzz/.full: tests/server/fuzz-requirements.txt
@@ -137,6 +131,7 @@ bench: setup
 	$(BIN)/python benchmarks/rerank.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/serve.py
 
 clean:
 	rm -rf $(VENV) .bench build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

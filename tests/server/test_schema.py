@@ -18,7 +18,7 @@ assert _spec is not None and _spec.loader is not None
 live = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(live)
 
-SCHEMATHESIS = Path(__file__).resolve().parents[2] / ".bench" / "schema" / "bin" / "schemathesis"
+SCHEMATHESIS = Path(__file__).resolve().parents[2] / ".bench" / "server-fuzz" / "bin" / "schemathesis"
 
 
 @pytest.mark.slow
