@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -241,3 +242,34 @@ def test_deep_bodies_are_refused(server: Any) -> None:
     for raw in (b"[" * 100_000, b'{"input":' * 50_000, b'{"input": ' + b"[" * 500 + b"]" * 500 + b"}"):
         answer = server("POST", "/v1/embeddings", content=raw)
         assert answer.status_code == 400, answer.text[:200]
+
+
+def test_checks_of_load_balancers_are_answered(server: Any) -> None:
+    assert server("HEAD", "/health").status_code == 200
+    assert server.get("/health", headers={"host": ""}).status_code == 200
+    assert server.get("/health", headers={"host": "evil.example"}).status_code == 403
+
+
+def test_bodies_that_are_compressed_are_refused_with_the_reason(server: Any) -> None:
+    packed = gzip.compress(json.dumps(BODY).encode())
+    answer = server.post("/v1/embeddings", content=packed, headers={"content-encoding": "gzip"})
+    assert answer.status_code == 415
+    assert "without Content-Encoding" in answer.json()["error"]["message"]
+    same = server.post("/v1/embeddings", BODY, headers={"content-encoding": "identity"})
+    assert same.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("given", "place"), [(["a", 1, None], "input.1"), ([None], "input.0"), ([[1], ["a"]], "input.1.0")]
+)
+def test_the_wrong_one_of_many_texts_is_named(server: Any, given: Any, place: str) -> None:
+    answer = server.post("/v1/embeddings", {"input": given})
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert (error["param"], error["message"].partition(":")[0]) == ("input", place)
+
+
+@pytest.mark.parametrize("key", ["", "  ", " secret", "secret ", "schlüssel"])
+def test_keys_that_no_client_could_send_are_refused(key: str) -> None:
+    with pytest.raises(InputError, match="no client could send it"):
+        Settings(models=("vicinal-mini",), api_keys=(key,)).check()

@@ -131,3 +131,27 @@ def test_deep_filters_and_huge_answers_are_refused(reading: Any, monkeypatch: py
     monkeypatch.setattr("vicinal.server.dialects.own._MOST_CHARACTERS", 50)
     answer = reading.post("/v1/search", {"query": "a cat"})
     assert answer.status_code == 413 and "top_k" in answer.text
+
+
+def test_a_query_that_is_cut_is_told(reading: Any) -> None:
+    answer = reading.post("/v1/search", {"query": "the cat sat " * 50})
+    assert answer.headers["x-vicinal-texts-cut"] == "1"
+    assert "x-vicinal-texts-cut" not in reading.post("/v1/search", {"query": "the cat"}).headers
+
+
+def test_an_index_whose_file_went_away_is_named_without_its_path(
+    serve: Callable[..., Any], path: Path, tiny_folder: Path
+) -> None:
+    with Index(path.with_name("other.db"), str(tiny_folder)) as index:
+        index.add(["a bird"], ["b"])
+    server = serve(indexes=(str(path), str(path.with_name("other.db"))))
+    path.rename(path.with_name("elsewhere.db"))
+    answer = server.post("/v1/search", {"query": "the cat"})
+    assert answer.status_code == 424
+    message = answer.json()["error"]["message"]
+    assert "index 'notes' was removed" in message and str(path.parent) not in message
+    listed = server.get("/v1/index").json()["indexes"]  # as it was last known
+    assert [(each["id"], each["documents"]) for each in listed] == [("notes", 4), ("other", 1)]
+    assert server.get("/page/about").status_code == 200
+    assert str(path.parent) not in server.get("/page/map?index=notes").text
+    assert server.post("/v1/search", {"query": "a", "index": "other"}).json()["hits"][0]["id"] == "b"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vicinal.cli.console import counted, say
-from vicinal.cli.options import DEFAULT_MODEL, DType
+from vicinal.cli.options import DEFAULT_MODEL, one_of
 from vicinal.errors import missing_extra
 
 if TYPE_CHECKING:
@@ -237,7 +237,16 @@ def serve(
             show_default=False,
         ),
     ] = None,
-    dtype: DType = "auto",
+    dtype: Annotated[
+        str,
+        typer.Option(
+            metavar="DTYPE",
+            help="auto, float32, bfloat16, float16, or int8 for a quantized model.",
+            callback=one_of("auto", "float32", "bfloat16", "float16", "int8"),
+            envvar="VICINAL_DTYPE",
+            show_envvar=False,
+        ),
+    ] = "auto",
 ) -> None:
     """Serve models and indexes over HTTP.
 

@@ -182,10 +182,21 @@ def _open_paths(dialects: tuple[ModuleType, ...]) -> list[str]:
     return [path for dialect in dialects for path in getattr(dialect, "OPEN_PATHS", ())]
 
 
+def _is_type(part: str | int) -> bool:
+    """Whether a part of a place names one of several types, and no field."""
+    return isinstance(part, str) and (part in ("str", "int", "bool") or "[" in part)
+
+
 def _as_refused(error: RequestValidationError) -> Refused:
     """The first thing that is wrong with a body or its parameters."""
-    first: dict[str, Any] = {"loc": (), "msg": "invalid", "type": "", **next(iter(error.errors()), {})}
-    place = [str(part) for part in first["loc"]]
+    errors: list[dict[str, Any]] = [
+        {"loc": (), "msg": "invalid", "type": "", **each} for each in error.errors()
+    ]
+    first: dict[str, Any] = errors[0] if errors else {"loc": (), "msg": "invalid", "type": ""}
+    # Where a field may be of several types, each has an error: the one that lies deepest knows which part is wrong.
+    alternatives = [each for each in errors if each["loc"][:2] == first["loc"][:2]]
+    first = max(alternatives, key=lambda each: len(each["loc"]), default=first)
+    place = [str(part) for part in first["loc"] if not _is_type(part)]
     if first["type"] == "json_invalid":
         reason = first.get("ctx", {}).get("error", "invalid")
         return Refused("validation", f"the body is not JSON: {reason}", status=400)

@@ -99,7 +99,9 @@ class Guard:
         settings, path = self.service.settings, scope["path"]
         if settings.on_loopback and not self._keys:
             host = _host(headers.get(b"host", b""))
-            if not (is_loopback(host) or host == settings.host or host in settings.allowed_hosts):
+            known = is_loopback(host) or host == settings.host or host in settings.allowed_hosts
+            # Load balancers ask for the health in HTTP/1.0, without a Host.
+            if not known and (host or path not in _OPEN):
                 raise Refused(
                     "forbidden",
                     f"the server is not known as {host[:100]!r}: start it with --allowed-host, or with a key",
@@ -112,6 +114,13 @@ class Guard:
         if self.service.active > settings.max_requests and not is_open:
             raise Refused(
                 "overloaded", f"{settings.max_requests} requests are being answered already", retry_after=1
+            )
+        coding = headers.get(b"content-encoding", b"").strip().lower()
+        if coding not in (b"", b"identity"):
+            raise Refused(
+                "validation",
+                f"the body is encoded as {coding.decode('latin-1')[:50]!r}: send it without Content-Encoding",
+                status=415,
             )
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length[:18]) > settings.max_body_bytes:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vicinal.core.cores import available_cores
-from vicinal.errors import InputError
+from vicinal.errors import InputError, StoreError
 from vicinal.index.index import Index
-from vicinal.index.results import Document
+from vicinal.index.results import Document, IndexInfo
 from vicinal.models.sentence_transformer import SentenceTransformer
 from vicinal.models.steps import Role, pair_reading, text_reading
 from vicinal.server.call import current_call, late
@@ -27,6 +30,8 @@ from vicinal.server.records import Found, IndexEntry, Timings
 from vicinal.server.settings import Settings, served_name
 from vicinal.server.tokenizing import Texts
 
+_log = logging.getLogger("vicinal.server")
+
 Made = TypeVar("Made")
 
 # Searches that may wait, for each thread that searches.
@@ -35,11 +40,12 @@ _WAITING = 64
 
 @dataclass(eq=False)
 class OpenIndex:
-    """An open index, and the model that reads its queries."""
+    """An open index, the model that reads its queries, and what was last known of it."""
 
     id: str
     index: Index
     served: Served
+    info: IndexInfo
 
 
 class Indexes:
@@ -88,7 +94,7 @@ class Indexes:
                     info.model, SentenceTransformer(info.model, dtype=self._settings.dtype)
                 )
             opened = Index(path, SharedModel(served, self._pipeline), read_only=read_only)
-            self._open[name] = OpenIndex(name, opened, served)
+            self._open[name] = OpenIndex(name, opened, served, info)
             opened.warm_up()
 
     def close(self) -> None:
@@ -105,7 +111,9 @@ class Indexes:
         """Facts about all indexes."""
         found = []
         for each in self._open.values():
-            info = each.index.info()
+            with suppress(StoreError):  # searching it says what is wrong; the others are told of all the same
+                each.info = each.index.info()
+            info = each.info
             found.append(
                 IndexEntry(
                     each.id, info.documents, each.served.entry.id, info.fields, self._settings.writable
@@ -149,7 +157,7 @@ class Indexes:
             begun[0] = time.monotonic()
             return opened.index.search(query, top_k, filter, mode, judge, candidates, budget_ms=budget_ms)
 
-        hits = await self._in_thread(work)
+        hits = await self._in_thread(opened, work)
         now = time.monotonic()
         timings = Timings(total=now - start, queue=begun[0] - start, inference=now - begun[0])
         return Found(hits, opened.id, timings, hits.report.to_dict())
@@ -157,7 +165,7 @@ class Indexes:
     async def get(self, name: str | None, ids: Sequence[str]) -> list[Document | None]:
         """Documents by id; None where there is none."""
         opened = self.find(name)
-        return await self._in_thread(lambda: opened.index.get(list(ids)))
+        return await self._in_thread(opened, lambda: opened.index.get(list(ids)))
 
     async def upsert(
         self,
@@ -168,14 +176,14 @@ class Indexes:
     ) -> list[str]:
         """Add documents, or replace those of the same ids."""
         opened = self._changeable(name)
-        return await self._in_thread(lambda: opened.index.upsert(texts, ids, metadatas))
+        return await self._in_thread(opened, lambda: opened.index.upsert(texts, ids, metadatas))
 
     async def delete(
         self, name: str | None, ids: Sequence[str] | None, filter: Mapping[str, Any] | None
     ) -> int:
         """Remove documents."""
         opened = self._changeable(name)
-        return await self._in_thread(lambda: opened.index.delete(ids, filter=filter))
+        return await self._in_thread(opened, lambda: opened.index.delete(ids, filter=filter))
 
     def _changeable(self, name: str | None) -> OpenIndex:
         if not self._settings.writable:
@@ -184,14 +192,17 @@ class Indexes:
             )
         return self.find(name)
 
-    async def _in_thread(self, work: Callable[[], Made]) -> Made:
+    async def _in_thread(self, opened: OpenIndex, work: Callable[[], Made]) -> Made:
         """Work on an index in a thread, unless too much of that waits already."""
 
         def in_time() -> Made:
             call = current_call.get()
             if call is not None and (call.gone or time.monotonic() >= call.deadline):
                 raise late()
-            return work()
+            try:
+                return work()
+            except StoreError as error:
+                raise unreadable(error, opened.index, opened.id) from error
 
         with self._lock:
             if self._busy >= self._most:
@@ -204,6 +215,13 @@ class Indexes:
         finally:
             with self._lock:
                 self._busy -= 1
+
+
+def unreadable(error: StoreError, index: Index, name: str) -> Refused:
+    """What clients are told of an index that cannot be read or written: its name, and not where it lies."""
+    _log.warning("%s", error)
+    message = str(error).replace(os.path.abspath(index.path), name).replace(str(index.path), name)
+    return Refused("backend", message)
 
 
 class SharedModel:

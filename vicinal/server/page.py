@@ -14,6 +14,7 @@ from vicinal.errors import StoreError
 from vicinal.server.answers import Answer
 from vicinal.server.dialects.own import SearchRequest, error_body
 from vicinal.server.errors import Refused
+from vicinal.server.indexes import unreadable
 from vicinal.server.maps import Maps
 from vicinal.server.service import Service
 
@@ -97,7 +98,7 @@ def router(service: Service) -> APIRouter:
         try:
             status = maps.status(index, service.index(index), fresh)
         except StoreError as error:
-            raise Refused("backend", str(error)) from None
+            raise unreadable(error, service.index(index), index) from None
         return Answer(
             {"state": status.state, "done": status.done, "message": status.message, "current": status.current}
         )

@@ -115,9 +115,7 @@ class Pipeline:
         job = self._begin(served, reading, texts, put, truncate, output, done, lookup, most_tokens)
         await outcome(future, lambda: self.scheduler.drop(job))
         self.metrics.observe(calls, timings_of(job), job.tokens)
-        call = current_call.get()
-        if call is not None:
-            call.cut += job.cut
+        _count_cut(job)
         return job
 
     def run_blocking(
@@ -141,6 +139,7 @@ class Pipeline:
         except (FutureTimeout, TimeoutError):
             self.scheduler.drop(job)
             raise late() from None
+        _count_cut(job)
         return job
 
     def _begin(
@@ -168,7 +167,10 @@ class Pipeline:
 
         def missing() -> Texts:
             nonlocal rows
-            assert lookup is not None
+            if job.dead:  # nobody waits for it: it is not even split
+                return Texts([])
+            if lookup is None:
+                return texts
             rows = lookup.missing(job)
             if not rows:
                 self.scheduler.finish(job)
@@ -193,7 +195,7 @@ class Pipeline:
 
         limits = reading.texts.max_length, reading.texts.truncation_side
         same = (id(lane), reading.prompt, limits, texts.seconds is None)
-        self.tokenizing.ask(Asked(same, reading, texts, tokenized, missing if lookup is not None else None))
+        self.tokenizing.ask(Asked(same, reading, texts, tokenized, missing))
         return job
 
     async def in_thread(self, work: Callable[[], Made], pool: Executor | None = None) -> Made:
@@ -209,6 +211,13 @@ class Pipeline:
         self.metrics.batch_texts.observe(texts)
         self.metrics.batch_tokens.observe(tokens)
         self.metrics.queue_size.set(self.scheduler.waiting_tokens)
+
+
+def _count_cut(job: Job) -> None:
+    """Tell the request how many of its texts were cut."""
+    call = current_call.get()
+    if call is not None:
+        call.cut += job.cut
 
 
 def _settle(future: Any, error: BaseException | None) -> None:

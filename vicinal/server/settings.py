@@ -72,8 +72,10 @@ class Settings:
             raise InputError("nothing to serve: name a model, a reranker or an index")
         if self.writable and not self.api_keys:
             raise InputError("writable needs an api key: without one, anybody could change the indexes")
-        if any(not key.strip() or not key.isascii() for key in self.api_keys):
-            raise InputError("an api key is blank or not ASCII: no client could send it")
+        if any(not key.strip() or key != key.strip() or not key.isascii() for key in self.api_keys):
+            raise InputError(
+                "an api key is blank, begins or ends with a blank, or is not ASCII: no client could send it"
+            )
         if not 0 <= self.port <= 65535:
             raise InputError(f"port={self.port}: give a number from 0 to 65535")
         for name in (

@@ -81,6 +81,7 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(tags=["Vicinal"])
     name = Path(description="The name of an index.")
 
+    @routes.head("/health", include_in_schema=False)
     @routes.get("/health", summary="Whether requests are taken: 200, else 503")
     async def health() -> Answer:
         return Answer({"status": service.state}, 200 if service.state == "ready" else 503)
