@@ -273,3 +273,15 @@ def test_the_wrong_one_of_many_texts_is_named(server: Any, given: Any, place: st
 def test_keys_that_no_client_could_send_are_refused(key: str) -> None:
     with pytest.raises(InputError, match="no client could send it"):
         Settings(models=("vicinal-mini",), api_keys=(key,)).check()
+
+
+@pytest.mark.parametrize("given", ["MyBox.local", "mybox.local:8080"])
+def test_hosts_may_be_allowed_in_any_case_and_with_their_port(server: Any, given: str) -> None:
+    settings = Settings(models=("vicinal-mini",), allowed_hosts=(given,))
+    service = Service(settings)
+    try:
+        asked = type(server)(create_app(settings, service))
+        for host, status in (("mybox.local", 503), ("MYBOX.local:8080", 503), ("other.local", 403)):
+            assert asked.get("/ping", headers={"host": host}).status_code == status  # 503: it was not loaded
+    finally:
+        service.close()

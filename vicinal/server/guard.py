@@ -46,6 +46,8 @@ class Guard:
         self.app, self.service, self.refuse = app, service, refuse
         self.open_paths = {*_OPEN, *open_paths}
         self._held = 0  # bytes of bodies
+        named = (service.settings.host, *service.settings.allowed_hosts)
+        self._hosts = {_host(each.encode()) for each in named} - {""}
         self._keys = [key.encode() for key in service.settings.api_keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,7 +101,7 @@ class Guard:
         settings, path = self.service.settings, scope["path"]
         if settings.on_loopback and not self._keys:
             host = _host(headers.get(b"host", b""))
-            known = is_loopback(host) or host == settings.host or host in settings.allowed_hosts
+            known = is_loopback(host) or host in self._hosts
             # Load balancers ask for the health in HTTP/1.0, without a Host.
             if not known and (host or path not in _OPEN):
                 raise Refused(
