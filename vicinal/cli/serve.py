@@ -77,8 +77,8 @@ def serve(
         typer.Option(
             "--api-key",
             metavar="KEY",
-            help="Requests must bring this key; given once for each. Better as VICINAL_API_KEY: other users of a "
-            "machine see command lines.",
+            help="Requests must bring this key; given once for each. Other users of the machine can read it here, but "
+            "not in an environment variable.",
             envvar="VICINAL_API_KEY",
             show_envvar=False,
             show_default=False,
@@ -115,12 +115,12 @@ def serve(
             show_default=False,
         ),
     ] = None,
-    auto_truncate: Annotated[
+    truncate: Annotated[
         bool,
         typer.Option(
-            "--auto-truncate/--no-auto-truncate",
+            "--truncate/--no-truncate",
             help="Cut texts that are too long where a request does not say, or refuse them.",
-            envvar="VICINAL_AUTO_TRUNCATE",
+            envvar="VICINAL_TRUNCATE",
             show_envvar=False,
         ),
     ] = True,
@@ -188,9 +188,9 @@ def serve(
     request_timeout: Annotated[
         float,
         typer.Option(
-            metavar="SECONDS",
+            metavar="S",
             min=0.1,
-            help="Give up requests that have waited so long (503).",
+            help="Seconds after which waiting requests are given up (503).",
             envvar="VICINAL_REQUEST_TIMEOUT",
             show_envvar=False,
         ),
@@ -198,9 +198,9 @@ def serve(
     drain_timeout: Annotated[
         float,
         typer.Option(
-            metavar="SECONDS",
+            metavar="S",
             min=0.1,
-            help="Time for requests in flight when the server is told to end.",
+            help="Seconds that requests in flight are given when the server is told to end.",
             envvar="VICINAL_DRAIN_TIMEOUT",
             show_envvar=False,
         ),
@@ -284,7 +284,7 @@ def serve(
         max_text_chars=max_text_chars,
         max_waiting_tokens=max_waiting_tokens,
         batch_tokens=batch_tokens,
-        auto_truncate=auto_truncate,
+        auto_truncate=truncate,
         request_timeout=request_timeout,
         drain_timeout=drain_timeout,
         cache_path=None if cache == _NO_CACHE else cache or default_path(),

@@ -20,7 +20,6 @@ from vicinal.errors import InputError, missing_extra
 from vicinal.models.base import Model
 from vicinal.tokens.text import TextTokenizer
 
-
 _SMOOTHING = 0.75
 # What a product's input passes on its way from an activation: factors of gates, halves, scales.
 _ACTIVATIONS = {"Gelu", "Swish", "Relu", "Tanh", "Erf", "Sigmoid", "HSwish", "Elu", "Mish", "SoftPlus"}
