@@ -128,7 +128,9 @@ def _comes_from_activation(node: Any, steps: int = 6) -> bool:
         return True
     if steps == 0 or node.get_type_name() not in _ON_THE_WAY:
         return False
-    return any(_comes_from_activation(port.get_source_output().get_node(), steps - 1) for port in node.inputs())
+    return any(
+        _comes_from_activation(port.get_source_output().get_node(), steps - 1) for port in node.inputs()
+    )
 
 
 def replace_weights(folder: Path, quantized: Any) -> None:
