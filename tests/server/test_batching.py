@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
@@ -228,24 +228,6 @@ def test_results_that_are_no_numbers_are_refused(scheduler: Scheduler, lane: Fak
         bad.start(scheduler).result()
 
 
-def test_models_take_turns(scheduler: Scheduler, lane: FakeLane) -> None:
-    other = FakeLane(batches=lane.batches)
-    other.open.set()
-    first = held(scheduler, lane)
-    early = Asked(other, [1], [3])
-    late = [Asked(lane, [n], [12]) for n in range(10, 16)]
-    early.job.arrived, start = first.job.arrived + 1, first.job.arrived
-    for n, each in enumerate(late):
-        each.job.arrived = start + 0.5 * n
-        each.start(scheduler)
-    early.start(scheduler)
-    lane.open.set()
-    early.result()
-    for each in late:
-        each.result()
-    assert lane.batches[0] == [0] and lane.batches.index([1]) in (3, 4)
-
-
 def test_padding_and_shapes_are_bounded() -> None:
     lane = TokenLane(None, 0)  # type: ignore[arg-type]
     waiting = Waiting(lane, KEY)
@@ -278,3 +260,39 @@ def test_widths_are_close_and_few() -> None:
         length <= width <= max(length * 1.125 + 1, length + 1) for length, width in enumerate(widths, 1)
     )
     assert widths == sorted(widths) and len(set(widths)) < 60
+
+
+def test_a_busy_model_does_not_hold_up_another(scheduler: Scheduler, lane: FakeLane) -> None:
+    """Whoever came first: the model that has had less time is next, after the slice of the one at work."""
+    held(scheduler, lane)
+    waiting = [Asked(lane, [n], [12]).start(scheduler) for n in range(1, 8)]
+    order: list[str] = []
+    other = FakeLane()
+    other.open.set()
+    other.fails = lambda contents: order.append(f"other {contents[0]}")
+    lane.fails = lambda contents: (order.append(f"busy {contents[0]}"), sleep(0.06))[0]
+    late = Asked(other, [9], [1]).start(scheduler)
+    lane.open.set()
+    for each in (*waiting, late):
+        each.result()
+    assert order.index("other 9") <= 2
+    assert len(order) == 9
+
+
+def test_time_that_a_model_did_not_use_is_not_saved_up(scheduler: Scheduler, lane: FakeLane) -> None:
+    """Two models that are busy from now on take turns, also where one was busy before and the other was not."""
+    lane.open.set()
+    lane.fails = lambda contents: sleep(0.06)
+    for n in range(6):
+        Asked(lane, [n], [12]).start(scheduler).result()
+    order: list[str] = []
+    other = FakeLane()
+    other.fails = lambda contents: (order.append("other"), sleep(0.06))[0]
+    lane.fails = lambda contents: (order.append("busy"), sleep(0.06))[0]
+    begun = Asked(other, [0], [12]).start(scheduler)
+    assert other.began.wait(WAIT)
+    asked = [Asked(each, [n], [12]).start(scheduler) for n in range(6) for each in (lane, other)]
+    other.open.set()
+    for each in (begun, *asked):
+        each.result()
+    assert sorted(order[:6]).count("busy") >= 2

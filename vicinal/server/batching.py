@@ -1,9 +1,10 @@
 """The scheduler: texts of all requests, in batches, on the cores that there are.
 
 One thread computes, with all cores, whatever the number of models: so models do not take each other's cores. A batch
-belongs to one model; whose turn it is decides. Each text has a turn: the moment at which its request came, and for the
-later texts of a long request the time on top that the earlier ones take. So a long request does not hold up short ones,
-and nothing waits for ever.
+belongs to one model. Models take turns by the time that each has had (start-time fair queueing, Goyal et al. 1996), so a
+busy slow one does not hold up the others. Within a model each text has a turn: the moment at which its request came, and
+for the later texts of a long request the time on top that the earlier ones take. So a long request does not hold up
+short ones, and nothing waits for ever.
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ class Scheduler:
         self._groups: dict[tuple[int, Key], Waiting] = {}
         self._admitted: dict[int, int] = {}
         self._rates: dict[int, float] = {}
+        # Seconds that each model has had. One that had nothing to do starts again where the others are: time that
+        # nobody asked for is not saved up.
+        self._used: dict[int, float] = {}
+        self._clock = 0.0
         self._changed = threading.Condition()
         self._closed = False
         self._last = time.monotonic()
@@ -91,6 +96,8 @@ class Scheduler:
             self._admitted[lane] = self._admitted.get(lane, 0) + tokens - job.estimate
             job.estimate = tokens
             job.units = units
+            if not any(place == lane and other.due is not None for (place, _), other in self._groups.items()):
+                self._used[lane] = max(self._used.get(lane, 0.0), self._clock)
             group = self._groups.get((lane, job.key))
             if group is None:
                 group = self._groups[lane, job.key] = Waiting(job.lane, job.key)
@@ -157,14 +164,27 @@ class Scheduler:
 
     def _next(self) -> Waiting | None:
         """The group whose turn it is."""
-        found, first = None, float("inf")
+        found, first = None, (float("inf"), float("inf"))
         for name, group in list(self._groups.items()):
             due = group.due
             if due is None:
                 del self._groups[name]
-            elif due < first:
-                found, first = group, due
+            elif (turn := (self._used[name[0]], due)) < first:
+                found, first = group, turn
+        if found is not None:
+            self._clock = first[0]
         return found
+
+    def _makes_room(self, group: Waiting, due: float) -> bool:
+        """Whether another group's turn comes before the next batch of this one."""
+        lane = id(group.lane)
+        latest = self._used[lane] - _SLICE
+        for (place, _), other in self._groups.items():
+            if other is group or other.due is None:
+                continue
+            if other.due + _SLICE < due if place == lane else self._used[place] < latest:
+                return True
+        return False
 
     def _compute(self, group: Waiting) -> None:
         """Compute batches of a group until another one's turn comes, or nothing is left."""
@@ -202,10 +222,7 @@ class Scheduler:
             due = group.due
             if due is None:
                 return []
-            if not first and any(
-                other is not group and other.due is not None and other.due + _SLICE < due
-                for other in self._groups.values()
-            ):
+            if not first and self._makes_room(group, due):
                 return []
             while units := group.take():
                 for unit in units:
@@ -267,8 +284,10 @@ class Scheduler:
         self._on_batch(texts, tokens)
 
     def _measure(self, lane: int, tokens: int, now: float) -> None:
-        """Follow the rate at which a lane computes, by the time between two batches without a pause."""
+        """Follow the time that a lane has had, and its rate, by the time between two batches without a pause."""
         took, self._last = now - self._last, now
+        with self._changed:
+            self._used[lane] += took
         if 0 < took < 1:
             rate = self._rates.get(lane)
             new = tokens / took
