@@ -11,7 +11,9 @@ import pytest
 from tinyfolder import WIDTH, make_folder, make_plain
 
 from vicinal import SentenceTransformer
+from vicinal.engine.graphs.source import SentenceGraph
 from vicinal.errors import InputError, MissingExtraError
+from vicinal.models.quantize import products_behind_activations
 
 TEXTS = [f"the cat {number} sat on the mat" + " hello world" * (number % 5) for number in range(40)]
 
@@ -27,7 +29,23 @@ def test_what_cannot_be_quantized(tiny: SentenceTransformer, tmp_path: Path) -> 
         tiny.quantize([], tmp_path / "int8")
     with pytest.raises(TypeError, match=r"calibration_texts\[1\] is None"):
         tiny.quantize(["a", None], tmp_path / "int8")  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="accuracy is 'best'; there are fast, balanced, high"):
+        tiny.quantize(TEXTS, tmp_path / "int8", accuracy="best")  # type: ignore[arg-type]
     assert not (tmp_path / "int8").exists()
+
+
+def test_products_behind_activations_are_the_second_of_each_feed_forward(tiny: SentenceTransformer) -> None:
+    """Those of a layer are query, key, value, attended, inner, outer: outer."""
+    graph = tiny._graph
+    assert isinstance(graph, SentenceGraph)
+    body = SentenceGraph(graph.spec, graph.file)("body")
+    products = [
+        node.get_friendly_name() for node in body.get_ordered_ops() if node.get_type_name() == "MatMul"
+    ]
+    found = products_behind_activations(body)
+    layers = len(found)
+    assert layers >= 2 and len(products) % layers == 0
+    assert found == products[len(products) // layers - 1 :: len(products) // layers]
 
 
 def test_int8_asked_of_a_float_folder(tiny_path: Path) -> None:
@@ -40,6 +58,8 @@ import sys
 from vicinal import SentenceTransformer
 model = SentenceTransformer(sys.argv[1], dtype="float32")
 texts = [f"the cat {number} sat on the mat" + " hello world" * (number % 5) for number in range(40)]
+for accuracy in ("fast", "high"):
+    model.quantize(texts, sys.argv[2] + accuracy, samples=30, accuracy=accuracy)
 print(model.quantize(texts, sys.argv[2], samples=30))
 assert "openvino_telemetry" not in sys.modules
 """
@@ -72,6 +92,13 @@ def test_quantized_folder(folders: tuple[Path, Path], tmp_path: Path) -> None:
             SentenceTransformer(target, dtype=dtype)
     with pytest.raises(InputError, match="is quantised already; start from the float model"):
         model.quantize(TEXTS, tmp_path / "twice")
+    rounded = []
+    for way in ("fast", "", "high"):
+        found = SentenceTransformer(f"{target}{way}").encode(TEXTS)
+        assert (found * expected).sum(1).min() > 0.9
+        graph = next(Path(f"{target}{way}").rglob("*int8.xml")).read_text(encoding="utf-8")
+        rounded.append(graph.count('type="FakeQuantize"'))
+    assert rounded[0] > rounded[1] > rounded[2] > 0
     model.save(tmp_path / "saved")
     np.testing.assert_array_equal(SentenceTransformer(tmp_path / "saved").encode(TEXTS), model.encode(TEXTS))
     assert SentenceTransformer(tmp_path / "saved").fingerprint == model.fingerprint

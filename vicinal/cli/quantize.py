@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
@@ -56,6 +56,10 @@ def quantize(
     field: Field = None,
     format: FileFormat = None,
     samples: Annotated[int, typer.Option(metavar="N", min=1, help="Texts to calibrate on.")] = 300,
+    accuracy: Annotated[
+        str,
+        typer.Option(metavar="HOW", help="fast, balanced or high: how many products stay in float."),
+    ] = "balanced",
     as_json: AsJson = False,
 ) -> None:
     """Write an int8 version: small and fast.
@@ -68,6 +72,10 @@ def quantize(
         raise InputError(f"{out} exists already: give a new folder")
     if not target.parent.is_dir():
         raise InputError(f"{out}: the folder {target.parent} does not exist")
+    from vicinal.models.quantize import Accuracy
+
+    if accuracy not in get_args(Accuracy):
+        raise InputError(f"--accuracy {accuracy}: give {', '.join(get_args(Accuracy))}")
     texts = [line.text for line in filled_lines_of(file, field, format)]
     if len(texts) < _FEWEST:
         raise InputError(
@@ -82,7 +90,7 @@ def quantize(
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
         made = Path(scratch) / target.name
         with contextlib.redirect_stdout(sys.stderr):  # where the quantiser draws its progress
-            exact.quantize(calibration, made, samples=samples)
+            exact.quantize(calibration, made, samples=samples, accuracy=cast(Accuracy, accuracy))
         cost = _cosines(exact, load_model(str(made)), held_out)
         rates = _rates([load_model(model), load_model(str(made))], held_out)
         sizes = [_weights(exact), folder_size(made)]

@@ -7,11 +7,11 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from vicinal.core.inputs import as_texts
+from vicinal.core.inputs import as_texts, shown
 from vicinal.core.openvino import load_openvino, without_telemetry
 from vicinal.engine import batching
 from vicinal.engine.graphs.ready import INT8_FILE
@@ -19,6 +19,9 @@ from vicinal.engine.graphs.source import SentenceGraph
 from vicinal.errors import InputError, missing_extra
 from vicinal.models.base import Model
 from vicinal.tokens.text import TextTokenizer
+
+#: How many layers keep a product in float: none, the first third, or all.
+Accuracy: TypeAlias = Literal["fast", "balanced", "high"]
 
 _SMOOTHING = 0.75
 # What a product's input passes on its way from an activation: factors of gates, halves, scales.
@@ -30,7 +33,12 @@ class Quantizable(Model):
     """Base of models that have an int8 version."""
 
     def quantize(
-        self, calibration_texts: Iterable[str], path: str | os.PathLike[str], *, samples: int = 300
+        self,
+        calibration_texts: Iterable[str],
+        path: str | os.PathLike[str],
+        *,
+        samples: int = 300,
+        accuracy: Accuracy = "balanced",
     ) -> Path:
         """Write an int8 version of this model: about a quarter of the size, faster, and a little less exact.
 
@@ -41,27 +49,38 @@ class Quantizable(Model):
             calibration_texts: texts like those that the model will see, 100 or more.
             path: the new folder; ``SentenceTransformer(path)`` loads it.
             samples: how many of the texts to use.
+            accuracy: two thirds of the error come from the second product of each feed-forward layer, whose input
+                has a few numbers that are far larger than all others. ``"balanced"`` leaves that of the first third
+                of the layers in float, ``"high"`` those of all layers, ``"fast"`` none. docs/encode.md has figures.
 
         Returns:
             The folder.
 
         Raises:
             MissingExtraError: nncf is not installed.
-            InputError: there are no texts, or the model is quantised already.
+            InputError: there are no texts, the model is quantised already, or there is no such accuracy.
         """
+        if accuracy not in get_args(Accuracy):
+            raise InputError(f"accuracy is {shown(accuracy)}; there are {', '.join(get_args(Accuracy))}")
         texts, _ = as_texts(calibration_texts, "calibration_texts")
         if not isinstance(self._graph, SentenceGraph):
             reason = "runs on torch" if self._graph is None else "is a static model, an average of rows"
             raise InputError(f"{self._spec.folder} {reason}: there is no graph to quantise")
         if self._graph.quantized:
             raise InputError(f"{self._spec.folder} is quantised already; start from the float model")
-        quantized = quantize_graph(self._graph, texts, self._texts, samples)
+        quantized = quantize_graph(self._graph, texts, self._texts, samples, accuracy)
         self.save(path)
         replace_weights(Path(path), quantized)
         return Path(path)
 
 
-def quantize_graph(graph: SentenceGraph, texts: list[str], tokenizer: TextTokenizer, samples: int) -> Any:
+def quantize_graph(
+    graph: SentenceGraph,
+    texts: list[str],
+    tokenizer: TextTokenizer,
+    samples: int,
+    accuracy: Accuracy = "balanced",
+) -> Any:
     """An int8 version of a graph, up to its hidden states; see :meth:`Quantizable.quantize`.
 
     Args:
@@ -69,6 +88,7 @@ def quantize_graph(graph: SentenceGraph, texts: list[str], tokenizer: TextTokeni
         texts: what the ranges of activations are measured on.
         tokenizer: of the graph's model.
         samples: how many of the texts to use.
+        accuracy: see :meth:`Quantizable.quantize`.
 
     Returns:
         An ``openvino.Model``.
@@ -86,7 +106,8 @@ def quantize_graph(graph: SentenceGraph, texts: list[str], tokenizer: TextTokeni
     except ImportError as error:
         raise missing_extra("nncf", "quantize()", "quantize") from error
     body = SentenceGraph(graph.spec, graph.file)("body")
-    kept = products_behind_activations(body)
+    products = products_behind_activations(body)
+    kept = products[: {"fast": 0, "balanced": -(-len(products) // 3), "high": len(products)}[accuracy]]
     # Spread over the whole list, so that a sorted file gives all lengths.
     step = max(len(texts) // samples, 1)
     feeds = list(_feeds(body, texts[::step][:samples], tokenizer))

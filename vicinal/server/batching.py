@@ -1,9 +1,9 @@
 """The scheduler: texts of all requests, in batches, on the cores that there are.
 
 One thread computes, with all cores, whatever the number of models: so models do not take each other's cores. A batch
-belongs to one model. Models take turns by the time that each has had (start-time fair queueing, Goyal et al. 1996), so a
-busy slow one does not hold up the others. Within a model each text has a turn: the moment at which its request came, and
-for the later texts of a long request the time on top that the earlier ones take. So a long request does not hold up
+belongs to one model. Models take turns by the time that each has had (start-time fair queueing, Goyal et al. 1996), so
+a busy slow one does not hold up the others. Within a model each text has a turn: the moment at which its request came,
+and for the later texts of a long request the time on top that the earlier ones take. So a long request does not hold up
 short ones, and nothing waits for ever.
 """
 
