@@ -31,9 +31,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import numpy as np
 import torch
+from int8_teacher import float_folder
 from reranker_parts import student as parts
 from reranker_parts.lists import Asked, Lists, read_lists
-from reranker_parts.teacher import LIST, float_folder, scored_lists
+from reranker_parts.teacher import LIST, scored_lists
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional

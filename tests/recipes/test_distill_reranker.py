@@ -18,6 +18,7 @@ EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
 sys.path.insert(0, str(EXAMPLES))
 
 import distill_reranker as recipe  # noqa: E402
+from int8_teacher import float_folder  # noqa: E402
 from reranker_parts import lists, teacher  # noqa: E402
 from reranker_parts import student as parts  # noqa: E402
 from reranker_parts.lists import Asked, Lists  # noqa: E402
@@ -88,7 +89,7 @@ def test_a_list_begins_with_its_answer_and_repeats_the_nearest() -> None:
 
 @pytest.mark.slow
 def test_an_int8_graph_becomes_a_folder_of_floats(retrieval_models: Path, tmp_path: Path) -> None:
-    folder = teacher.float_folder(retrieval_models / "reranker_en", tmp_path / "teacher")
+    folder = float_folder(retrieval_models / "reranker_en", tmp_path / "teacher")
     pairs = [
         (
             "How many people live in Berlin?",
@@ -99,7 +100,7 @@ def test_an_int8_graph_becomes_a_folder_of_floats(retrieval_models: Path, tmp_pa
     scores = CrossEncoder(folder, activation_fn="Identity", dtype="float32").predict(pairs)
     graph = CrossEncoder(retrieval_models / "reranker_en", activation_fn="Identity").predict(pairs)
     np.testing.assert_allclose(scores, graph, atol=0.4)  # the graph rounds its activations
-    assert teacher.float_folder(folder, tmp_path / "other") == folder
+    assert float_folder(folder, tmp_path / "other") == folder
 
 
 def test_scores_are_kept_and_belong_to_their_lists(tmp_path: Path) -> None:
