@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vicinal.distillation.row_steps import Adam, gradient_of_rows, tokens_of
 from vicinal.engine.ragged_sums import ragged_sums
 from vicinal.tokens.text import Ragged
 
@@ -232,11 +233,8 @@ def _step(
 ) -> NDArray[np.float64]:
     ids_of, lengths_of = [], []
     for each, items in zip(objectives, batches, strict=True):
-        numbers = each.batch(items)
-        lengths = each.texts.lengths_of(numbers)
-        starts = np.cumsum(lengths, dtype=np.int64) - lengths
-        places = np.repeat(each.texts.starts[numbers] - starts, lengths) + np.arange(int(lengths.sum()))
-        ids_of.append(each.texts.ids[places])
+        ids, lengths = tokens_of(each.texts, each.batch(items))
+        ids_of.append(ids)
         lengths_of.append(lengths)
     ids, lengths = np.concatenate(ids_of), np.concatenate(lengths_of)
     starts = np.cumsum(lengths, dtype=np.int64) - lengths
@@ -252,37 +250,6 @@ def _step(
     # Through the scaling to length 1; an average and a sum have the same direction.
     gradient -= np.einsum("ij,ij->i", gradient, vectors)[:, None] * vectors
     gradient /= norms
-    # Each row's gradient is the sum over the texts that it stands in.
-    owners = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
-    by_token = np.argsort(ids, kind="stable")
-    used, firsts, uses = np.unique(ids[by_token], return_index=True, return_counts=True)
-    summed = ragged_sums(gradient, owners[by_token], firsts.astype(np.int64), uses.astype(np.int32))
+    used, summed = gradient_of_rows(gradient, ids, lengths)
     adam.step(used, summed, factor)
     return losses
-
-
-class Adam:
-    """Adam on some rows of a table at a time, with each row's own count of steps (Kingma and Ba 2015)."""
-
-    def __init__(self, rows: Floats, learning_rate: float) -> None:
-        self._rows = rows
-        self._first, self._second = np.zeros_like(rows), np.zeros_like(rows)
-        self._steps = np.zeros(len(rows), dtype=np.int64)
-        self._rate = learning_rate * float(np.sqrt(np.mean(rows * rows)))
-
-    def step(self, used: NDArray[np.int32], gradient: Floats, factor: float) -> None:
-        """Change the rows ``used`` in place."""
-        self._steps[used] += 1
-        steps = self._steps[used].astype(np.float32)[:, None]
-        first = self._first[used]
-        first += np.float32(0.1) * (gradient - first)
-        second = self._second[used]
-        second += np.float32(0.01) * (gradient * gradient - second)
-        self._first[used], self._second[used] = first, second
-        second /= 1.0 - np.power(np.float32(0.99), steps)
-        np.sqrt(second, out=second)
-        second += np.float32(1e-12)
-        first /= 1.0 - np.power(np.float32(0.9), steps)
-        first /= second
-        first *= np.float32(self._rate * factor)
-        self._rows[used] -= first

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vicinal.distillation.row_steps import Adam, gradient_of_rows, tokens_of
 from vicinal.engine.ragged_sums import ragged_sums
 from vicinal.errors import InputError
 from vicinal.tokens.text import Ragged
@@ -88,7 +89,7 @@ def train(
     random = np.random.default_rng(settings.seed)
     begun = rows
     rows = rows.copy()
-    adam = _Adam(rows, settings)
+    adam = Adam(rows, settings.learning_rate)
     steps = max(len(lesson) // settings.batch_size, 1)
     best: Floats = rows.copy()
     best_score, since = agreement(rows, held_out), 0
@@ -162,15 +163,13 @@ def _step(
     begun: Floats,
     lesson: Lesson,
     batch: NDArray[np.intp],
-    adam: _Adam,
+    adam: Adam,
     rate: float,
     settings: Settings,
 ) -> float:
     """One step of gradient descent, in place; gives the loss before it."""
-    lengths = lesson.texts.lengths_of(batch)
+    ids, lengths = tokens_of(lesson.texts, batch)
     starts = np.cumsum(lengths, dtype=np.int64) - lengths
-    places = np.repeat(lesson.texts.starts[batch] - starts, lengths) + np.arange(int(lengths.sum()))
-    ids = lesson.texts.ids[places]
     means = ragged_sums(rows, ids, starts, lengths)
     means /= np.maximum(lengths, 1).astype(np.float32)[:, None]
     norms = np.maximum(np.sqrt(np.einsum("ij,ij->i", means, means)), np.float32(1e-6))[:, None]
@@ -189,37 +188,8 @@ def _step(
     # Through the normalisation, then through the average.
     gradient -= np.einsum("ij,ij->i", gradient, students)[:, None] * students
     gradient /= norms * np.maximum(lengths, 1).astype(np.float32)[:, None]
-    # Each row's gradient is the sum over the texts it stands in: again lists of rows, the other way round.
-    owners = np.repeat(np.arange(count, dtype=np.int32), lengths)
-    by_token = np.argsort(ids, kind="stable")
-    used, firsts, uses = np.unique(ids[by_token], return_index=True, return_counts=True)
-    summed = ragged_sums(gradient, owners[by_token], firsts.astype(np.int64), uses.astype(np.int32))
+    used, summed = gradient_of_rows(gradient, ids, lengths)
     adam.step(used, summed, rate)
     if settings.pull:
         rows[used] += np.float32(settings.pull * rate) * (begun[used] - rows[used])
     return loss
-
-
-class _Adam:
-    """Adam on some rows of a table at a time, with each row's own count of steps."""
-
-    def __init__(self, rows: Floats, settings: Settings) -> None:
-        self._rows = rows
-        self._first = np.zeros_like(rows)
-        self._second = np.zeros_like(rows)
-        self._steps = np.zeros(len(rows), dtype=np.int64)
-        typical = float(np.sqrt(np.mean(rows * rows)))
-        self._rate = settings.learning_rate * typical
-
-    def step(self, used: NDArray[np.int32], gradient: Floats, factor: float) -> None:
-        self._steps[used] += 1
-        steps = self._steps[used].astype(np.float32)[:, None]
-        first = self._first[used]
-        first += np.float32(0.1) * (gradient - first)
-        second = self._second[used]
-        second += np.float32(0.01) * (gradient * gradient - second)
-        self._first[used], self._second[used] = first, second
-        second /= 1.0 - np.power(np.float32(0.99), steps)
-        change = first / (1.0 - np.power(np.float32(0.9), steps))
-        change /= np.sqrt(second) + np.float32(1e-12)
-        self._rows[used] -= np.float32(self._rate * factor) * change
