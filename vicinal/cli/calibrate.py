@@ -8,7 +8,7 @@ import typer
 
 from vicinal.cli.console import counted, is_terminal, plain_table, say, screen, write_json, write_rows
 from vicinal.cli.index import opened_to_read
-from vicinal.cli.options import AsJson, IndexFile
+from vicinal.cli.options import AsJson, IndexFile, MovedModel
 from vicinal.cli.texts import load_model
 from vicinal.errors import InputError
 
@@ -27,16 +27,7 @@ def calibrate(
         int,
         typer.Option("--passages", metavar="N", min=1, help="Search in up to N passages, drawn at random."),
     ] = 5000,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="MODEL",
-            help="Where the index's model is now, if it moved.",
-            show_default=False,
-        ),
-    ] = None,
+    model: MovedModel = None,
     out: Annotated[
         str | None,
         typer.Option(

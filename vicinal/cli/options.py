@@ -100,6 +100,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 IndexFile = Annotated[
     str, typer.Argument(metavar="DB", help="An index that `vicinal index` made.", show_default=False)
 ]
+MovedModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        help="Where the index's model is now, if it moved.",
+        show_default=False,
+    ),
+]
 
 
 def split_columns(columns: str | None) -> list[str] | None:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -24,7 +24,7 @@ from vicinal.cli.console import (
     write_rows,
 )
 from vicinal.cli.files import folder_size
-from vicinal.cli.options import AsJson, Field, FileFormat
+from vicinal.cli.options import AsJson, Field, FileFormat, one_of
 from vicinal.cli.texts import filled_lines_of, load_model, shown_name
 from vicinal.errors import InputError
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from vicinal.models.quantize import Accuracy
     from vicinal.models.sentence_transformer import SentenceTransformer
 
 # One text in ten is held out, but not more than this.
@@ -58,7 +59,11 @@ def quantize(
     samples: Annotated[int, typer.Option(metavar="N", min=1, help="Texts to calibrate on.")] = 300,
     accuracy: Annotated[
         str,
-        typer.Option(metavar="HOW", help="fast, balanced or high: how many products stay in float."),
+        typer.Option(
+            metavar="HOW",
+            help="fast, balanced or high: how many products stay in float.",
+            callback=one_of("fast", "balanced", "high"),
+        ),
     ] = "balanced",
     as_json: AsJson = False,
 ) -> None:
@@ -72,10 +77,6 @@ def quantize(
         raise InputError(f"{out} exists already: give a new folder")
     if not target.parent.is_dir():
         raise InputError(f"{out}: the folder {target.parent} does not exist")
-    from vicinal.models.quantize import Accuracy
-
-    if accuracy not in get_args(Accuracy):
-        raise InputError(f"--accuracy {accuracy}: give {', '.join(get_args(Accuracy))}")
     texts = [line.text for line in filled_lines_of(file, field, format)]
     if len(texts) < _FEWEST:
         raise InputError(
@@ -90,7 +91,7 @@ def quantize(
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
         made = Path(scratch) / target.name
         with contextlib.redirect_stdout(sys.stderr):  # where the quantiser draws its progress
-            exact.quantize(calibration, made, samples=samples, accuracy=cast(Accuracy, accuracy))
+            exact.quantize(calibration, made, samples=samples, accuracy=cast("Accuracy", accuracy))
         cost = _cosines(exact, load_model(str(made)), held_out)
         rates = _rates([load_model(model), load_model(str(made))], held_out)
         sizes = [_weights(exact), folder_size(made)]

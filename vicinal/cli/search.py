@@ -19,7 +19,7 @@ from vicinal.cli.console import counted, is_terminal, one_line, say, screen, sec
 from vicinal.cli.failures import stop_if_interrupted
 from vicinal.cli.hits import show_hits, write_hits
 from vicinal.cli.index import opened_to_read
-from vicinal.cli.options import AsJson, IndexFile, one_of
+from vicinal.cli.options import AsJson, IndexFile, MovedModel, one_of
 from vicinal.cli.texts import check_argument
 from vicinal.errors import InputError, InputTypeError, VicinalError
 
@@ -196,16 +196,7 @@ def search(
             show_default=False,
         ),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="MODEL",
-            help="Where the index's model is now, if it moved.",
-            show_default=False,
-        ),
-    ] = None,
+    model: MovedModel = None,
     as_json: AsJson = False,
 ) -> None:
     """Search an index.
