@@ -3,7 +3,6 @@ those who have hung up."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import socket
@@ -24,10 +23,7 @@ pytest.importorskip("fastapi")
 httpx = pytest.importorskip("httpx")
 
 
-_spec = importlib.util.spec_from_file_location("server_tests_live", Path(__file__).with_name("live.py"))
-assert _spec is not None and _spec.loader is not None
-live = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(live)
+import liveserver as live  # noqa: E402
 
 BODY = {"input": ["the cat sat", "a dog"]}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import random
 from pathlib import Path
@@ -17,10 +16,7 @@ from vicinal import SentenceTransformer
 pytest.importorskip("fastapi")
 httpx = pytest.importorskip("httpx")
 
-_spec = importlib.util.spec_from_file_location("server_tests_live2", Path(__file__).with_name("live.py"))
-assert _spec is not None and _spec.loader is not None
-live = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(live)
+import liveserver as live  # noqa: E402
 
 WORDS = ["the", "a", "cat", "dog", "bird", "fish", "sat", "ran", "flew", "swam", "on", "under", "mat", "tree"]
 WAITING = 4000  # tokens that may wait

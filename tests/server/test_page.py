@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,19 +14,10 @@ pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 pytest.importorskip("selenium", reason="selenium is not installed (make setup installs it)")
 
+import pagebrowser as browsing
+
 from vicinal import Index, SentenceTransformer
 
-
-def _browser() -> Any:
-    spec = importlib.util.spec_from_file_location("page_browser", Path(__file__).with_name("browser.py"))
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-browsing = _browser()
 pytestmark = pytest.mark.skipif(
     browsing.programs() is None,
     reason="no chromium and chromedriver (apt-get install chromium chromium-driver)",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 from pathlib import Path
@@ -13,10 +12,7 @@ from vicinal import Index
 
 pytest.importorskip("fastapi")
 
-_spec = importlib.util.spec_from_file_location("server_tests_live3", Path(__file__).with_name("live.py"))
-assert _spec is not None and _spec.loader is not None
-live = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(live)
+import liveserver as live
 
 SCHEMATHESIS = Path(__file__).resolve().parents[2] / ".bench" / "server-fuzz" / "bin" / "schemathesis"
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -14,22 +12,11 @@ from vicinal import Index
 pytest.importorskip("fastapi")
 httpx = pytest.importorskip("httpx")
 
-
-def _module(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        f"server_tests_fuzz_{name}", Path(__file__).with_name(f"{name}.py")
-    )
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    import sys
-
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+import fuzz  # noqa: E402
+import liveserver as live  # noqa: E402
 
 
 def test_no_request_makes_the_server_fail(tiny_folder: Path, scorer_folder: Path, tmp_path: Path) -> None:
-    fuzz, live = _module("fuzz"), _module("live")
     with Index(tmp_path / "notes.db", str(tiny_folder)) as index:
         index.add(["the cat sat", "a dog ran"], ["a", "b"], [{"n": 1}, {"n": 2}])
     with live.live(
@@ -51,7 +38,6 @@ def test_no_request_makes_the_server_fail(tiny_folder: Path, scorer_folder: Path
 
 
 def test_every_route_with_a_body_is_fuzzed(tiny_folder: Path) -> None:
-    fuzz = _module("fuzz")
     from vicinal.server.app import create_app
     from vicinal.server.settings import Settings
 
