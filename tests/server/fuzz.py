@@ -255,7 +255,7 @@ def main() -> None:
     from pathlib import Path
 
     from tests.rerank.tinypairs import write_base
-    from tests.server.live import live
+    from tests.server.liveserver import live
     from tests.training.tinybert import write_tiny
     from vicinal import Index
 
