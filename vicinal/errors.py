@@ -17,6 +17,7 @@ Each one derives from :class:`VicinalError` and from the built-in that a user wo
     ├── InputTypeError         (TypeError)           an argument has the wrong type
     ├── OutOfMemoryError       (MemoryError)         even the smallest batch did not fit
     ├── StoreError             (RuntimeError)        an index file cannot be opened, read or written
+    │   └── IndexReplacedError                       another file took its place while it was open
     └── ForkError              (RuntimeError)        a process was forked in the middle of another thread's work
 
 A message names the object, the value and the remedy, in that order.
@@ -100,6 +101,10 @@ class OutOfMemoryError(VicinalError, MemoryError):
 
 class StoreError(VicinalError, RuntimeError):
     """An index file cannot be opened, read or written."""
+
+
+class IndexReplacedError(StoreError):
+    """An index file was removed, replaced or overwritten while it was open; open it again to read what is there."""
 
 
 class ForkError(VicinalError, RuntimeError):

@@ -155,3 +155,39 @@ def test_an_index_whose_file_went_away_is_named_without_its_path(
     assert server.get("/page/about").status_code == 200
     assert str(path.parent) not in server.get("/page/map?index=notes").text
     assert server.post("/v1/search", {"query": "a", "index": "other"}).json()["hits"][0]["id"] == "b"
+
+
+def test_an_index_that_is_replaced_is_opened_again(writing: Any, path: Path, tiny_folder: Path) -> None:
+    rebuilt = path.with_name("rebuilt.db")
+    with Index(rebuilt, str(tiny_folder)) as index:
+        index.add(["a cat in a box"], ["box"])
+    assert writing.post("/v1/search", {"query": "the cat", "top_k": 1}).json()["hits"][0]["id"] == "a"
+    rebuilt.rename(path)
+    for _ in range(2):
+        hits = writing.post("/v1/search", {"query": "the cat"}).json()["hits"]
+        assert [hit["id"] for hit in hits] == ["box"]
+    assert [each["documents"] for each in writing.get("/v1/index").json()["indexes"]] == [1]
+    with Index(rebuilt, str(tiny_folder)) as index:
+        index.add(["a dog", "a fish"], ["dog", "fish"])
+    rebuilt.rename(path)
+    added = writing.post("/v1/index/notes/upsert", {"documents": [{"id": "bird", "text": "a bird"}]})
+    assert added.status_code == 200
+    with Index(path, str(tiny_folder), read_only=True) as index:
+        assert sorted(each.id for each in index.get(["dog", "fish", "bird"]) if each) == [
+            "bird",
+            "dog",
+            "fish",
+        ]
+
+
+def test_an_index_replaced_by_one_of_another_model_is_told(reading: Any, path: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other" / "notes.db"
+    other.parent.mkdir()
+    with Index(other) as index:
+        index.add(["a cat in a box"], ["box"])
+    other.rename(path)
+    for _ in range(2):
+        answer = reading.post("/v1/search", {"query": "the cat"})
+        message = answer.json()["error"]["message"]
+        assert answer.status_code == 424 and "restart the server" in message and str(tmp_path) not in message
+    assert str(tmp_path) not in reading.get("/page/map?index=notes").text

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vicinal.core.cores import available_cores
-from vicinal.errors import InputError, StoreError
+from vicinal.errors import IndexReplacedError, InputError, StoreError
 from vicinal.index.index import Index
 from vicinal.index.results import Document, IndexInfo
 from vicinal.models.sentence_transformer import SentenceTransformer
@@ -65,6 +65,7 @@ class Indexes:
         self._most = _WAITING * threads
         self._busy = 0
         self._lock = threading.Lock()
+        self._opening = threading.Lock()
 
     def load(self, said: Callable[[str], None] = lambda name: None) -> None:
         """Open all indexes, and load the models that they were made with.
@@ -111,8 +112,8 @@ class Indexes:
         """Facts about all indexes."""
         found = []
         for each in self._open.values():
-            with suppress(StoreError):  # searching it says what is wrong; the others are told of all the same
-                each.info = each.index.info()
+            with suppress(Refused):  # searching it says what is wrong; the others are told of all the same
+                each.info = self.use(each, lambda index: index.info())
             info = each.info
             found.append(
                 IndexEntry(
@@ -153,9 +154,9 @@ class Indexes:
         start = time.monotonic()
         begun = [start]
 
-        def work() -> Any:
+        def work(index: Index) -> Any:
             begun[0] = time.monotonic()
-            return opened.index.search(query, top_k, filter, mode, judge, candidates, budget_ms=budget_ms)
+            return index.search(query, top_k, filter, mode, judge, candidates, budget_ms=budget_ms)
 
         hits = await self._in_thread(opened, work)
         now = time.monotonic()
@@ -165,7 +166,7 @@ class Indexes:
     async def get(self, name: str | None, ids: Sequence[str]) -> list[Document | None]:
         """Documents by id; None where there is none."""
         opened = self.find(name)
-        return await self._in_thread(opened, lambda: opened.index.get(list(ids)))
+        return await self._in_thread(opened, lambda index: index.get(list(ids)))
 
     async def upsert(
         self,
@@ -176,14 +177,14 @@ class Indexes:
     ) -> list[str]:
         """Add documents, or replace those of the same ids."""
         opened = self._changeable(name)
-        return await self._in_thread(opened, lambda: opened.index.upsert(texts, ids, metadatas))
+        return await self._in_thread(opened, lambda index: index.upsert(texts, ids, metadatas))
 
     async def delete(
         self, name: str | None, ids: Sequence[str] | None, filter: Mapping[str, Any] | None
     ) -> int:
         """Remove documents."""
         opened = self._changeable(name)
-        return await self._in_thread(opened, lambda: opened.index.delete(ids, filter=filter))
+        return await self._in_thread(opened, lambda index: index.delete(ids, filter=filter))
 
     def _changeable(self, name: str | None) -> OpenIndex:
         if not self._settings.writable:
@@ -192,17 +193,53 @@ class Indexes:
             )
         return self.find(name)
 
-    async def _in_thread(self, opened: OpenIndex, work: Callable[[], Made]) -> Made:
+    def use(self, opened: OpenIndex, work: Callable[[Index], Made]) -> Made:
+        """Do something with an index; one whose file was replaced is opened again before.
+
+        Raises:
+            Refused: it cannot be read or written.
+        """
+        index = opened.index
+        try:
+            try:
+                return work(index)
+            except StoreError as error:
+                if not self._opened_again(opened, index, error):
+                    raise
+                return work(opened.index)
+        except StoreError as error:
+            raise unreadable(error, index, opened.id) from error
+
+    def _opened_again(self, opened: OpenIndex, index: Index, error: StoreError) -> bool:
+        """Whether ``opened`` now holds another index than ``index``, which failed."""
+        with self._opening:
+            if opened.index is not index:  # another thread was faster
+                return True
+            if not isinstance(error, IndexReplacedError) or not Path(index.path).is_file():
+                return False
+            model = SharedModel(opened.served, self._pipeline)
+            try:
+                fresh = Index(index.path, model, read_only=not self._settings.writable)
+            except InputError as unfit:
+                raise StoreError(
+                    f"index {index.path!r} was replaced by one of another model: restart the server to serve it "
+                    f"({unfit})"
+                ) from unfit
+            opened.index, opened.info = fresh, fresh.info()
+            _log.warning(
+                "index %s was replaced, and is open again: %d documents", opened.id, opened.info.documents
+            )
+        index.close()  # waits for those who still search it
+        return True
+
+    async def _in_thread(self, opened: OpenIndex, work: Callable[[Index], Made]) -> Made:
         """Work on an index in a thread, unless too much of that waits already."""
 
         def in_time() -> Made:
             call = current_call.get()
             if call is not None and (call.gone or time.monotonic() >= call.deadline):
                 raise late()
-            try:
-                return work()
-            except StoreError as error:
-                raise unreadable(error, opened.index, opened.id) from error
+            return self.use(opened, work)
 
         with self._lock:
             if self._busy >= self._most:

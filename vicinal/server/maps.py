@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vicinal.errors import VicinalError
+from vicinal.errors import StoreError, VicinalError
 from vicinal.index import Index
 from vicinal.index.survey import Survey, revision, survey
+from vicinal.server.indexes import unreadable
 from vicinal.vectors.keywords import keywords
 from vicinal.vectors.layout import neighbour_map
 from vicinal.vectors.maps import colours_of, middles
@@ -106,7 +107,7 @@ class Maps:
                 work = self._works[name] = _Work(now)
                 stale = False
                 threading.Thread(
-                    target=self._draw, args=(work, index), name="vicinal-map", daemon=True
+                    target=self._draw, args=(work, name, index), name="vicinal-map", daemon=True
                 ).start()
         if work.data is not None:
             return Status("ready", 1.0, current=not stale)
@@ -118,7 +119,7 @@ class Maps:
             work = self._works.get(name)
             return None if work is None else work.data
 
-    def _draw(self, work: _Work, index: Index) -> None:
+    def _draw(self, work: _Work, name: str, index: Index) -> None:
         def tell(done: float, message: str) -> None:
             if self._ended():
                 raise _Stopped
@@ -133,6 +134,8 @@ class Maps:
                 work.data = gzip.compress(json.dumps(content, separators=(",", ":")).encode(), 6)
         except _Stopped:
             work.failure = "The server ends."
+        except StoreError as error:
+            work.failure = unreadable(error, index, name).message
         except VicinalError as error:
             work.failure = str(error)
         except Exception as error:

@@ -10,11 +10,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
 from vicinal.core.version import __version__
-from vicinal.errors import StoreError
 from vicinal.server.answers import Answer
 from vicinal.server.dialects.own import SearchRequest, error_body
 from vicinal.server.errors import Refused
-from vicinal.server.indexes import unreadable
 from vicinal.server.maps import Maps
 from vicinal.server.service import Service
 
@@ -95,10 +93,7 @@ def router(service: Service) -> APIRouter:
     @routes.get("/page/map", include_in_schema=False)
     def map_status(index: str, fresh: bool = False) -> Answer:
         service.check_ready()
-        try:
-            status = maps.status(index, service.index(index), fresh)
-        except StoreError as error:
-            raise unreadable(error, service.index(index), index) from None
+        status = service.with_index(index, lambda opened: maps.status(index, opened, fresh))
         return Answer(
             {"state": status.state, "done": status.done, "message": status.message, "current": status.current}
         )
@@ -106,7 +101,7 @@ def router(service: Service) -> APIRouter:
     @routes.get("/page/map/data", include_in_schema=False)
     def map_data(index: str, request: Request) -> Response:
         service.check_ready()
-        service.index(index)
+        service.with_index(index, lambda opened: None)
         data = maps.data(index)
         if data is None:
             raise Refused("not_found", f"the map of {index[:100]!r} is not drawn yet: ask /page/map for it")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
 
 from vicinal.index.index import Index
 from vicinal.index.results import Document
@@ -14,6 +14,8 @@ from vicinal.server.records import (
     ModelKind,
 )
 from vicinal.server.text_service import TextService
+
+Made = TypeVar("Made")
 
 State = Literal["starting", "ready", "draining", "failed"]
 
@@ -32,14 +34,14 @@ class Service(TextService):
         self.check_ready()
         return self._indexes.entries()
 
-    def index(self, name: str | None) -> Index:
-        """An open index, for work in a thread.
+    def with_index(self, name: str | None, work: Callable[[Index], Made]) -> Made:
+        """Do something with an open index, in a thread that may wait.
 
         Raises:
-            Refused: there is none of this name.
+            Refused: there is none of this name, or it cannot be read.
         """
         self.check_ready()
-        return self._indexes.find(name).index
+        return self._indexes.use(self._indexes.find(name), work)
 
     async def search(
         self,

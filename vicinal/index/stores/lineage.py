@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from urllib.parse import quote as url_quote
 
-from vicinal.errors import StoreError
+from vicinal.errors import IndexReplacedError, StoreError
 
 # While a log is taken over, the file may be unreadable for moments: it is read again after a pause, for so long.
 _PATIENCE = 10.0
@@ -240,12 +240,12 @@ class Place:
             db: a connection in a transaction; with it, a file that was overwritten in its place is noticed too.
 
         Raises:
-            StoreError: the file was removed, replaced or overwritten. From then on every call raises.
+            IndexReplacedError: the file was removed, replaced or overwritten. From then on every call raises.
         """
         if self._lost is None:
             self._lost = self._problem(db)
         if self._lost is not None:
-            raise StoreError(self._lost)
+            raise IndexReplacedError(self._lost)
 
     def _problem(self, db: sqlite3.Connection | None) -> str | None:
         try:
