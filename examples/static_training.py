@@ -131,6 +131,31 @@ class Imitation:
         return self._weight * loss, gradient
 
 
+class Similarities:
+    """Pairs are as similar as is wanted: the mean of ``(cos - wanted)^2``.
+
+    Args:
+        texts: first texts, then as many second ones.
+        wanted: one cosine per pair.
+        size: pairs of a step.
+        weight: of this objective.
+    """
+
+    def __init__(self, texts: Ragged, wanted: Floats, size: int, weight: float) -> None:
+        self.texts, self.count, self.size = texts, len(wanted), size
+        self._wanted, self._weight = wanted, weight
+
+    def batch(self, items: NDArray[np.intp]) -> NDArray[np.intp]:
+        return np.concatenate([items, items + self.count])
+
+    def loss(self, items: NDArray[np.intp], vectors: Floats) -> tuple[float, Floats]:
+        n = len(items)
+        first, second = vectors[:n], vectors[n:]
+        off = np.einsum("ij,ij->i", first, second) - self._wanted[items]
+        change = (off * np.float32(2 * self._weight / n))[:, None]
+        return self._weight * float((off * off).mean()), np.concatenate([change * second, change * first])
+
+
 class Grades:
     """The order of pairs by similarity is that of their grades (CoSENT).
 

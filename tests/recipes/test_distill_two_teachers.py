@@ -1,4 +1,4 @@
-"""examples/distill_two_teachers.py: which texts it draws, one space for both teachers, vectors that are kept."""
+"""examples/distill_two_teachers.py: texts, related texts, the teacher's space, vectors that are kept."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
 
 import distill_two_teachers as recipe
 from int8_teacher import float_folder
+from related_texts import blended, related, variants
 from teacher_vectors import TeacherVectors
 
 
@@ -25,57 +26,84 @@ def random_unit(count: int, width: int, seed: int) -> Any:
     return unit(np.random.default_rng(seed).standard_normal((count, width)).astype(np.float32))
 
 
-def test_texts_are_drawn_by_what_they_say(tmp_path: Path) -> None:
-    random = np.random.default_rng(1)
-    words = ["lamp", "oil", "wick", "light", "dusk", "keeper", "ship", "coast"]
-    lines = [
-        {
-            "source": source,
-            "query": " ".join(random.choice(words, 6)),
-            "passage": " ".join(random.choice(words, 12)) + f" {number}",
-        }
-        for source in ("git-doc", "wordnet:gloss", "mythes:synonym")
-        for number in range(400)
-    ]
-    file, turned = tmp_path / "pairs.jsonl", tmp_path / "turned.jsonl"
-    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    turned.write_text("".join(json.dumps(line) + "\n" for line in reversed(lines)))
-    found = recipe.documentation_texts(file, 10_000)
-    assert found == recipe.documentation_texts(turned, 10_000)
-    assert recipe.documentation_texts(file, 7) == found[:7]
-    passages = {source: {line["passage"] for line in lines if line["source"] == source} for source in
-                ("git-doc", "wordnet:gloss", "mythes:synonym")}  # fmt: skip
-    drawn = {source: len(texts & set(found)) for source, texts in passages.items()}
-    assert 60 < drawn["git-doc"] < 140 and 5 < drawn["wordnet:gloss"] < 50 and drawn["mythes:synonym"] == 0
-
-
-def test_wanted_similarities_are_the_mean_of_both_teachers() -> None:
-    minilm, bge = random_unit(50, 6, 2), unit(random_unit(50, 6, 3) + 1)
-    share = 0.3
-    sides = recipe.both(minilm, bge, share)
-    centred = bge - bge.mean(axis=0)
-    centred /= np.linalg.norm(centred, axis=1, keepdims=True)
-    np.testing.assert_allclose(
-        sides @ sides.T, share * minilm @ minilm.T + (1 - share) * centred @ centred.T, atol=1e-5
-    )
-
-
-def test_rows_are_mapped_to_the_space_of_the_teachers() -> None:
-    """Where the teachers say the same in other axes, the map takes the rows there and nothing is lost."""
-    random = np.random.default_rng(4)
-    lengths = random.integers(1, 6, 300).astype(np.int32)
-    starts = np.zeros(301, dtype=np.int64)
+def ragged_texts(count: int, tokens: int, seed: int) -> Ragged:
+    random = np.random.default_rng(seed)
+    lengths = random.integers(1, 6, count).astype(np.int32)
+    starts = np.zeros(count + 1, dtype=np.int64)
     np.cumsum(lengths, out=starts[1:])
-    texts = Ragged(random.integers(0, 40, starts[-1]).astype(np.int32), starts, lengths)
-    rows = random.standard_normal((40, 8)).astype(np.float32)
-    before = unit(averages(rows, texts))
+    return Ragged(random.integers(0, tokens, starts[-1]).astype(np.int32), starts, lengths)
+
+
+def test_texts_of_files_come_once_and_cut(tmp_path: Path) -> None:
+    lines = ["too few", "a lamp at dusk", "a lamp at dusk", "x" * 700]
+    (tmp_path / "texts.txt").write_text("\n".join(lines), encoding="utf-8")
+    assert recipe.documentation_texts(tmp_path / "texts.txt") == ["a lamp at dusk", "x" * 600]
+    passages = ["short", *(f"{number} " + "word " * 100 for number in range(30)), "y" * 2000]
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text(
+        "".join(
+            json.dumps({"source": "git-doc", "query": "q", "passage": each}) + "\n" for each in passages * 2
+        )
+    )
+    found = recipe.long_passages(pairs, 100)
+    assert sorted(found) == sorted([*passages[1:-1], "y" * 1400])
+    assert recipe.long_passages(pairs, 7) == found[:7] and found != passages[1:]
+
+
+def test_the_map_keeps_what_the_teacher_says_and_lies_near_the_rows() -> None:
+    """Where the teacher says the same in other axes, the map takes its vectors to those of the rows."""
+    texts = ragged_texts(300, 40, 4)
+    random = np.random.default_rng(5)
+    before = unit(averages(random.standard_normal((40, 8)).astype(np.float32), texts))
     turn = np.linalg.qr(random.standard_normal((12, 8)))[0].astype(np.float32)
-    teachers = before @ turn.T
-    targets, mapped = recipe.into_one_space(rows, texts, teachers)
-    assert mapped.shape == rows.shape
-    np.testing.assert_allclose(targets @ targets.T, before @ before.T, atol=1e-4)
-    np.testing.assert_allclose(unit(averages(mapped, texts)), targets, atol=0.02)
-    np.testing.assert_allclose(targets, before, atol=1e-3)  # turned to lie where the rows lie already
+    teacher = before @ turn.T
+    np.testing.assert_allclose(teacher @ recipe.projection(teacher, before), before, atol=1e-4)
+
+
+def test_axes_become_more_alike_and_whitening_makes_them_equal() -> None:
+    texts, random = ragged_texts(4000, 40, 6), np.random.default_rng(7)
+    rows = (random.standard_normal((40, 6)) * [5, 3, 2, 1, 1, 0.5]).astype(np.float32)
+
+    def spread(of: Any) -> float:
+        found = unit(averages(of, texts))
+        variances = np.linalg.eigvalsh(found.T @ found / len(found))
+        return float(variances[-1] / variances[0])
+
+    np.testing.assert_allclose(recipe.more_alike(rows, texts, 0.0), rows, atol=1e-4)
+    spreads = [spread(recipe.more_alike(rows, texts, share)) for share in (0.0, 0.3, 0.6, 1.0)]
+    assert spreads == sorted(spreads, reverse=True) and spreads[0] > 5 * spreads[-1]
+
+
+def test_variants_are_made_of_words_of_the_sentences() -> None:
+    sentences = ["a lamp burns at dusk", "the ship left the coast", "one keeper sleeps"]
+    made = variants(sentences, 40, 30, 1)
+    assert made == variants(sentences, 40, 30, 1) and len(made) == 70
+    words = {word for sentence in sentences for word in sentence.split()}
+    assert all(set(text.split()) <= words for text in made)
+    lengths = {len(sentence.split()) for sentence in sentences}
+    assert {len(text.split()) for text in made[:40]} <= lengths and len(set(made[:40])) > 20
+    assert all(any(text.split()[0] == sentence.split()[0] for sentence in sentences) for text in made[40:])
+
+
+def test_related_texts_are_near_and_no_text_is_its_own() -> None:
+    vectors = random_unit(400, 5, 8)
+    first, second = related(vectors, 50, 9)
+    assert len(first) == 300 and (first == np.repeat(np.arange(50), 6)).all()
+    scores = vectors[:50] @ vectors.T
+    np.fill_diagonal(scores, -2)
+    ranks = (-scores).argsort(axis=1).argsort(axis=1)[first, second].reshape(50, 6)
+    for place, (low, high) in enumerate([(0, 8), (0, 8), (8, 40), (8, 40), (40, 120)]):
+        assert (low <= ranks[:, place]).all() and (ranks[:, place] < high).all()
+
+
+def test_opinions_are_blended_by_weight_on_the_scale_of_one() -> None:
+    random = np.random.default_rng(10)
+    scale = random.uniform(0, 1, 500).astype(np.float32)
+    np.testing.assert_allclose(blended([(3 * scale + 2, 1.0), (scale, 2.0)], scale), scale, atol=1e-5)
+    other = random.standard_normal(500).astype(np.float32)
+    near, far = (blended([(scale, 1.0), (other, weight)], scale) for weight in (0.1, 1.0))
+    assert np.corrcoef(near, scale)[0, 1] > np.corrcoef(far, scale)[0, 1] > 0.5
+    np.testing.assert_allclose(far.mean(), scale.mean(), atol=1e-4)
 
 
 def test_no_text_goes_through_a_teacher_twice(tmp_path: Path) -> None:

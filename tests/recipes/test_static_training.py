@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
 
 import static_training
 import static_vocabulary
-from static_training import Contrast, Grades, Imitation
+from static_training import Contrast, Grades, Imitation, Similarities
 
 
 def ragged(*texts: list[int]) -> Ragged:
@@ -43,10 +43,11 @@ def objectives() -> dict[str, Any]:
         "contrast": Contrast(TEXTS, np.array([1, 2, 3, 2]), 4, 0.2, 0.7),
         "imitation": Imitation(TEXTS, unit_rows(8, 3, 1), [unit_rows(8, 5, 2)], 8, 0.5, 1.3),
         "grades": Grades(TEXTS, grades, 4, 5.0, 0.9),
+        "similarities": Similarities(TEXTS, grades / 5, 4, 1.7),
     }
 
 
-@pytest.mark.parametrize("name", ["contrast", "imitation", "grades"])
+@pytest.mark.parametrize("name", ["contrast", "imitation", "grades", "similarities"])
 def test_gradients_are_those_of_the_losses(name: str) -> None:
     objective = objectives()[name]
     items = np.arange(objective.count)
@@ -80,6 +81,10 @@ def test_the_losses_are_what_they_say() -> None:
     assert found["grades"].loss(items, vectors.astype(np.float32))[0] == pytest.approx(
         0.9 * np.log(1 + wrong), rel=1e-4
     )
+    off = np.einsum("ij,ij->i", queries, passages) - np.array(grades) / 5
+    assert found["similarities"].loss(items, vectors.astype(np.float32))[0] == pytest.approx(
+        1.7 * (off**2).mean(), rel=1e-4
+    )
 
 
 def test_training_lowers_every_loss_and_repeats_itself() -> None:
@@ -108,7 +113,7 @@ def test_training_lowers_every_loss_and_repeats_itself() -> None:
     ]
     for place, table in enumerate(trained):
         assert losses(table)[place] < losses(rows)[place] - 0.02
-    assert said == [30, 60] * 3
+    assert said == [30, 60] * len(trained)
     again = static_training.train(rows, [objectives()["grades"]], steps=60, learning_rate=0.05, warm_up=5)
     np.testing.assert_array_equal(again, trained[2])
     with pytest.raises(ValueError, match="take a lower learning rate"):
