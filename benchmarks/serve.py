@@ -6,7 +6,7 @@
 
 all-MiniLM-L6-v2, requests of 1 to 8 texts of mixed lengths (STS-B sentences and Cranfield abstracts of ../shared), on
 loopback, the client on the same cores. For each server: what one request takes alone (a short text), the most texts
-per second (64 clients), and then an open loop, requests at random moments whether earlier ones are answered or not, at
+per second (128 clients), and then an open loop, requests at random moments whether earlier ones are answered or not, at
 half and at nine tenths of the server's own most, with the latencies of the requests. And what `encode` alone does
 with the same texts. Servers take turns, some rounds; the best round counts.
 
@@ -146,7 +146,7 @@ def measure(name: str, folder: str, seconds: float, seed: int) -> dict[str, floa
         alone = [[f"a short sentence, number {number}"] for number in range(60)]
         single = asyncio.run(one_by_one(target, alone))
         found["single"] = single.percentile(0.5)
-        mixed = asyncio.run(one_by_one(target, requests_of(source, 60, seed=seed + 4)))
+        mixed = asyncio.run(one_by_one(target, requests_of(source, 200, seed=seed + 4)))
         found["single mixed p50"], found["single mixed p99"] = mixed.percentile(0.5), mixed.percentile(0.99)
         probe = asyncio.run(as_fast_as_it_takes(target, requests_of(source, 100, seed=seed + 2)))
         count = max(100, int(probe.rate * seconds / _TEXTS_PER_REQUEST))

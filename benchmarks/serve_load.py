@@ -123,7 +123,7 @@ async def one_by_one(target: Target, asked: Sequence[list[str]]) -> Outcome:
     return found
 
 
-async def as_fast_as_it_takes(target: Target, asked: Sequence[list[str]], clients: int = 64) -> Outcome:
+async def as_fast_as_it_takes(target: Target, asked: Sequence[list[str]], clients: int = 128) -> Outcome:
     """Some clients, each of which asks again once it has its answer: what the server can do at most."""
     found, left = Outcome(), iter(asked)
 
