@@ -45,7 +45,7 @@ KNOWN = [
     "Crème brûlée à la française, déjà vu.",
     "Tiếng Việt có nhiều dấu thanh điệu.",
     "E = mc², α ≈ 1/137",
-    "Рим",  # too little to judge by
+    "to Рим",  # too little to judge by
     "",
 ]
 
@@ -115,7 +115,7 @@ def test_the_number_of_looks_is_bounded(
 
     monkeypatch.setattr("vicinal.models.hints.lost_share", none_lost)
     for _ in range(40):
-        model.encode(FOREIGN["Greek"])
+        model.encode("the " + FOREIGN["Greek"])  # not of unknown tokens alone, which is told at once
     assert len(looks) == 16
 
 

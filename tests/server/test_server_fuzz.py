@@ -1,4 +1,4 @@
-"""Requests that nobody would send on purpose; `python -m tests.server.fuzz 100000` sends more of them."""
+"""Requests that nobody would send on purpose; `python -m tests.server.requestfuzz 100000` sends more of them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from vicinal import Index
 pytest.importorskip("fastapi")
 httpx = pytest.importorskip("httpx")
 
-import fuzz  # noqa: E402
 import liveserver as live  # noqa: E402
+import requestfuzz  # noqa: E402
 
 
 def test_no_request_makes_the_server_fail(tiny_folder: Path, scorer_folder: Path, tmp_path: Path) -> None:
@@ -23,15 +23,15 @@ def test_no_request_makes_the_server_fail(tiny_folder: Path, scorer_folder: Path
         models=(str(tiny_folder),),
         rerankers=(str(scorer_folder),),
         indexes=(str(tmp_path / "notes.db"),),
-        api_keys=(fuzz.KEY,),
+        api_keys=(requestfuzz.KEY,),
         writable=True,
         cache_path=":memory:",
     ) as server:
-        fuzzer = fuzz.Fuzzer(fuzz.routes_of(server.server.config.app), seed=1)
-        tally = asyncio.run(fuzz.send(server.port, fuzzer, 600))
+        fuzzer = requestfuzz.Fuzzer(requestfuzz.routes_of(server.server.config.app), seed=1)
+        tally = asyncio.run(requestfuzz.send(server.port, fuzzer, 600))
         assert not tally.failures, tally.failures[0]
         assert tally.statuses["200"] > 20 and tally.statuses["422"] > 20
-        key = {"x-api-key": fuzz.KEY}
+        key = {"x-api-key": requestfuzz.KEY}
         assert httpx.get(server.url + "/health").status_code == 200
         body = {"input": "a cat", "model": "tiny"}
         assert httpx.post(server.url + "/v1/embeddings", json=body, headers=key).status_code == 200
@@ -42,8 +42,8 @@ def test_every_route_with_a_body_is_fuzzed(tiny_folder: Path) -> None:
     from vicinal.server.settings import Settings
 
     app = create_app(Settings(models=(str(tiny_folder),), api_keys=("k",), writable=True))
-    posts = {path for method, path in fuzz.routes_of(app) if method == "POST"}
+    posts = {path for method, path in requestfuzz.routes_of(app) if method == "POST"}
     app.state.service.close()
-    aliases = {path for path in posts if path not in fuzz.BODIES}
-    assert set(fuzz.BODIES) <= posts
+    aliases = {path for path in posts if path not in requestfuzz.BODIES}
+    assert set(requestfuzz.BODIES) <= posts
     assert len(aliases) <= 12, aliases

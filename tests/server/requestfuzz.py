@@ -1,6 +1,6 @@
 """Requests that nobody would send on purpose, to every route: none may kill the server, hang it, or make it fail.
 
-    python -m tests.server.fuzz 100000 [--seed 0]
+    python -m tests.server.requestfuzz 100000 [--seed 0]
 
 starts a server of small models and an index on loopback, sends it so many, and tells the statuses. Any 500, any answer
 that is no HTTP, and a server that is not healthy at the end are failures.
