@@ -84,7 +84,7 @@ clients: $(CLIENTS:=/.full)
 server-clients: .bench/server-clients/.full .bench/server-fuzz/.full
 
 # schemathesis, with what it needs of its own.
-.bench/server-fuzz/.full: tests/server/requestfuzz-requirements.txt
+.bench/server-fuzz/.full: tests/server/fuzz-requirements.txt
 	test -x .bench/server-fuzz/bin/python || $(PYTHON) -m venv .bench/server-fuzz
 	.bench/server-fuzz/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	touch $@
