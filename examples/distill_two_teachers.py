@@ -25,8 +25,9 @@ import random
 import sys
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ from tokenizers import Tokenizer
 
 from vicinal import CrossEncoder, SentenceTransformer
 from vicinal.distillation.coverage import coverage_texts
-from vicinal.distillation.static_model import Distilled, distill
+from vicinal.distillation.row_steps import tokens_of
+from vicinal.distillation.static_model import Distilled, distill, principal_axes
 from vicinal.distillation.training import averages, unit
 from vicinal.engine.static import read_rows
 from vicinal.engine.weights import Weights
@@ -102,15 +104,16 @@ def documentation_texts(file: Path) -> list[str]:
     return list(dict.fromkeys(line[:_TEXT] for line in lines if len(line) >= 8))
 
 
+def pairs_in(file: Path) -> Iterator[dict[str, str]]:
+    """The pairs of a file, each with its ``source``, ``query`` and ``passage``."""
+    with file.open(encoding="utf-8") as lines:
+        yield from map(json.loads, lines)
+
+
 def long_passages(pairs: Path, count: int) -> list[str]:
     """``count`` passages of 450 characters and more, drawn at random, cut to 1,400."""
-    found = dict[str, None]()
-    with pairs.open(encoding="utf-8") as file:
-        for line in file:
-            passage = json.loads(line)["passage"]
-            if len(passage) >= _SHORTEST_PASSAGE:
-                found[passage[:_PASSAGE]] = None
-    drawn = list(found)
+    passages = (pair["passage"] for pair in pairs_in(pairs))
+    drawn = list(dict.fromkeys(each[:_PASSAGE] for each in passages if len(each) >= _SHORTEST_PASSAGE))
     random.Random(3).shuffle(drawn)
     return drawn[:count]
 
@@ -149,9 +152,13 @@ class Work:
         tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
         return read_rows(Weights.open(folder)), tokenizer
 
+    @cached_property
+    def _minilm_vectors(self) -> TeacherVectors:
+        return TeacherVectors(self.folder / "minilm", SentenceTransformer(self._minilm))
+
     def minilm(self, texts: Sequence[str]) -> Floats:
         """``(n, 384)`` vectors."""
-        return unit(TeacherVectors(self.folder / "minilm", SentenceTransformer(self._minilm))(texts))
+        return unit(self._minilm_vectors(texts))
 
     def bge(self, texts: Sequence[str]) -> Floats:
         """``(n, 384)`` vectors, centred, as all of them point one way."""
@@ -175,8 +182,7 @@ class Work:
 def projection(teacher: Floats, found: Floats) -> Floats:
     """``(384, width)``: takes the teacher's vectors to their principal axes (not centred), turned so that they lie as
     near as can be to ``found``, the vectors ``(n, width)`` that the rows give now (orthogonal Procrustes)."""
-    _, axes = np.linalg.eigh((teacher.T @ teacher).astype(np.float64))
-    axes = np.ascontiguousarray(axes[:, ::-1][:, : found.shape[1]], dtype=np.float32)
+    axes = principal_axes(teacher, found.shape[1], centred=False)
     left, _, right = np.linalg.svd(((teacher @ axes).T @ found).astype(np.float64))
     turned: Floats = axes @ (left @ right).astype(np.float32)
     return turned
@@ -195,11 +201,10 @@ def more_alike(rows: Floats, texts: Ragged, share: float) -> Floats:
 
 def part_of(texts: Ragged, places: NDArray[Any]) -> Ragged:
     """Some of the texts."""
-    lengths = texts.lengths[places]
+    ids, lengths = tokens_of(texts, places)
     starts = np.zeros(len(places) + 1, dtype=np.int64)
     np.cumsum(lengths, out=starts[1:])
-    inside = np.repeat(texts.starts[places] - starts[:-1], lengths) + np.arange(int(starts[-1]))
-    return Ragged(texts.ids[inside], starts, lengths.astype(np.int32))
+    return Ragged(ids, starts, lengths.astype(np.int32))
 
 
 class Lessons:
@@ -213,15 +218,13 @@ class Lessons:
         made_up = coverage_texts(student.backend, short[: 3 * COVERAGE // 4], COVERAGE, 1)
         texts = list(dict.fromkeys(labelled + documentation + made_up))
         work.say(f"{len(texts)} texts for MiniLM")
-        self.texts, vectors = student(texts), work.minilm(texts)
-        draw = np.random.default_rng(7)
-        known = np.flatnonzero(self.texts.lengths)
-        self.sample = part_of(
-            self.texts, some := np.sort(draw.choice(known, min(_SAMPLE, len(known)), replace=False))
-        )
-        self._map = projection(vectors[some], unit(averages(rows, self.sample)))
-        places = np.flatnonzero(self.texts.lengths >= _TOKENS)
-        self.imitated = self._imitated(part_of(self.texts, places), vectors[places])
+        ids, vectors = student(texts), work.minilm(texts)
+        known = np.flatnonzero(ids.lengths)
+        drawn = np.sort(np.random.default_rng(7).choice(known, min(_SAMPLE, len(known)), replace=False))
+        self.sample = part_of(ids, drawn)
+        self._map = projection(vectors[drawn], unit(averages(rows, self.sample)))
+        places = np.flatnonzero(ids.lengths >= _TOKENS)
+        self.imitated = self._imitated(part_of(ids, places), vectors[places])
         passages = long_passages(pairs, LONG)
         work.say(f"{len(passages)} passages for MiniLM")
         self.passages = self._imitated(student(passages), work.minilm(passages))
@@ -299,24 +302,19 @@ def contrast(pairs: Path, student: StaticTokenizer) -> tuple[Ragged, NDArray[np.
     """The pairs of documentation, and every ninth of the dictionaries' pairs: queries, then passages, whose groups are
     the numbers of equal passages."""
     queries, passages = [], []
-    with pairs.open(encoding="utf-8") as file:
-        for line in file:
-            pair = json.loads(line)
-            query, passage = pair["query"], pair["passage"]
-            dictionary = pair["source"].split(":")[0] in _DICTIONARIES
-            if not dictionary or zlib.crc32(f"{query}\n{passage}".encode()) % 9 == 0:
-                queries.append(query)
-                passages.append(cut(passage, 500))
+    for pair in pairs_in(pairs):
+        query, passage = pair["query"], pair["passage"]
+        dictionary = pair["source"].split(":")[0] in _DICTIONARIES
+        if not dictionary or zlib.crc32(f"{query}\n{passage}".encode()) % 9 == 0:
+            queries.append(query)
+            passages.append(cut(passage, 500))
     groups = np.array([zlib.crc32(passage.encode()) for passage in passages], dtype=np.int64)
     return student(queries + passages), groups
 
 
 def texts_of(pairs: Path) -> list[str]:
     """All queries and passages."""
-    with pairs.open(encoding="utf-8") as file:
-        return [
-            text for line in file for pair in [json.loads(line)] for text in (pair["query"], pair["passage"])
-        ]
+    return [text for pair in pairs_in(pairs) for text in (pair["query"], pair["passage"])]
 
 
 def main() -> None:
