@@ -6,8 +6,10 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from vicinal import Index
 from vicinal.server.process import _bind, _Server
 from vicinal.server.service import Service
 from vicinal.server.settings import Settings
@@ -48,6 +50,19 @@ def live(**settings: Any) -> Iterator[Live]:
         running.server.should_exit = True
         running.wait()
         running.service.close()
+
+
+def everything(folder: Path, tiny: Path, scorer: Path, key: str) -> dict[str, Any]:
+    """Settings of a server with a model, a reranker, and an index in ``folder`` that may be changed with a key."""
+    with Index(folder / "notes.db", str(tiny)) as index:
+        index.add(["the cat sat", "a dog ran"], ["a", "b"], [{"n": 1}, {"n": 2}])
+    return {
+        "models": (str(tiny),),
+        "rerankers": (str(scorer),),
+        "indexes": (str(folder / "notes.db"),),
+        "api_keys": (key,),
+        "writable": True,
+    }
 
 
 class Gate:

@@ -255,9 +255,8 @@ def main() -> None:
     from pathlib import Path
 
     from tests.rerank.tinypairs import write_base
-    from tests.server.liveserver import live
+    from tests.server.liveserver import everything, live
     from tests.training.tinybert import write_tiny
-    from vicinal import Index
 
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
@@ -270,13 +269,8 @@ def main() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             CrossEncoder(root / "base").save(root / "scorer")
-        with Index(root / "notes.db", str(tiny)) as index:
-            index.add(["the cat sat", "a dog ran"], ["a", "b"], [{"n": 1}, {"n": 2}])
-        settings = {
-            "models": (str(tiny),), "rerankers": (str(root / "scorer"),), "indexes": (str(root / "notes.db"),),
-            "api_keys": (KEY,), "writable": True, "cache_path": ":memory:", "cache_bytes": 10**6,
-        }  # fmt: skip
-        with live(**settings) as server:
+        settings = everything(root, Path(tiny), root / "scorer", KEY)
+        with live(**settings, cache_path=":memory:", cache_bytes=10**6) as server:
             app = server.server.config.app
             start, done, failures = time.monotonic(), 0, list[str]()
             statuses: Counter[str] = Counter()

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from vicinal import Index
-
 pytest.importorskip("fastapi")
 
 import liveserver as live
@@ -20,15 +18,7 @@ SCHEMATHESIS = Path(__file__).resolve().parents[2] / ".bench" / "server-fuzz" / 
 @pytest.mark.slow
 @pytest.mark.skipif(not SCHEMATHESIS.exists(), reason="make server-clients sets up schemathesis")
 def test_openapi_is_what_the_server_does(tiny_folder: Path, scorer_folder: Path, tmp_path: Path) -> None:
-    with Index(tmp_path / "notes.db", str(tiny_folder)) as index:
-        index.add(["the cat sat", "a dog ran"], ["a", "b"], [{"n": 1}, {"n": 2}])
-    with live.live(
-        models=(str(tiny_folder),),
-        rerankers=(str(scorer_folder),),
-        indexes=(str(tmp_path / "notes.db"),),
-        api_keys=("key",),
-        writable=True,
-    ) as server:
+    with live.live(**live.everything(tmp_path, tiny_folder, scorer_folder, "key")) as server:
         command = [
             str(SCHEMATHESIS),
             "run",

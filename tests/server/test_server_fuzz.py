@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from vicinal import Index
-
 pytest.importorskip("fastapi")
 httpx = pytest.importorskip("httpx")
 
@@ -17,16 +15,8 @@ import requestfuzz  # noqa: E402
 
 
 def test_no_request_makes_the_server_fail(tiny_folder: Path, scorer_folder: Path, tmp_path: Path) -> None:
-    with Index(tmp_path / "notes.db", str(tiny_folder)) as index:
-        index.add(["the cat sat", "a dog ran"], ["a", "b"], [{"n": 1}, {"n": 2}])
-    with live.live(
-        models=(str(tiny_folder),),
-        rerankers=(str(scorer_folder),),
-        indexes=(str(tmp_path / "notes.db"),),
-        api_keys=(requestfuzz.KEY,),
-        writable=True,
-        cache_path=":memory:",
-    ) as server:
+    settings = live.everything(tmp_path, tiny_folder, scorer_folder, requestfuzz.KEY)
+    with live.live(**settings, cache_path=":memory:") as server:
         fuzzer = requestfuzz.Fuzzer(requestfuzz.routes_of(server.server.config.app), seed=1)
         tally = asyncio.run(requestfuzz.send(server.port, fuzzer, 600))
         assert not tally.failures, tally.failures[0]
