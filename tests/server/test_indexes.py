@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vicinal import CrossEncoder, Index
+from vicinal import CrossEncoder, Index, SentenceTransformer
 
 NOTES = {
     "a": "the cat sat on the mat",
@@ -180,10 +180,15 @@ def test_an_index_that_is_replaced_is_opened_again(writing: Any, path: Path, tin
         ]
 
 
-def test_an_index_replaced_by_one_of_another_model_is_told(reading: Any, path: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("named", ["name", "folder"])
+def test_an_index_replaced_by_one_of_another_model_is_told(
+    reading: Any, path: Path, tmp_path: Path, named: str
+) -> None:
     other = tmp_path / "other" / "notes.db"
     other.parent.mkdir()
-    with Index(other) as index:
+    if named == "folder":
+        SentenceTransformer("vicinal-mini").save(tmp_path / "other" / "model")
+    with Index(other, "vicinal-mini" if named == "name" else str(tmp_path / "other" / "model")) as index:
         index.add(["a cat in a box"], ["box"])
     other.rename(path)
     for _ in range(2):
@@ -191,3 +196,11 @@ def test_an_index_replaced_by_one_of_another_model_is_told(reading: Any, path: P
         message = answer.json()["error"]["message"]
         assert answer.status_code == 424 and "restart the server" in message and str(tmp_path) not in message
     assert str(tmp_path) not in reading.get("/page/map?index=notes").text
+
+
+def test_an_index_that_was_emptied_does_not_become_one_without_documents(writing: Any, path: Path) -> None:
+    path.with_name("empty.db").touch()
+    path.with_name("empty.db").rename(path)
+    for _ in range(2):
+        assert writing.post("/v1/search", {"query": "the cat"}).status_code == 424
+    assert path.stat().st_size == 0

@@ -84,8 +84,7 @@ class Indexes:
                 raise InputError(
                     f"{path} and {self._open[name].index.path} would both be served as {name!r}: rename one"
                 )
-            read_only = not self._settings.writable
-            with Index(path, read_only=read_only) as index:
+            with Index(path, read_only=not self._settings.writable) as index:
                 info = index.info()
             served = next(
                 (each for each in self._catalog.all() if each.entry.fingerprint == info.fingerprint), None
@@ -94,9 +93,13 @@ class Indexes:
                 served = self._catalog.find_given(info.model) or self._catalog.add(
                     info.model, SentenceTransformer(info.model, dtype=self._settings.dtype)
                 )
-            opened = Index(path, SharedModel(served, self._pipeline), read_only=read_only)
+            opened = self._index(path, served)
             self._open[name] = OpenIndex(name, opened, served, info)
             opened.warm_up()
+
+    def _index(self, path: str, served: Served) -> Index:
+        """The index of a file, whose texts a served model encodes."""
+        return Index(path, SharedModel(served, self._pipeline), read_only=not self._settings.writable)
 
     def close(self) -> None:
         """Let go of the files."""
@@ -215,20 +218,18 @@ class Indexes:
         with self._opening:
             if opened.index is not index:  # another thread was faster
                 return True
-            if not isinstance(error, IndexReplacedError) or not Path(index.path).is_file():
+            path = Path(index.path)
+            # Of an empty file a new index would be made: what was lost is not to look like an index without documents.
+            if not isinstance(error, IndexReplacedError) or not path.is_file() or not path.stat().st_size:
                 return False
-            model = SharedModel(opened.served, self._pipeline)
             try:
-                fresh = Index(index.path, model, read_only=not self._settings.writable)
+                opened.index = self._index(index.path, opened.served)
             except InputError as unfit:
+                _log.warning("%s", unfit)  # not told to clients: it may name folders
                 raise StoreError(
-                    f"index {index.path!r} was replaced by one of another model: restart the server to serve it "
-                    f"({unfit})"
+                    f"index {index.path!r} was replaced by one of another model: restart the server to serve it"
                 ) from unfit
-            opened.index, opened.info = fresh, fresh.info()
-            _log.warning(
-                "index %s was replaced, and is open again: %d documents", opened.id, opened.info.documents
-            )
+            _log.warning("index %s was replaced, and is open again", opened.id)
         index.close()  # waits for those who still search it
         return True
 
