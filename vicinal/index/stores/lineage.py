@@ -188,6 +188,14 @@ def _rows_of_page(page: bytes) -> dict[str, str]:
     return rows
 
 
+def _trace(status: os.stat_result) -> tuple[int, int, int]:
+    """What a write changes: tools such as ``rsync --inplace -t`` put the first back, nobody can put the last back.
+
+    The last also changes when a file gets another mode or a link, which does it no harm.
+    """
+    return status.st_mtime_ns, status.st_size, status.st_ctime_ns
+
+
 class Place:
     """The file that an index opened, and whether it still lies there.
 
@@ -208,7 +216,7 @@ class Place:
         self.overwritten = False
         status = os.stat(file)
         self._own = (status.st_dev, status.st_ino)
-        self._seen = (status.st_mtime_ns, status.st_size)
+        self._seen = _trace(status)
         self._lost: str | None = None
 
     @property
@@ -256,9 +264,9 @@ class Place:
             raise StoreError(f"index {self._path!r}: it cannot be looked at: {error.strerror}") from error
         if (status.st_dev, status.st_ino) != self._own:
             return replaced(self._path, "was replaced by another file")
-        seen = (status.st_mtime_ns, status.st_size)
+        seen = _trace(status)
         if self._immutable:
-            changed = seen != self._seen or log_bytes(os.path.realpath(self._file))
+            changed = seen[:2] != self._seen[:2] or log_bytes(os.path.realpath(self._file))
             return replaced(self._path, "was changed") if changed else None
         if db is not None and seen != self._seen:
             # Written to since: by SQLite, when it took the log over, or by somebody who copied a file over it.
