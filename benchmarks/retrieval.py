@@ -39,7 +39,7 @@ import retrieval_sets
 
 from vicinal import CrossEncoder, Index, SentenceTransformer
 from vicinal.evaluation.metrics import spearman
-from vicinal.hub.resolve import bundled_models
+from vicinal.hub.bundled import bundled_models
 from vicinal.index import Hit, Mode
 from vicinal.index.best import OWN_RERANKER
 from vicinal.vectors.similarity import pairwise_cos_sim

@@ -56,3 +56,12 @@ def test_a_broken_download_is_named_and_repaired(served: tuple[Any, Path]) -> No
         SentenceTransformer("acme/tiny", cache_folder=cache, local_files_only=True)
     repaired = SentenceTransformer("acme/tiny", cache_folder=cache, dtype="float32")
     assert (repaired.encode("the cat") == expected).all()
+
+
+@pytest.mark.parametrize("name", ["vicinal-minni", "vicinal_mini", "vicinal/vicinal-mini"])
+def test_a_mistyped_bundled_model(
+    served: tuple[Any, Path], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ModelNotFoundError, match="Did you mean 'vicinal-mini', which is part of Vicinal"):
+        SentenceTransformer(name, cache_folder=served[1])

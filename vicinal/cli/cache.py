@@ -69,7 +69,8 @@ def models(
     that it reads of a text, and its size on disk; with --bench also the texts (or, of a reranker, the pairs)
     that it gets through in a second on this machine.
     """
-    from vicinal.hub.resolve import bundled_models, default_cache_folder, list_cached
+    from vicinal.hub.bundled import bundled_models
+    from vicinal.hub.resolve import default_cache_folder, list_cached
 
     bundled = bundled_models()
     cached = list_cached()
@@ -207,8 +208,8 @@ def download(
     It goes into the cache, and its folder is printed. For private models, the token is that of HF_TOKEN or
     `hf auth login`.
     """
+    from vicinal.hub.bundled import bundled_models
     from vicinal.hub.cache import size_of
-    from vicinal.hub.resolve import bundled_models
     from vicinal.hub.resolve import download as fetch
 
     own = next((model for model in bundled_models() if model.name == name), None)
@@ -293,8 +294,9 @@ def clear(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Remove a model with all its revisions."""
+    from vicinal.hub.bundled import bundled_models
     from vicinal.hub.cache import hub_names, repo_folder, size_of
-    from vicinal.hub.resolve import bundled_models, clear_cached, default_cache_folder
+    from vicinal.hub.resolve import clear_cached, default_cache_folder
 
     if any(model.name == name for model in bundled_models()):
         raise InputError(f"{name} comes with Vicinal and is not in the cache: there is nothing to remove")

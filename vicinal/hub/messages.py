@@ -22,6 +22,7 @@ from vicinal.errors import (
     ModelNotFoundError,
     VicinalError,
 )
+from vicinal.hub.bundled import nearest_bundled
 from vicinal.hub.cache import nearest_names, repo_folder, revisions_of
 from vicinal.hub.files import Problem
 
@@ -213,7 +214,10 @@ def _cache_lines(request: Request, repos: Iterable[str]) -> list[str]:
 
 
 def nearest(request: Request) -> str:
-    """A sentence with the cached names that resemble the one asked for."""
+    """A sentence with the names that resemble the one asked for: bundled or cached."""
+    bundled = nearest_bundled(request.name)
+    if bundled is not None:
+        return f" Did you mean {bundled!r}, which is part of Vicinal?"
     names = nearest_names(request.name, request.root)
     return (
         f" Nearest names in the cache: {', '.join(names)}."

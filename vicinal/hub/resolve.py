@@ -10,7 +10,6 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
 from pathlib import Path
 
 from vicinal.errors import (
@@ -19,6 +18,7 @@ from vicinal.errors import (
     InputTypeError,
     ModelNotFoundError,
 )
+from vicinal.hub.bundled import BUNDLED
 from vicinal.hub.cache import (
     DEFAULT_ORGANISATION,
     CachedModel,
@@ -29,7 +29,6 @@ from vicinal.hub.cache import (
     hub_names,
     is_surely_plain,
     list_cached,
-    size_of,
 )
 from vicinal.hub.fetch import Retries, fetch
 from vicinal.hub.files import Problem, files_needed, find_problems, is_inside
@@ -56,24 +55,6 @@ __all__ = [
 ]
 
 _TRUE = {"1", "ON", "YES", "TRUE"}
-
-#: Models that lie in the package itself.
-_BUNDLED = {"vicinal-mini": Path(__file__).parents[1] / "data" / "vicinal-mini"}
-
-
-def bundled_models() -> list[CachedModel]:
-    """The models that lie in the package itself: no cache and no network is needed for them."""
-    return [
-        CachedModel(
-            name,
-            folder,
-            size_of(folder),
-            (),
-            True,
-            datetime.fromtimestamp(folder.stat().st_mtime, timezone.utc),
-        )
-        for name, folder in sorted(_BUNDLED.items())
-    ]
 
 
 def resolve_model(
@@ -117,8 +98,8 @@ def resolve_model(
         InputError, InputTypeError: an argument cannot be meant.
     """
     name = _as_text(name_or_path)
-    if name in _BUNDLED:
-        return _BUNDLED[name]
+    if name in BUNDLED:
+        return BUNDLED[name]
     folder = Path(os.path.abspath(os.path.expanduser(name)))
     if folder.is_dir():
         return folder

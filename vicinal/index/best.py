@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from vicinal.hub.resolve import bundled_models
+from vicinal.hub.bundled import bundled_models
 from vicinal.index.asking import Asked
 from vicinal.index.encoder import name_of
 from vicinal.index.pace import Pace
