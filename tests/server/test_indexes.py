@@ -67,7 +67,14 @@ def test_filter_and_reranker_are_obeyed(reading: Any, scorer_folder: Path) -> No
 def test_the_model_of_an_index_is_served_too(reading: Any) -> None:
     assert [each["id"] for each in reading.get("/v1/models").json()["data"]] == ["scorer", "tiny"]
     (entry,) = reading.get("/v1/index").json()["indexes"]
-    assert entry == {"id": "notes", "documents": 4, "model": "tiny", "fields": ["n"], "writable": False}
+    assert entry == {
+        "id": "notes",
+        "documents": 4,
+        "model": "tiny",
+        "fields": ["n"],
+        "writable": False,
+        "problem": None,
+    }
 
 
 @pytest.mark.parametrize(
@@ -149,9 +156,16 @@ def test_an_index_whose_file_went_away_is_named_without_its_path(
     answer = server.post("/v1/search", {"query": "the cat"})
     assert answer.status_code == 424
     message = answer.json()["error"]["message"]
-    assert "index 'notes' was removed" in message and str(path.parent) not in message
+    assert "the file of index 'notes' was removed" in message and "put it back" in message
+    assert str(path.parent) not in message and "Index(" not in message
     listed = server.get("/v1/index").json()["indexes"]  # as it was last known
-    assert [(each["id"], each["documents"]) for each in listed] == [("notes", 4), ("other", 1)]
+    assert [(each["id"], each["documents"], each["problem"]) for each in listed] == [
+        ("notes", 4, message),
+        ("other", 1, None),
+    ]
+    path.with_name("elsewhere.db").rename(path)
+    assert server.get("/v1/index").json()["indexes"][0]["problem"] is None
+    path.rename(path.with_name("elsewhere.db"))
     assert server.get("/page/about").status_code == 200
     assert str(path.parent) not in server.get("/page/map?index=notes").text
     assert server.post("/v1/search", {"query": "a", "index": "other"}).json()["hits"][0]["id"] == "b"

@@ -126,7 +126,7 @@ def test_about_tells_what_is_served(client: Any) -> None:
     about = client.get("/page/about").json()
     assert about["modes"] == ["dense", "lexical", "hybrid", "best"]
     assert about["indexes"] == [
-        {"id": "notes", "documents": 60, "model": "vicinal-mini", "fields": ["n", "topic"]}
+        {"id": "notes", "documents": 60, "model": "vicinal-mini", "fields": ["n", "topic"], "problem": None}
     ]
     assert about["embedders"] == [{"id": "vicinal-mini", "dimension": 256}] and about["rerankers"] == []
 

@@ -40,12 +40,17 @@ _WAITING = 64
 
 @dataclass(eq=False)
 class OpenIndex:
-    """An open index, the model that reads its queries, and what was last known of it."""
+    """An open index, the model that reads its queries, and what was last known of it.
+
+    Attributes:
+        problem: why it could not be read the last time; empty if it could.
+    """
 
     id: str
     index: Index
     served: Served
     info: IndexInfo
+    problem: str = ""
 
 
 class Indexes:
@@ -120,7 +125,12 @@ class Indexes:
             info = each.info
             found.append(
                 IndexEntry(
-                    each.id, info.documents, each.served.entry.id, info.fields, self._settings.writable
+                    each.id,
+                    info.documents,
+                    each.served.entry.id,
+                    info.fields,
+                    self._settings.writable,
+                    each.problem,
                 )
             )
         return found
@@ -205,13 +215,19 @@ class Indexes:
         index = opened.index
         try:
             try:
-                return work(index)
+                found = work(index)
             except StoreError as error:
                 if not self._opened_again(opened, index, error):
                     raise
-                return work(opened.index)
+                found = work(opened.index)
         except StoreError as error:
-            raise unreadable(error, index, opened.id) from error
+            refused = unreadable(error, index, opened.id)
+            if opened.problem != refused.message:  # the log is told once
+                _log.warning("%s", error)
+            opened.problem = refused.message
+            raise refused from error
+        opened.problem = ""
+        return found
 
     def _opened_again(self, opened: OpenIndex, index: Index, error: StoreError) -> bool:
         """Whether ``opened`` now holds another index than ``index``, which failed."""
@@ -257,7 +273,12 @@ class Indexes:
 
 def unreadable(error: StoreError, index: Index, name: str) -> Refused:
     """What clients are told of an index that cannot be read or written: its name, and not where it lies."""
-    _log.warning("%s", error)
+    if isinstance(error, IndexReplacedError):
+        message = (
+            f"the file of index {name!r} was removed, moved or replaced while it is served: put it back, or restart "
+            "the server"
+        )
+        return Refused("backend", message)
     message = str(error).replace(os.path.abspath(index.path), name).replace(str(index.path), name)
     return Refused("backend", message)
 

@@ -135,6 +135,7 @@ class Maps:
         except _Stopped:
             work.failure = "The server ends."
         except StoreError as error:
+            _log.warning("the map of an index could not be drawn: %s", error)
             work.failure = unreadable(error, index, name).message
         except VicinalError as error:
             work.failure = str(error)

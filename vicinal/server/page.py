@@ -79,7 +79,13 @@ def router(service: Service) -> APIRouter:
             "version": __version__,
             "modes": list(get_args(SearchRequest.model_fields["mode"].annotation)),
             "indexes": [
-                {"id": each.id, "documents": each.documents, "model": each.model, "fields": list(each.fields)}
+                {
+                    "id": each.id,
+                    "documents": each.documents,
+                    "model": each.model,
+                    "fields": list(each.fields),
+                    "problem": each.problem or None,
+                }
                 for each in service.indexes()
             ],
             "embedders": [

@@ -56,6 +56,7 @@ class IndexEntry:
         model: the id of the model that reads its queries.
         fields: names of the metadata fields.
         writable: whether requests may change it.
+        problem: why it cannot be read now; then ``documents`` and ``fields`` are what was last known. Empty if it can.
     """
 
     id: str
@@ -63,6 +64,7 @@ class IndexEntry:
     model: str
     fields: tuple[str, ...]
     writable: bool
+    problem: str = ""
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ async function start() {
     return;
   }
   for (const entry of app.about.indexes) {
-    byId("index").append(el("option", { value: entry.id, text: `${entry.id} (${whole(entry.documents)})` }));
+    byId("index").append(el("option", { value: entry.id, text: `${entry.id} (${entry.problem ? "cannot be read" : whole(entry.documents)})` }));
   }
   byId("index").addEventListener("change", chooseIndex);
   for (const view of Object.values(VIEWS)) view.begin(app);

@@ -164,7 +164,7 @@ function showEmpty() {
     root.replaceChildren(el("h2", { text: "No index is served" }), el("p", { text: "Start the server with one: vicinal serve --index notes.db" }));
     return;
   }
-  const facts = [["Documents", whole(index.documents)], ["Model", index.model], ["Fields", (index.fields ?? []).join(", ")]].filter(([, value]) => value);
+  const facts = [["Problem", index.problem], ["Documents", whole(index.documents)], ["Model", index.model], ["Fields", (index.fields ?? []).join(", ")]].filter(([, value]) => value);
   root.replaceChildren(
     el("h2", { text: `Search ${index.id}` }),
     el("p", {}, "Ask in your own words. ", el("kbd", { text: "/" }), " goes to the search field, ", el("kbd", { text: "↑" }), " ", el("kbd", { text: "↓" }), " through the results, ", el("kbd", { text: "Enter" }), " opens one, ", el("kbd", { text: "Esc" }), " closes it."),
