@@ -296,7 +296,9 @@ def test_truncate_dim(tiny_path: Path, tiny: SentenceTransformer) -> None:
     model = SentenceTransformer(tiny_path, truncate_dim=7, dtype="float32")
     np.testing.assert_array_equal(model.encode(TEXTS), whole[:, :7])
     np.testing.assert_array_equal(model.encode(TEXTS, truncate_dim=3), whole[:, :3])
-    np.testing.assert_array_equal(model.encode(TEXTS, truncate_dim=900), whole)
+    with pytest.warns(UserWarning, match=rf"truncate_dim=900, but .* have {whole.shape[1]} dimensions: all"):
+        np.testing.assert_array_equal(model.encode(TEXTS, truncate_dim=900), whole)
+    np.testing.assert_array_equal(model.encode(TEXTS, truncate_dim=901), whole)  # said once
     with model.truncate_sentence_embeddings(4):
         assert model.encode([]).shape == (0, 4)
         assert model.get_sentence_embedding_dimension() == 4

@@ -363,7 +363,9 @@ class VectorModel(Model):
 
     def _kept(self, options: EncodeOptions) -> int:
         """Dimensions that a call's vectors have."""
-        return min(self._dimension, options.truncate_dim or self.truncate_dim or self._dimension)
+        asked = options.truncate_dim or self.truncate_dim or self._dimension
+        self.hints.short(asked, self._dimension, self.name_or_path)
+        return min(self._dimension, asked)
 
     def _forward(self, prompt: str, options: EncodeOptions) -> Forward:
         engine = self._engine

@@ -58,11 +58,23 @@ class Hints:
     Attributes:
         script_looks: calls in which the texts' script is still looked at.
         said_unknown: whether it was said that texts are unknown.
+        said_short: whether it was said that vectors are shorter than asked for.
     """
 
     def __init__(self) -> None:
         self.script_looks = _CALLS
         self.said_unknown = False
+        self.said_short = False
+
+    def short(self, asked: int, dimension: int, model: str) -> None:
+        """Warn, once, that there are fewer dimensions than ``truncate_dim`` asks for."""
+        if asked <= dimension or self.said_short:
+            return
+        self.said_short = True
+        warnings.warn(
+            f"truncate_dim={asked}, but vectors of model {model!r} have {dimension} dimensions: all are kept",
+            stacklevel=caller_level(),
+        )
 
     def only_unknown(self, found: UnknownTexts) -> None:
         """Warn, once, of texts that are made of unknown tokens alone."""
