@@ -101,7 +101,8 @@ def test_every_call_on_another_file_is_an_error(path, tmp_path, change, call):
     CHANGES[change](path, other)
     for _ in range(2):
         with pytest.raises(
-            StoreError, match=rf"texts\.db.*{'moved' if change == 'removed' else change.split()[0]}.*open it again"
+            StoreError,
+            match=rf"texts\.db.*{'moved' if change == 'removed' else change.split()[0]}.*open it again",
         ):
             CALLS[call](index, tmp_path)
     assert not (tmp_path / "out.jsonl").exists() and not (tmp_path / "out.db").exists()

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from vicinal.nn.engine.live import Renewed
 
 # Padded tokens a batch; see the note at SentenceTransformer's.
-_TOKEN_BUDGET = 1024
+_TOKEN_BUDGET = 768
 
 
 class CrossEncoder(PairModel, PairFit):
