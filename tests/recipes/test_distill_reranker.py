@@ -22,6 +22,7 @@ from int8_teacher import float_folder  # noqa: E402
 from reranker_parts import lists, teacher  # noqa: E402
 from reranker_parts import student as parts  # noqa: E402
 from reranker_parts.lists import Asked, Lists  # noqa: E402
+from reranker_parts.targets import Targets  # noqa: E402
 
 PASSAGES = [
     "The server closes a connection that was idle for longer than the time that the option allows.",
@@ -123,6 +124,41 @@ def test_scores_are_kept_and_belong_to_their_lists(tmp_path: Path) -> None:
         teacher.scored_lists(model, asked, PASSAGES, kept, seed=1)
 
 
+def test_cosines_stand_in_for_scores_and_beside_them() -> None:
+    rng = np.random.default_rng(0)
+    vectors = {text: rng.normal(size=8).astype(np.float32) for text in (*PASSAGES, *QUESTIONS)}
+    vectors = {text: vector / np.linalg.norm(vector) for text, vector in vectors.items()}
+    asked = [
+        Asked(question, answer, [0, 1, 2, 3]) for question, answer in zip(QUESTIONS, ANSWERS, strict=True)
+    ]
+    cosines = {
+        (number, place): float(vectors[question] @ vectors[passage])
+        for number, question in enumerate(QUESTIONS)
+        for place, passage in enumerate(PASSAGES)
+    }
+    scored = [([0, 1, 2, 3], [20 * cosines[number, place] - 3 for place in range(4)]) for number in (0, 1)]
+    found = Targets(lambda texts: np.stack([vectors[text] for text in texts]), asked, PASSAGES, scored)
+    assert found.slope == pytest.approx(20, rel=1e-5) and found.offset == pytest.approx(-3, abs=1e-5)
+    np.testing.assert_allclose(
+        found(2, [3, 1], None), [35 * cosines[2, place] - 3 for place in (3, 1)], rtol=1e-4
+    )
+    np.testing.assert_allclose(found(0, [2], [4.0]), [4 + 15 * cosines[0, 2]], rtol=1e-5)
+
+
+def test_lists_with_scores_come_last() -> None:
+    asked = [Asked(str(number), number % 4, [0, 1, 2, 3]) for number in range(200)]
+    scored: list[tuple[list[int], list[float]]] = [([0, 1, 2, 3, 0, 1, 2, 3], [0.0] * 8) for _ in range(8)]
+    targets = Targets(lambda texts: np.ones((len(texts), 1), np.float32), asked, PASSAGES, scored)
+    targets.slope, targets.offset = 0.0, 100.0  # so that cosines alone can be told
+    plan = recipe.Plan(asked, len(PASSAGES), scored * 20, targets)
+    batches = list(plan(random.Random(0)))
+    assert len(batches) == plan.steps
+    kinds = [scores[0] > 50 for batch in batches for _, _, scores in batch]
+    assert kinds == sorted(kinds, reverse=True) and kinds.count(True) == 28_000 * 160 // 22_000 // 8 * 8
+    assert {number for batch in batches for number, _, scores in batch if scores[0] < 50} == set(range(160))
+    assert all(len(places) == teacher.LIST == len(scores) for batch in batches for _, places, scores in batch)
+
+
 def test_a_cut_tokenizer_keeps_what_it_has(begun: tuple[parts.Student, dict[str, Any], Path]) -> None:
     _, tokenizer, _ = begun
     vocabulary = tokenizer["model"]["vocab"]
@@ -158,7 +194,9 @@ def test_the_student_begins_as_a_matcher_and_learns(
     scored = [(numbers, [9.0 if number == 3 else -9.0 for number in numbers]) for _ in asked]
     monkeypatch.setattr(recipe, "LISTS", 3)
     monkeypatch.setattr(recipe, "PASSES", 8)
-    recipe.train(student, _texts(folder), asked, scored, "cpu")
+    monkeypatch.setattr(recipe, "EARLY", 0)
+    targets = Targets(lambda texts: np.ones((len(texts), 1), np.float32), asked, PASSAGES, scored)
+    recipe.train(student, _texts(folder), recipe.Plan(asked, len(PASSAGES), scored, targets), "cpu")
     with torch.no_grad():
         after = student(*_texts(folder).batch([(QUESTIONS[0], number) for number in range(4)], 256))
     assert int(after.argmax()) == 3
