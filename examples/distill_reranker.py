@@ -14,8 +14,9 @@ Everything is computed once and kept in OUT/work, so that an interrupted run goe
 ``--share`` takes a part of the queries. It is watched on sources that no training list comes from.
 ``--judge`` prints what the folder does on Perl's documentation and on Cranfield, which nothing is chosen by.
 
-No model of this recipe is part of Vicinal: it was run to its end with 0.4 % of the queries only. The whole of it is
-about 240,000 scores of the teacher and three passes over them, meant for an idle machine or a GPU.
+No model of this recipe is part of Vicinal. Run to its end (176,000 scores of the teacher, 770,000 pairs read; two hours
+on two cores with AMX), it lifts the 306 questions on Perl from 0.5165 to 0.5422 in nDCG@10, where the teacher reaches
+0.5992, and Cranfield from 0.3685 to 0.3747, at 8 times the teacher's speed.
 """
 
 from __future__ import annotations

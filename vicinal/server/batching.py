@@ -199,7 +199,7 @@ class Scheduler:
 
         lane, key = group.lane, group.key
         try:
-            if lane.many and group.tokens > lane.budget:
+            if lane.many and group.tokens > group.budget:
                 for units, values in lane.compute_many(batches(), key):
                     running.remove(units)
                     self._deliver(units, values)
@@ -208,7 +208,7 @@ class Scheduler:
                     values = lane.compute(units, key)
                     running.remove(units)
                     self._deliver(units, values)
-                    if group.tokens > lane.budget:
+                    if group.tokens > group.budget:
                         break
         except Exception:
             for units in running:

@@ -13,8 +13,8 @@ from vicinal.engine.sinks import DenseRows
 from vicinal.server.jobs import Job, Key, Unit
 from vicinal.tokens.text import Ragged
 
-# Padded tokens of a batch. Fewer than encode takes: the next text's turn comes sooner, at the same rate.
-_TOKENS = 512
+# Padded tokens of a batch, as encode takes them.
+_TOKENS = 768
 # An engine keeps about a megabyte of compiled kernels for every shape of a batch. So widths go in steps of 1/16 to 1/8,
 # and of texts there are so many in a batch, or as many as the budget allows.
 _SIZES = (1, 2, 3, 4, 6, 8, 16, 32, 64, 128, 256, 512)

@@ -11,6 +11,9 @@ from vicinal.server.lanes import Lane
 
 # Tokens of padding, besides that of the lane's own widths, that a batch may hold: calling an engine costs about 50.
 _PADDING = 32
+# Batches' worth of tokens up to which little waits. Then batches are smaller, so that whatever comes next gets a core
+# sooner; beyond, the larger ones get through a little more.
+_LITTLE = 16
 
 
 class Waiting:
@@ -51,11 +54,17 @@ class Waiting:
             heapq.heappop(self._by_due)
         return self._by_due[0][0] if self._by_due else None
 
+    @property
+    def budget(self) -> int:
+        """Tokens of the next batch, with padding."""
+        whole = self.lane.budget
+        return max(2 * whole // 3, 1) if self.lane.many and self.tokens <= _LITTLE * whole else whole
+
     def take(self) -> list[Unit]:
         """The units of the next batch; none where nothing waits."""
         if self.due is None:
             return []
-        first = self._by_due[0][2]
+        first, budget = self._by_due[0][2], self.budget
         picked = [first]
         self._take(first)
         home = longest = max(self.lane.width(first.length), 1)
@@ -67,7 +76,7 @@ class Waiting:
                 if not unit.taken:
                     weight = filled + self._weight(unit, width)
                     padded = (total + len(unit.rows)) * wide if self.lane.pads else weight
-                    if padded > self.lane.budget or padded - weight > _PADDING:
+                    if padded > budget or padded - weight > _PADDING:
                         break
                     picked.append(unit)
                     self._take(unit)
@@ -77,16 +86,16 @@ class Waiting:
                 del self._by_width[width]
             elif width <= longest:  # those further away waste more
                 break
-        return self._even(picked, longest)
+        return self._even(picked, longest, budget)
 
     def _weight(self, unit: Unit, width: int) -> int:
         """Tokens that a unit takes in a batch of those of its width."""
         return len(unit.rows) * max(width, 1) if self.lane.pads else unit.tokens
 
-    def _even(self, picked: list[Unit], width: int) -> list[Unit]:
+    def _even(self, picked: list[Unit], width: int, budget: int) -> list[Unit]:
         """As many as make a batch of a usual size; the others wait on."""
         sizes, count = self.lane.sizes, len(picked)
-        if sizes is None or count in sizes or count == self.lane.budget // width:
+        if sizes is None or count in sizes or count == budget // width:
             return picked
         kept = max(size for size in sizes if size <= count)
         for unit in reversed(picked[kept:]):
