@@ -76,6 +76,7 @@ _MEANT = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:truncate_dim=")  # larger than the model has: all are kept
 @pytest.mark.parametrize(
     "name",
     [
