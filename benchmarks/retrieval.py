@@ -10,8 +10,8 @@ a passage is scored once, for whatever models find it; milliseconds are those of
 candidates at the reranker's mean speed. ``--keep FOLDER`` writes the scores there, so that a run of hours can go on.
 
 Real models of others come with a package that is for tests and figures alone (requirements-retrieval.txt), as int8
-graphs; here their weights are computed as floats, which is 4 times as fast where the CPU multiplies bfloat16. No model
-of ours was trained with text of the sets.
+graphs; here their weights are computed as floats, which is several times as fast where the CPU multiplies bfloat16. No
+model of ours was trained with text of the sets.
 
 ``--halves``: the weights of hybrid were chosen with the sets of ``retrieval_sets.py`` in view, but for SICK and Perl's
 documentation, which were only measured afterwards. The difference to the better retriever is given for the even and for

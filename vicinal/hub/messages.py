@@ -215,15 +215,11 @@ def _cache_lines(request: Request, repos: Iterable[str]) -> list[str]:
 
 def nearest(request: Request) -> str:
     """A sentence with the names that resemble the one asked for: bundled or cached."""
-    bundled = nearest_bundled(request.name)
-    if bundled is not None:
-        return f" Did you mean {bundled!r}, which is part of Vicinal?"
-    names = nearest_names(request.name, request.root)
-    return (
-        f" Nearest names in the cache: {', '.join(names)}."
-        if names
-        else " No cached model has a similar name."
-    )
+    bundled, names = nearest_bundled(request.name), nearest_names(request.name, request.root)
+    told = f" Did you mean {bundled!r}, which is part of Vicinal?" if bundled else ""
+    if names:
+        told += f" Nearest names in the cache: {', '.join(names)}."
+    return told or " No cached model has a similar name."
 
 
 def joined(problems: Sequence[Problem]) -> str:

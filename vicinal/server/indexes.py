@@ -43,14 +43,14 @@ class OpenIndex:
     """An open index, the model that reads its queries, and what was last known of it.
 
     Attributes:
-        problem: why it could not be read the last time; empty if it could.
+        problem: why it could not be read the last time; None if it could.
     """
 
     id: str
     index: Index
     served: Served
     info: IndexInfo
-    problem: str = ""
+    problem: str | None = None
 
 
 class Indexes:
@@ -226,7 +226,7 @@ class Indexes:
                 _log.warning("%s", error)
             opened.problem = refused.message
             raise refused from error
-        opened.problem = ""
+        opened.problem = None
         return found
 
     def _opened_again(self, opened: OpenIndex, index: Index, error: StoreError) -> bool:

@@ -84,7 +84,7 @@ def router(service: Service) -> APIRouter:
                     "documents": each.documents,
                     "model": each.model,
                     "fields": list(each.fields),
-                    "problem": each.problem or None,
+                    "problem": each.problem,
                 }
                 for each in service.indexes()
             ],

@@ -56,7 +56,7 @@ class IndexEntry:
         model: the id of the model that reads its queries.
         fields: names of the metadata fields.
         writable: whether requests may change it.
-        problem: why it cannot be read now; then ``documents`` and ``fields`` are what was last known. Empty if it can.
+        problem: why it cannot be read now; then ``documents`` and ``fields`` are what was last known. None if it can.
     """
 
     id: str
@@ -64,7 +64,7 @@ class IndexEntry:
     model: str
     fields: tuple[str, ...]
     writable: bool
-    problem: str = ""
+    problem: str | None = None
 
 
 @dataclass(frozen=True)

@@ -184,5 +184,5 @@ def _entry(entry: IndexEntry) -> dict[str, Any]:
         "model": entry.model,
         "fields": list(entry.fields),
         "writable": entry.writable,
-        "problem": entry.problem or None,
+        "problem": entry.problem,
     }
