@@ -205,6 +205,20 @@ def test_what_cannot_be_served_ends_the_server_with_its_error(settings: Any, sai
         serve(Settings(**{"port": 0, **settings}), lambda address: None, lambda service: None)
 
 
+def test_an_empty_file_is_not_served_for_reading(tmp_path: Path) -> None:
+    from vicinal.server.process import serve
+
+    (tmp_path / "notes.db").touch()
+    with pytest.raises(
+        VicinalError, match=r"notes.db: the file is empty; `vicinal index .*notes.db INPUT...` fills it"
+    ):
+        serve(
+            Settings(port=0, indexes=(str(tmp_path / "notes.db"),)),
+            lambda address: None,
+            lambda service: None,
+        )
+
+
 def test_a_key_is_asked_for_beyond_this_machine(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setattr("vicinal.server.process.serve", lambda *_: None)
     for host, said in (("0.0.0.0", True), ("127.0.0.1", False)):

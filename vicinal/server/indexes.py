@@ -84,6 +84,8 @@ class Indexes:
             said(path)
             if not Path(path).is_file():
                 raise InputError(f"{path}: there is no such index")
+            if not (self._settings.writable or Path(path).stat().st_size):
+                raise InputError(f"{path}: the file is empty; `vicinal index {path} INPUT...` fills it")
             name = served_name(path)
             if name in self._open:
                 raise InputError(
