@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,18 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link.npy").symlink_to(tmp_path / "real" / "x.npy")
     assert check_target(str(tmp_path / "link.npy"), "-o") == (tmp_path / "real" / "x.npy").resolve()
+
+
+def test_an_index_is_no_target_of_anything_else(tmp_path: Path) -> None:
+    target = tmp_path / "texts.db"
+    with sqlite3.connect(target) as db:
+        db.execute("CREATE TABLE texts (text)")
+    db.close()
+    with pytest.raises(InputError, match="an index or another database is there"):
+        check_target(str(target), "--output")
+    assert check_target(str(target), "DB", database=True) == target.resolve()
+    target.write_text("no database")
+    assert check_target(str(target), "--output") == target.resolve()
 
 
 @pytest.mark.parametrize(("path", "part"), [(".", "a folder"), ("/dev/null", "regular"), ("no/x", "exist")])

@@ -25,13 +25,35 @@ def test_without_nncf(tiny: SentenceTransformer, tmp_path: Path, monkeypatch: py
 
 
 def test_what_cannot_be_quantized(tiny: SentenceTransformer, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="calibration_texts is empty"):
-        tiny.quantize([], tmp_path / "int8")
+    for none in ([], ["", " \n"]):
+        with pytest.raises(InputError, match="calibration_texts holds no text"):
+            tiny.quantize(none, tmp_path / "int8")
+    with pytest.raises(TypeError, match="calibration_texts is one string"):
+        tiny.quantize("a text", tmp_path / "int8")
+    for samples in (0, -1, "3", 2.5):
+        with pytest.raises((ValueError, TypeError), match="samples"):
+            tiny.quantize(TEXTS, tmp_path / "int8", samples=samples)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"calibration_texts\[1\] is None"):
         tiny.quantize(["a", None], tmp_path / "int8")  # type: ignore[list-item]
     with pytest.raises(ValueError, match="accuracy is 'best'; there are fast, balanced, high"):
         tiny.quantize(TEXTS, tmp_path / "int8", accuracy="best")  # type: ignore[arg-type]
     assert not (tmp_path / "int8").exists()
+
+
+def test_no_folder_with_something_else_is_written_to(tmp_path: Path) -> None:
+    own = make_folder(tmp_path / "own")
+    before = {file: file.read_bytes() for file in own.rglob("*") if file.is_file()}
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "config.json").write_text("mine")
+    model = SentenceTransformer(own)
+    for place in (own, other):
+        with pytest.raises(InputError, match="holds something else than an int8 model: give a new one"):
+            model.quantize(TEXTS, place)
+    with pytest.raises(InputError, match="is a file: give a new folder"):
+        model.quantize(TEXTS, other / "config.json")
+    assert before == {file: file.read_bytes() for file in own.rglob("*") if file.is_file()}
+    assert [file.name for file in other.iterdir()] == ["config.json"]
 
 
 def test_products_behind_activations_are_the_second_of_each_feed_forward(tiny: SentenceTransformer) -> None:

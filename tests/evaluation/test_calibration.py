@@ -70,7 +70,12 @@ def test_it_is_saved(tmp_path: Path) -> None:
     found = Calibration((0.1, 0.2, 1 / 3))
     found.save(tmp_path / "c.json")
     assert Calibration.load(tmp_path / "c.json") == found
-    for text in ("", "[]", "{}", '{"scores": []}', '{"scores": ["x"]}', '{"scores": [NaN]}'):
+    wrong = (
+        "[]",
+        "{}",
+        *(f'{{"scores": {scores}}}' for scores in ("[]", '["x"]', "[NaN]", '"123"', "true", "{}")),
+    )
+    for text in ("", *wrong):
         (tmp_path / "bad.json").write_text(text)
         with pytest.raises(InputError, match=r"bad\.json: not a saved calibration"):
             Calibration.load(tmp_path / "bad.json")
@@ -84,6 +89,24 @@ def test_shares_that_are_none(lost: object) -> None:
         Calibration((0.1, 0.2)).threshold(lost)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="NaN"):
         Calibration((0.1, 0.2)).share([0.5, float("nan")])
+    with pytest.raises(InputTypeError, match="scores is 'x'"):
+        Calibration((0.1, 0.2)).share("x")
+
+
+def test_scores_are_brought_into_order_and_checked() -> None:
+    assert Calibration((0.9, 0.1, 0.5)).share(0.2) == 0.5
+    for scores in ((), (0.1, float("nan")), (float("inf"),)):
+        with pytest.raises(InputError, match="holds no scores, or some are not finite"):
+            Calibration(scores)
+
+
+def test_an_encoder_that_loses_texts_is_refused() -> None:
+    class Three(Letters):
+        def encode(self, texts, **options):
+            return super().encode(texts, **options)[:3]
+
+    with pytest.raises(InputError, match="model gave 3 vectors for"):
+        calibrate(Three(), documents())
 
 
 class Letters:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vicinal.errors import InputError
 from vicinal.hub.cache import CachedModel
 from vicinal.index import Hits, Index, best, pace
 from vicinal.index import index as index_module
@@ -185,6 +186,25 @@ def test_a_budget_for_everything_and_one_for_nothing(filled, clock):
     assert [row(hit) for hit in none] == [row(hit) for hit in filled.search(QUERY, 5, mode="hybrid")]
 
 
+def test_a_single_candidate_is_not_read_within_a_budget_and_that_is_told(filled, clock):
+    hits = filled.search(QUERY, 1, mode="best", reranker=Slow(clock), candidates=1, budget_ms=10_000)
+    assert hits[0].rerank is None and hits.report.candidates == 0
+    assert hits.report.left_out == (
+        "logits read nothing: with budget_ms=10000 it leaves a single candidate alone",
+    )
+
+
+@pytest.mark.parametrize("budget", [10**400, float("inf"), float("nan"), 0, -1])
+def test_a_budget_is_a_finite_number_above_0(filled, budget):
+    with pytest.raises(InputError, match="budget_ms must be above 0"):
+        filled.search(QUERY, mode="best", budget_ms=budget)
+
+
+@pytest.mark.parametrize("budget", [np.int64(50), np.float32(50)])
+def test_numbers_of_numpy_are_budgets(filled, budget):
+    assert filled.search(QUERY, 3, mode="best", budget_ms=budget).report.mode == "best"
+
+
 def test_what_the_machine_lost_is_noticed(clock):
     known = Pace()
     texts = ["x" * 50] * 40
@@ -239,7 +259,7 @@ def test_of_an_index_without_documents(path):
         assert index.search("snow", mode="best").report.retrievers == ()
         index.add(["snow"], ["a"])
         hits = index.search("snow", mode="best", reranker=Logits(), budget_ms=1000)
-        assert [hit.id for hit in hits] == ["a"] and hits.report.left_out == ()
+        assert [hit.id for hit in hits] == ["a"] and len(hits.report.left_out) == 1
 
 
 # -- blending ----------------------------------------------------------------------------------------
@@ -263,6 +283,11 @@ def test_blending(fused, logits):
         chances = [1 / (1 + np.exp(-value)) for value in logits]
         if max(map(abs, logits)) < 13:
             np.testing.assert_allclose(found, blended(fused, chances), atol=1e-5)
+
+
+def test_the_largest_scores_that_there_are_stay_numbers():
+    found = blended([0.9, 0.8, 0.7], [1.7e308, 0.0, -1.7e308])
+    assert np.isfinite(found).all() and found == sorted(found, reverse=True)
 
 
 def test_what_a_reranker_cannot_tell_apart_stays_as_it_was():

@@ -31,7 +31,7 @@ def backup(
     """
     from vicinal.cli.index import opened_to_read
 
-    target = check_target(file, "FILE")
+    target = check_target(file, "FILE", database=True)
     if target.exists() and not force:
         raise InputError(f"{file} exists; give another path, or --force to replace it")
     with opened_to_read(db) as opened:

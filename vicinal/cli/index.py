@@ -15,7 +15,8 @@ from vicinal.cli.console import bytes_text, counted, rate_text, say, seconds_tex
 from vicinal.cli.failures import stop_if_interrupted
 from vicinal.cli.options import one_of
 from vicinal.cli.texts import load_model
-from vicinal.core.files import SQLITE_START, check_target
+from vicinal.core.databases import SQLITE_START
+from vicinal.core.files import check_target
 from vicinal.errors import InputError
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def index(
 
     if Path(db).suffix.lower() in SUFFIXES:
         raise InputError(f"{db}: the index comes first, then the texts: vicinal index texts.db {db}")
-    check_target(db, "DB")
+    check_target(db, "DB", database=True)
     found = _survey(db, inputs, include or [], as_text, format)
     opened, model_seen = _opened_to_fill(db, model, chunk_tokens)
     with opened:

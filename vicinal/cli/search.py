@@ -211,6 +211,8 @@ def search(
     where = None if filter is None else read_filter(check_argument(filter, "--filter"), "--filter")
     if min_score is not None and not math.isfinite(min_score):
         raise InputError(f"--min-score {min_score}: give a finite number")
+    if candidates is not None and rerank is None and chosen != "best":
+        raise InputError(f"--candidates is for --rerank and for --mode best, not for --mode {chosen} alone")
     if budget_ms is not None and chosen != "best":
         raise InputError(f"--budget-ms is for --mode best, not for --mode {chosen}")
     if budget_ms is not None and not (math.isfinite(budget_ms) and budget_ms > 0):

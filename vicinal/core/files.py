@@ -12,10 +12,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from vicinal.core.databases import is_database
 from vicinal.errors import InputError
 
-# The first bytes of every SQLite file that holds something.
-SQLITE_START = b"SQLite format 3\0"
 # What SQLite puts beside a database.
 _LOGS = ("-wal", "-shm", "-journal")
 
@@ -34,16 +33,17 @@ def check_path(path: str, option: str) -> None:
         raise InputError(f"{option} {path!r}: no file can have this name, which holds what is no character")
 
 
-def check_target(path: str, option: str) -> Path:
+def check_target(path: str, option: str, *, database: bool = False) -> Path:
     """The file to write, links followed; checked before any work is done.
 
     Args:
         path: what the caller gave.
         option: the argument or option, for errors.
+        database: whether a database (an index) may be there already.
 
     Raises:
         InputError: its folder does not exist or is closed to us, or it is a folder or a device, or its name is too
-            long.
+            long, or a database is there.
     """
     check_path(path, option)
     if path == "-":
@@ -62,6 +62,8 @@ def check_target(path: str, option: str) -> Path:
         raise InputError(f"{option} {path}: the folder {target.parent} does not exist")
     if not os.access(target.parent, os.W_OK):
         raise InputError(f"{option} {path}: no permission to write into {target.parent}")
+    if not database and is_database(target):
+        raise InputError(f"{option} {path}: an index or another database is there; give another file")
     return target
 
 

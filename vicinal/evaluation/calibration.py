@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from vicinal.core.arrays import as_array
 from vicinal.core.files import check_target, replacing
+from vicinal.core.inputs import shown
 from vicinal.errors import InputError, InputTypeError
 from vicinal.evaluation.checks import check_scores, gives_vectors
 from vicinal.evaluation.known_items import known_items
@@ -31,9 +32,18 @@ class Calibration:
 
     Attributes:
         scores: the best score of each query that the collection answers, the lowest first.
+
+    Raises:
+        InputError: there are no scores, or one is not finite; they are brought into order.
     """
 
     scores: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        scores = tuple(sorted(self.scores))
+        if not scores or not all(map(math.isfinite, scores)):
+            raise InputError("a calibration holds no scores, or some are not finite")
+        object.__setattr__(self, "scores", scores)
 
     def share(self, scores: ArrayLike) -> Any:
         """How usual a best score is: the share of queries with an answer whose best score is no higher.
@@ -49,9 +59,12 @@ class Calibration:
             the collection, a share of ``p`` or less comes up at most about once in ``1 / p`` (a conformal p-value).
 
         Raises:
-            InputError: a score is NaN.
+            InputError: a score is NaN, or no number.
         """
-        values = np.asarray(scores, dtype=np.float64)
+        try:
+            values = np.asarray(scores, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise InputTypeError(f"scores is {shown(scores)}: give the best score of each search") from None
         if np.isnan(values).any():
             raise InputError("scores hold NaN: give the best score of each search")
         places = np.searchsorted(np.array(self.scores), values, side="right")
@@ -93,14 +106,12 @@ class Calibration:
             InputError: no such file, or it is something else.
         """
         try:
-            scores = [float(score) for score in json.loads(Path(path).read_text(encoding="utf-8"))["scores"]]
+            scores = json.loads(Path(path).read_text(encoding="utf-8"))["scores"]
+            if not isinstance(scores, list):
+                raise TypeError("its scores are no list")
+            return cls(tuple(float(score) for score in scores))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{os.fspath(path)}: not a saved calibration ({error})") from error
-        if not scores or not all(map(math.isfinite, scores)):
-            raise InputError(
-                f"{os.fspath(path)}: not a saved calibration (it holds no scores, or some are not finite)"
-            )
-        return cls(tuple(sorted(scores)))
 
 
 def calibrate(
@@ -144,6 +155,10 @@ def calibrate(
     searched = as_array(of_document(items.passages, show_progress_bar=False))
     name = getattr(model, "similarity_fn_name", None) or SimilarityFunction.COSINE
     hits = semantic_search(asked, searched, top_k=1, score_function=all_pairs_function(name))
+    if len(hits) != len(items.queries):
+        raise InputError(
+            f"model gave {len(hits)} vectors for {len(items.queries)} queries: one for each is needed"
+        )
     scores = np.array([found[0]["score"] for found in hits])
     check_scores(scores, "model")
-    return Calibration(tuple(sorted(scores.tolist())))
+    return Calibration(tuple(scores.tolist()))

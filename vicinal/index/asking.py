@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, cast
 
 from vicinal.core.inputs import check_unicode, plain, shown
@@ -82,8 +83,12 @@ def asked(
 def _budget(mode: str, given: object) -> float:
     if mode != "best":
         raise InputError(f"budget_ms={shown(given)}: only mode='best' keeps to a budget; mode is {mode!r}")
-    if isinstance(given, bool) or not isinstance(given, (int, float)):
+    if isinstance(given, bool) or not isinstance(given, Real):
         raise InputTypeError(f"budget_ms must be a number of milliseconds or None, got {shown(given)}")
-    if not (math.isfinite(given) and given > 0):
-        raise InputError(f"budget_ms must be above 0, got {shown(given)}")
-    return float(given)
+    try:
+        budget = float(given)
+    except OverflowError:
+        budget = math.inf
+    if not (math.isfinite(budget) and budget > 0):
+        raise InputError(f"budget_ms must be above 0 and finite, got {shown(given)}")
+    return budget

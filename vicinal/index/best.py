@@ -103,7 +103,11 @@ def answer(given: Asked, request: Request, found: Answer, seconds: float) -> Hit
             left_out.append(
                 f"{wanted - found.read} of {wanted} candidates were not read: {limit} was used up"
             )
-        elif wanted > 1:
+        elif wanted == 1:
+            left_out.append(
+                f"{name_of(reranker)} read nothing: with {limit} it leaves a single candidate alone"
+            )
+        else:
             left_out.append(f"{name_of(reranker)} read nothing: {limit} leaves it no time")
     name = None if reranker is None or not found.read else name_of(reranker)
     report = SearchReport(given.mode, tuple(request.asked), name, found.read, 1000 * seconds, tuple(left_out))

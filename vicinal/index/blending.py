@@ -49,5 +49,7 @@ def _shares(scores: Sequence[float]) -> list[float]:
     if values.min() >= 0 and values.max() <= 1:
         chances = np.clip(values, 1e-6, 1 - 1e-6)
         values = np.log(chances / (1 - chances))
+    # A difference of logits beyond this is one; their spread stays a number.
+    values = np.clip(values, -1e300, 1e300)
     spread = max(float(np.ptp(values)), LEAST_SPREAD)
     return [float(share) for share in (values - values.min()) / spread]

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from collections.abc import Iterable, Sequence
-from contextlib import closing, suppress
 from pathlib import Path
 
-from vicinal.core.files import SQLITE_START, check_target, replacing
+from vicinal.core.databases import is_database
+from vicinal.core.files import check_target, replacing
 from vicinal.errors import InputError, InputTypeError, StoreError
 from vicinal.index.results import Document
-from vicinal.index.stores.lineage import file_uri
 
 
 def export_target(path: str | os.PathLike[str], own: Sequence[str]) -> Path:
@@ -28,7 +26,7 @@ def export_target(path: str | os.PathLike[str], own: Sequence[str]) -> Path:
             (this index, or another one), or the file that is there has a second name.
     """
     shown, target = _checked(path, "texts.jsonl")
-    if str(target) in own or _is_database(target):
+    if str(target) in own or is_database(target):
         raise InputError(
             f"path {shown!r} is a database, and exporting would put JSON lines in its place: "
             "give another path, such as 'texts.jsonl'"
@@ -55,7 +53,7 @@ def backup_target(path: str | os.PathLike[str], own: Sequence[str], overwrite: b
     if target.exists():
         if not overwrite:
             raise InputError(f"path {shown!r} exists: give another path, or overwrite=True to replace it")
-        if target.stat().st_size and not _is_database(target):
+        if target.stat().st_size and not is_database(target):
             raise InputError(f"path {shown!r} is no database, and stays as it is: give another path")
         _refuse_second_name(shown, target)
     return target
@@ -69,7 +67,7 @@ def _checked(path: str | os.PathLike[str], example: str) -> tuple[str, Path]:
         raise InputTypeError(f"path must be a path of str, got {type(shown).__name__}")
     if not shown or "\0" in shown:
         raise InputError(f"path {shown!r} names no file: give for example {example!r}")
-    return shown, check_target(shown, "path")
+    return shown, check_target(shown, "path", database=True)
 
 
 def _same(target: Path, file: str) -> bool:
@@ -111,23 +109,3 @@ def write_lines(target: Path, documents: Iterable[Document]) -> int:
             "a file that was there is as it was; check space and permissions"
         ) from error
     return written
-
-
-def _is_database(file: Path) -> bool:
-    """Whether SQLite calls it a database, damaged or not.
-
-    SQLite looks first: if this process has the file open as an index, closing another descriptor of it would give
-    up the locks of that index.
-    """
-    try:
-        if not file.stat().st_size:
-            return False
-        with closing(sqlite3.connect(file_uri(str(file), "ro", immutable=True), uri=True)) as db:
-            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        return True
-    except sqlite3.DatabaseError:  # something else, or damaged; nobody can have it open
-        with suppress(OSError), file.open("rb") as head:
-            return head.read(len(SQLITE_START)) == SQLITE_START
-        return False
-    except OSError:  # not there
-        return False

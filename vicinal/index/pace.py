@@ -76,7 +76,7 @@ def scores_in_time(
         until: of the clock ``time.perf_counter``.
 
     Returns:
-        A score for each passage that was read: two or more, or none.
+        A score for each passage that was read: two or more, or none; of a single passage none.
     """
     if len(passages) < 2:
         return []

@@ -11,12 +11,12 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from vicinal.core.inputs import as_texts, shown
+from vicinal.core.inputs import as_count, as_texts, shown
 from vicinal.core.openvino import load_openvino, without_telemetry
 from vicinal.engine import batching
 from vicinal.engine.graphs.ready import INT8_FILE
 from vicinal.engine.graphs.source import SentenceGraph
-from vicinal.errors import InputError, missing_extra
+from vicinal.errors import InputError, InputTypeError, missing_extra
 from vicinal.models.base import Model
 from vicinal.tokens.text import TextTokenizer
 
@@ -47,7 +47,8 @@ class Quantizable(Model):
 
         Args:
             calibration_texts: texts like those that the model will see, 100 or more.
-            path: the new folder; ``SentenceTransformer(path)`` loads it.
+            path: a new folder, an empty one, or an earlier int8 version, which is replaced;
+                ``SentenceTransformer(path)`` loads it.
             samples: how many of the texts to use.
             accuracy: two thirds of the error come from the second product of each feed-forward layer, whose input
                 has a few numbers that are far larger than all others. ``"balanced"`` leaves that of the first third
@@ -58,20 +59,38 @@ class Quantizable(Model):
 
         Raises:
             MissingExtraError: nncf is not installed.
-            InputError: there are no texts, the model is quantised already, or there is no such accuracy.
+            InputError: there are no texts, the model is quantised already, there is no such accuracy, ``samples`` is
+                below 1, or ``path`` holds something else, as this model itself.
+            InputTypeError: the texts are one string, or no texts.
         """
         if accuracy not in get_args(Accuracy):
             raise InputError(f"accuracy is {shown(accuracy)}; there are {', '.join(get_args(Accuracy))}")
-        texts, _ = as_texts(calibration_texts, "calibration_texts")
+        samples = as_count(samples, "samples")
+        texts, single = as_texts(calibration_texts, "calibration_texts")
+        if single:
+            raise InputTypeError("calibration_texts is one string: give a list of 100 or more texts")
         if not isinstance(self._graph, SentenceGraph):
             reason = "runs on torch" if self._graph is None else "is a static model, an average of rows"
             raise InputError(f"{self._spec.folder} {reason}: there is no graph to quantise")
         if self._graph.quantized:
             raise InputError(f"{self._spec.folder} is quantised already; start from the float model")
+        _check_place(Path(path))
         quantized = quantize_graph(self._graph, texts, self._texts, samples, accuracy)
         self.save(path)
         replace_weights(Path(path), quantized)
         return Path(path)
+
+
+def _check_place(folder: Path) -> None:
+    """Refuse a folder whose files would be lost or mixed with those of the new model."""
+    if not folder.exists() or ((folder / INT8_FILE).is_file() and not any(folder.glob("*.safetensors"))):
+        return
+    if not folder.is_dir():
+        raise InputError(f"path {os.fspath(folder)!r} is a file: give a new folder")
+    if any(folder.iterdir()):
+        raise InputError(
+            f"path {os.fspath(folder)!r} is a folder that holds something else than an int8 model: give a new one"
+        )
 
 
 def quantize_graph(
@@ -97,8 +116,10 @@ def quantize_graph(
         InputError: no texts.
         MissingExtraError: nncf is not installed.
     """
-    if not texts:
-        raise InputError("calibration_texts is empty: give 100 or more texts like those that will be encoded")
+    if not any(map(str.strip, texts)):
+        raise InputError(
+            "calibration_texts holds no text: give 100 or more texts like those that will be encoded"
+        )
     try:
         with without_telemetry():
             import nncf

@@ -13,11 +13,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
 
+from vicinal.core.databases import file_uri
 from vicinal.errors import StoreError
 from vicinal.index.folding import ANALYSIS
 from vicinal.index.stores.damage import RESTORE, Damage, damaged
 from vicinal.index.stores.lexical_tables import FORMAT, FORMATS, create, register
-from vicinal.index.stores.lineage import check_log, file_uri, log_bytes
+from vicinal.index.stores.lineage import check_log, log_bytes
 from vicinal.index.stores.state import set_state
 
 APPLICATION_ID = 0x56494349  # "VICI"

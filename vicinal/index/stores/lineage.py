@@ -16,8 +16,8 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from urllib.parse import quote as url_quote
 
+from vicinal.core.databases import file_uri
 from vicinal.errors import IndexReplacedError, StoreError
 
 # While a log is taken over, the file may be unreadable for moments: it is read again after a pause, for so long.
@@ -26,11 +26,6 @@ _PAUSE = 0.002
 _LOG_HEADER = 32
 _FRAME_HEADER = 24
 _LEAF = 0x0A  # a page that holds rows of a table without row numbers, and no further pages
-
-
-def file_uri(file: str, mode: str, immutable: bool = False) -> str:
-    """The file for ``sqlite3.connect(..., uri=True)``."""
-    return f"file:{url_quote(os.path.abspath(file))}?mode={mode}{'&immutable=1' if immutable else ''}"
 
 
 def log_bytes(file: str) -> int:
