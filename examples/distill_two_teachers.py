@@ -6,13 +6,16 @@ The teachers are all-MiniLM-L6-v2; bge-small-en-v1.5, as the int8 ONNX graph in 
 cross-encoder for STS (``--judge``). What is made on the way is kept below ``--work`` and not made twice:
 
 1. texts: STS-B train, SICK train, StackOverflow titles (``--data``), what examples/training_texts.py cuts out of
-   Debian's documentation and Python's docstrings, and made-up texts of vocabulary words;
+   Debian's documentation and Python's docstrings, and made-up texts of vocabulary words; 400,000 of the documentation's
+   are used;
 2. a first model, distilled from MiniLM alone as in examples/distill_vicinal_mini.py (``--first``: one that is there);
-3. a vocabulary of 32,000: tokens that English never uses leave, frequent whole words of the texts come;
-4. MiniLM's vectors of the texts, of 40,000 long passages, and of variants of STS-B's and SICK's sentences; bge's of
-   the variants; and what the cross-encoder says of 92,000 pairs of related ones;
+3. a vocabulary of 36,000: tokens that English never uses leave, frequent whole words of the texts come, first those of
+   science and engineering;
+4. MiniLM's vectors of the texts, of 25,000 long passages, of passages on science, and of variants of STS-B's and
+   SICK's sentences; bge's of the variants; and what the cross-encoder says of 92,000 pairs of related ones;
 5. the first model's rows, trained twice: to imitate MiniLM, to find related sentences as similar as all three teachers
-   do, and to tell each query's passage from others; averaged; principal axes made somewhat more alike; int8.
+   do, and to tell each query's passage from others; averaged; principal axes made somewhat more alike;
+6. trained twice again, to imitate MiniLM on science while all else stays where it is; averaged with what was; int8.
 
 Seeds are fixed. Scores on STS-B dev and Cranfield, which are not trained on, are printed at the end.
 """
@@ -25,6 +28,7 @@ import random
 import sys
 import time
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,9 +42,11 @@ import distillation_texts as sources
 import numpy as np
 import static_training
 import static_vocabulary
+import training_texts
 from int8_teacher import float_folder
 from numpy.typing import NDArray
 from related_texts import Pairs, blended, related, variants
+from static_spaces import more_alike, part_of, projection
 from static_training import Contrast, Imitation, Objective, Similarities
 from teacher_vectors import TeacherVectors
 from text_sources.pieces import cut
@@ -48,8 +54,7 @@ from tokenizers import Tokenizer
 
 from vicinal import CrossEncoder, SentenceTransformer
 from vicinal.distillation.coverage import coverage_texts
-from vicinal.distillation.row_steps import tokens_of
-from vicinal.distillation.static_model import Distilled, distill, principal_axes
+from vicinal.distillation.static_model import Distilled, distill
 from vicinal.distillation.training import averages, unit
 from vicinal.engine.static import read_rows
 from vicinal.engine.weights import Weights
@@ -60,7 +65,11 @@ Floats = NDArray[np.float32]
 
 ROOT = Path(__file__).resolve().parent.parent
 CARD = Path(__file__).with_name("vicinal_mini_card.md")
-SIZE, COVERAGE, LONG, REPLACED, CROSSED = 32_000, 80_000, 40_000, 50_000, 30_000
+SIZE, TEXTS, COVERAGE, LONG, REPLACED, CROSSED = 36_000, 400_000, 80_000, 25_000, 50_000, 30_000
+# The shortest passage on science that is imitated, and how many times each text that holds a word of theirs counts.
+_SHORTEST_OF_SCIENCE, _SCIENCE = 350, 8
+# Steps of the last training, the texts that stay where they are in it, and the share of the rows before it in the end.
+SCIENCE_STEPS, _STAYING, _BEFORE = 600, 120_000, 0.3
 # Characters of a text and of a long passage, where they are cut; tokens of the shortest text that is imitated.
 _TEXT, _SHORTEST_PASSAGE, _PASSAGE, _TOKENS = 600, 450, 1400, 12
 # The share of bge in the similarities of any two variants, and each judge's weight for related ones.
@@ -110,6 +119,40 @@ def pairs_in(file: Path) -> Iterator[dict[str, str]]:
         yield from map(json.loads, lines)
 
 
+def drawn_at_random(texts: Sequence[str], count: int) -> list[str]:
+    """``count`` of the texts, in their order; all of them if they are no more."""
+    if len(texts) <= count:
+        return list(texts)
+    return [texts[place] for place in sorted(random.Random(5).sample(range(len(texts)), count))]
+
+
+def of_science(pair: dict[str, str]) -> bool:
+    """Whether a pair comes from documentation of science and engineering."""
+    return pair["source"].split(":")[0] in training_texts.SCIENCES
+
+
+def science_passages(pairs: Path) -> list[str]:
+    """The passages of 350 characters and more on science and engineering."""
+    found = (pair["passage"] for pair in pairs_in(pairs) if of_science(pair))
+    return list(dict.fromkeys(each for each in found if len(each) >= _SHORTEST_OF_SCIENCE))
+
+
+def weighed_words(pairs: Path, others: Sequence[str]) -> Counter[str]:
+    """In how many texts each word stands; a word that documentation of several sciences shares counts more."""
+    counts = static_vocabulary.word_counts(others)
+    sciences: dict[str, Counter[str]] = {}
+    for pair in pairs_in(pairs):
+        found = static_vocabulary.word_counts((pair["query"], pair["passage"]))
+        counts.update(found)
+        if of_science(pair):
+            sciences.setdefault(pair["source"].split(":")[0], Counter()).update(found)
+    for word in {word for each in sciences.values() for word in each}:
+        of_each = [each[word] for each in sciences.values() if each[word]]
+        if len(of_each) > 1:
+            counts[word] += (_SCIENCE - 1) * sum(of_each)
+    return counts
+
+
 def long_passages(pairs: Path, count: int) -> list[str]:
     """``count`` passages of 450 characters and more, drawn at random, cut to 1,400."""
     passages = (pair["passage"] for pair in pairs_in(pairs))
@@ -133,8 +176,6 @@ class Work:
         """The file of pairs, made if it is not there; texts.txt lies beside it."""
         path = self.folder / "pairs.jsonl"
         if not path.is_file():
-            import training_texts
-
             training_texts.make(self.folder, self.folder / "packages")
         return path
 
@@ -179,34 +220,6 @@ class Work:
         return scores
 
 
-def projection(teacher: Floats, found: Floats) -> Floats:
-    """``(384, width)``: takes the teacher's vectors to their principal axes (not centred), turned so that they lie as
-    near as can be to ``found``, the vectors ``(n, width)`` that the rows give now (orthogonal Procrustes)."""
-    axes = principal_axes(teacher, found.shape[1], centred=False)
-    left, _, right = np.linalg.svd(((teacher @ axes).T @ found).astype(np.float64))
-    turned: Floats = axes @ (left @ right).astype(np.float32)
-    return turned
-
-
-def more_alike(rows: Floats, texts: Ragged, share: float) -> Floats:
-    """Rows whose averages spread more evenly: principal axes are divided by their variance to the power ``share / 2``.
-
-    A share of 1 is whitening (Su et al. 2021); a small one takes weight from what most texts have in common.
-    """
-    found = unit(averages(rows, texts))
-    variances, axes = np.linalg.eigh((found.T @ found).astype(np.float64) / len(found))
-    changed: Floats = (rows @ ((axes * variances ** (-share / 2)) @ axes.T)).astype(np.float32)
-    return changed
-
-
-def part_of(texts: Ragged, places: NDArray[Any]) -> Ragged:
-    """Some of the texts."""
-    ids, lengths = tokens_of(texts, places)
-    starts = np.zeros(len(places) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=starts[1:])
-    return Ragged(ids, starts, lengths.astype(np.int32))
-
-
 class Lessons:
     """All that is learned from, as the student's tokens and the teachers' vectors."""
 
@@ -216,7 +229,7 @@ class Lessons:
         short = [text for text in documentation if 20 <= len(text) < 160]
         random.Random(0).shuffle(short)
         made_up = coverage_texts(student.backend, short[: 3 * COVERAGE // 4], COVERAGE, 1)
-        texts = list(dict.fromkeys(labelled + documentation + made_up))
+        texts = list(dict.fromkeys(labelled + drawn_at_random(documentation, TEXTS) + made_up))
         work.say(f"{len(texts)} texts for MiniLM")
         ids, vectors = student(texts), work.minilm(texts)
         known = np.flatnonzero(ids.lengths)
@@ -228,6 +241,9 @@ class Lessons:
         passages = long_passages(pairs, LONG)
         work.say(f"{len(passages)} passages for MiniLM")
         self.passages = self._imitated(student(passages), work.minilm(passages))
+        passages = science_passages(pairs)
+        work.say(f"{len(passages)} passages on science for MiniLM")
+        self.sciences = student(passages), work.minilm(passages)
         self._related(work, student)
         self.contrast = contrast(pairs, student)
 
@@ -251,12 +267,17 @@ class Lessons:
         self.related = Pairs(first[kept], second[kept], wanted[kept])
         self._related_ids = ids
 
+    def _alike(self, weight: float) -> Similarities:
+        sides = np.concatenate([self.related.first, self.related.second])
+        return Similarities(part_of(self._related_ids, sides), self.related.wanted, 768, weight)
+
+    def _apart(self, weight: float) -> Contrast:
+        ids, groups = self.contrast
+        return Contrast(ids, groups, 256, TEMPERATURE, weight)
+
     def objectives(self, run: Run) -> list[Objective]:
         """What a run learns."""
-        sides = np.concatenate([self.related.first, self.related.second])
-        found: list[Objective] = [
-            Similarities(part_of(self._related_ids, sides), self.related.wanted, 768, run.related)
-        ]
+        found: list[Objective] = [self._alike(run.related)]
         if run.variants:
             texts, targets, teacher = self.variants
             found.append(Imitation(texts, targets, [teacher], 256, 20.0, run.variants))
@@ -264,36 +285,51 @@ class Lessons:
             (self.imitated, 1024, run.likeness[0], 1.0), (self.passages, 384, run.likeness[1], 3.0)
         ):  # fmt: skip
             found.append(Imitation(texts, targets, [teacher], size, likeness, weight))
-        ids, groups = self.contrast
-        return [*found, Contrast(ids, groups, 256, TEMPERATURE, run.contrast)]
+        return [*found, self._apart(run.contrast)]
+
+    def of_science(self, rows: Floats) -> list[Objective]:
+        """What the last training learns: passages on science are MiniLM's, all else stays where the rows have it."""
+        texts, teacher = self.sciences
+        targets = unit(teacher @ projection(teacher, unit(averages(rows, texts))))
+        found: list[Objective] = [Imitation(texts, targets, [teacher], 384, 10.0, 6.0)]
+        drawn = np.random.default_rng(11).choice(len(self.imitated[0]), _STAYING, replace=False)
+        for stays, size, weight in (
+            (part_of(self.imitated[0], np.sort(drawn)), 768, 2.0), (self.variants[0], 512, 6.0)
+        ):  # fmt: skip
+            now = unit(averages(rows, stays))
+            found.append(Imitation(stays, now, [now], size, 10.0, weight))
+        return [*found, self._alike(25.0), self._apart(0.2)]
 
 
 def make(work: Work, first: Path | None) -> Distilled:
     """All steps; gives the model."""
     pairs = work.pairs()
     rows, old = work.first(first)
-    counts = static_vocabulary.word_counts(texts_of(pairs) + labelled_texts(work.data))
+    counts = weighed_words(pairs, labelled_texts(work.data))
     tokenizer, parts = static_vocabulary.renewed(old, counts, SIZE)
     rows = static_vocabulary.renewed_rows(rows, parts)
     student = StaticTokenizer(Tokenizer.from_str(json.dumps(tokenizer)))
     lessons = Lessons(work, student, rows)
-    trained = []
-    for run in RUNS:
 
+    def trained(rows: Floats, objectives: list[Objective], steps: int, warm_up: int, seed: int) -> Floats:
         def report(step: int, losses: list[float], now: Floats) -> None:
             work.say(f"step {step}: losses {[round(loss, 4) for loss in losses]}")
 
-        trained.append(
-            static_training.train(
-                rows,
-                lessons.objectives(run),
-                steps=run.steps,
-                learning_rate=LEARNING_RATE,
-                report=report,
-                every=200,
-            )
+        return static_training.train(
+            rows,
+            objectives,
+            steps=steps,
+            learning_rate=LEARNING_RATE,
+            seed=seed,
+            warm_up=warm_up,
+            report=report,
+            every=200,
         )
-    rows = more_alike(np.mean(trained, axis=0, dtype=np.float32), lessons.sample, _ALIKE)
+
+    both = [trained(rows, lessons.objectives(run), run.steps, 100, 0) for run in RUNS]
+    rows = more_alike(np.mean(both, axis=0, dtype=np.float32), lessons.sample, _ALIKE)
+    both = [trained(rows, lessons.of_science(rows), SCIENCE_STEPS, 30, seed) for seed in (0, 1)]
+    rows = (np.float32(1 - _BEFORE) * np.mean(both, axis=0) + np.float32(_BEFORE) * rows).astype(np.float32)
     rows[tokenizer["model"]["vocab"]["[UNK]"]] = 0  # what is unknown turns no text
     return Distilled(rows, tokenizer, "all-MiniLM-L6-v2 and bge-small-en-v1.5", {})
 
@@ -310,11 +346,6 @@ def contrast(pairs: Path, student: StaticTokenizer) -> tuple[Ragged, NDArray[np.
             passages.append(cut(passage, 500))
     groups = np.array([zlib.crc32(passage.encode()) for passage in passages], dtype=np.int64)
     return student(queries + passages), groups
-
-
-def texts_of(pairs: Path) -> list[str]:
-    """All queries and passages."""
-    return [text for pair in pairs_in(pairs) for text in (pair["query"], pair["passage"])]
 
 
 def main() -> None:

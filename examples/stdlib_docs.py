@@ -3,7 +3,8 @@
     python examples/stdlib_docs.py                  # build the index, answer three questions
     python examples/stdlib_docs.py "your question"  # answer yours
 
-Docstrings of modules written in Python are read from their source; those written in C are imported and asked.
+Docstrings of modules written in Python are read from their source; those written in C are imported and asked. A text
+ends with the module it belongs to and what that is for: "insert a pause" alone does not say into what.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import ast
 import importlib
 import inspect
+import re
 import sys
 import sysconfig
 import textwrap
@@ -42,20 +44,23 @@ LEFT_OUT = {
     "site-packages",
     "__pycache__",
 }
+# Between what a text says and the module it belongs to.
+BELONGS = "\n\nmodule "
 NOT_IMPORTED = {"antigravity", "this", "_xxtestfuzz", "_testcapi", "_tkinter"}
 
 
 def records() -> Iterator[dict[str, str]]:
     """``{"id", "text", "module"}`` for every documented public function and class, each once."""
     seen: set[str] = set()
-    for record in (*from_source(), *from_c_modules()):
+    modules: dict[str, str] = {}
+    for record in (*from_source(modules), *from_c_modules(modules)):
         if record["id"] not in seen:
             seen.add(record["id"])
             yield record
 
 
-def from_source() -> Iterator[dict[str, str]]:
-    """Everything documented in the ``.py`` files of the standard library."""
+def from_source(modules: dict[str, str]) -> Iterator[dict[str, str]]:
+    """Everything documented in the ``.py`` files of the standard library; ``modules`` gets what each is for."""
     root = Path(sysconfig.get_paths()["stdlib"])
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root).with_suffix("").parts
@@ -68,22 +73,35 @@ def from_source() -> Iterator[dict[str, str]]:
                 tree = ast.parse(path.read_bytes())
         except (SyntaxError, ValueError):
             continue
-        yield from _documented(tree, module, module)
+        modules[module] = _belonging(module, ast.get_docstring(tree))
+        yield from _documented(tree, module, modules[module])
 
 
-def _documented(node: ast.AST, prefix: str, module: str) -> Iterator[dict[str, str]]:
+def _belonging(module: str, text: str | None) -> str:
+    """A module's name and the first sentence of its docstring, titles left out."""
+    paragraphs = (" ".join(part.split()) for part in (text or "").split("\n\n"))
+    first = next((part for part in paragraphs if " " in part), "")[:150]
+    sentence = re.split(r"(?<=[.!?])\s", first)[0]
+    return f"{module}: {sentence}" if sentence else module
+
+
+def _documented(node: ast.AST, prefix: str, belonging: str) -> Iterator[dict[str, str]]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             name = f"{prefix}.{child.name}"
             text = ast.get_docstring(child)
             if text and not child.name.startswith("_"):
-                yield {"id": name, "text": f"{name}: {text}", "module": module}
+                yield _record(name, text, belonging)
             if isinstance(child, ast.ClassDef):
-                yield from _documented(child, name, module)
+                yield from _documented(child, name, belonging)
 
 
-def from_c_modules() -> Iterator[dict[str, str]]:
-    """Functions, classes and methods of modules that have no Python source."""
+def _record(name: str, text: str, belonging: str) -> dict[str, str]:
+    return {"id": name, "text": f"{name}: {text}{BELONGS}{belonging}", "module": belonging.partition(":")[0]}
+
+
+def from_c_modules(modules: dict[str, str]) -> Iterator[dict[str, str]]:
+    """Functions, classes and methods of modules that have no Python source; ``modules`` says what others are for."""
     folder = Path(sysconfig.get_paths()["stdlib"]) / "lib-dynload"
     names = set(sys.builtin_module_names) | {path.name.split(".")[0] for path in folder.glob("*.so")}
     for name in sorted(names - NOT_IMPORTED):
@@ -93,19 +111,19 @@ def from_c_modules() -> Iterator[dict[str, str]]:
             module = importlib.import_module(name)
         except Exception:  # a system library that this machine lacks
             continue
-        yield from _members(module, name.lstrip("_"))
+        called = name.lstrip("_")
+        yield from _members(module, called, modules.get(called) or _belonging(called, module.__doc__))
 
 
-def _members(owner: ModuleType | type, prefix: str) -> Iterator[dict[str, str]]:
-    module = prefix.split(".")[0]
+def _members(owner: ModuleType | type, prefix: str, belonging: str) -> Iterator[dict[str, str]]:
     for name, value in sorted(vars(owner).items()):
         if name.startswith("_") or not (inspect.isroutine(value) or inspect.isclass(value)):
             continue
         text = inspect.getdoc(value)
         if text:
-            yield {"id": f"{prefix}.{name}", "text": f"{prefix}.{name}: {text}", "module": module}
+            yield _record(f"{prefix}.{name}", text, belonging)
         if inspect.isclass(value) and isinstance(owner, ModuleType):
-            yield from _members(value, f"{prefix}.{name}")
+            yield from _members(value, f"{prefix}.{name}", belonging)
 
 
 def build(index: Index) -> None:
@@ -135,7 +153,7 @@ def answer(index: Index, question: str) -> None:
     milliseconds = 1000 * (time.perf_counter() - start)
     print(f"\n{question.rstrip('?')}?  ({milliseconds:.0f} ms)")
     for hit in hits:
-        about = " ".join(hit.text.partition(": ")[2].split())
+        about = " ".join(hit.text.partition(": ")[2].split(BELONGS)[0].split())
         print(f"  {hit.id:32} {textwrap.shorten(about, 78, placeholder=' ...')}")
 
 

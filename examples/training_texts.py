@@ -2,7 +2,7 @@
 
     python examples/training_texts.py OUT [--cache FOLDER]
 
-Downloads packages with ``apt-get download`` into the cache folder (about 200 MB; no root needed), unpacks them there
+Downloads packages with ``apt-get download`` into the cache folder (about 550 MB; no root needed), unpacks them there
 with ``dpkg-deb -x`` and writes to OUT
 
     pairs.jsonl   one {"source", "query", "passage"} a line
@@ -45,6 +45,11 @@ MANUALS = (
 PAGES = (
     "python3.11-doc", "git-doc", "apache2-doc", "zsh-doc", "debian-faq", "debian-reference-en", "developers-reference",
     "harden-doc", "anarchism", "postgresql-doc-15", "python-django-doc", "octave-doc",
+)  # fmt: skip
+# The same, of science and engineering.
+SCIENCES = (
+    "libdeal.ii-doc", "rheolef-doc", "python-fluids-doc", "calculix-ccx-doc", "python-escript-doc", "yade-doc",
+    "python-astropy-doc", "python-brian-doc", "maxima-doc", "geographiclib-doc",
 )  # fmt: skip
 DICTIONARIES = ("wordnet-base", "dict-foldoc", "dict-gcide", "dict-jargon", "dict-vera", "mythes-en-us")
 # Packages of Python whose docstrings are read, where they are installed, after those of the standard library.
@@ -125,7 +130,7 @@ def all_pairs(cache: Path) -> Iterator[Pair]:
     kinds: tuple[tuple[Sequence[str], Callable[[str, Path], Iterator[Pair]]], ...] = (
         (DICTIONARIES, of_dictionary),
         (MANUALS, of_manuals),
-        (PAGES, of_pages),
+        ((*PAGES, *SCIENCES), of_pages),
     )
     for names, cutter in kinds:
         for name in names:

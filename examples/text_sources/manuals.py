@@ -148,6 +148,10 @@ _VOID = {"br", "img", "hr", "meta", "link", "input", "col", "wbr", "area", "base
 _DROPPED_CLASS = re.compile(
     r"sidebar|\bnav|navbar|navigation|related|footer|\btoc\b|contents|indextable|breadcrumb|highlight|copyright"
 )
+# Doxygen calls the text of a page its contents, marks headings, and says where in the source each thing stands.
+_DOXYGEN_TEXT = "contents"
+_DOXYGEN_MARKS = re.compile(r"^◆ ?| ?\[\d+/\d+\]$")
+_DOXYGEN_PLACES = re.compile(r"(?:Definition at line|References|Referenced by|Implements|Reimplemented) .*")
 
 
 class _Reader(HTMLParser):
@@ -162,17 +166,22 @@ class _Reader(HTMLParser):
         self._into: str | None = None  # the heading or term that is being read
         self._heading = ""
         self._in_title = False
+        self.doxygen = False
         self._outer = ""  # the heading above a list of terms
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "title":
             self._in_title = True
+        if tag == "meta" and (dict(attrs).get("content") or "").startswith("Doxygen"):
+            self.doxygen = True
         if tag in _VOID:
             self._break(tag)
             return
         named = " ".join(value or "" for name, value in attrs if name in ("class", "id", "role"))
         dropped = tag in _DROPPED or (
-            tag in ("div", "ul", "span", "section") and bool(_DROPPED_CLASS.search(named.lower()))
+            tag in ("div", "ul", "span", "section")
+            and bool(_DROPPED_CLASS.search(named.lower()))
+            and not (self.doxygen and named == _DOXYGEN_TEXT)
         )
         self._open.append((tag, dropped))
         self._dropped += dropped
@@ -226,6 +235,11 @@ def html_sections(page: str) -> tuple[str, Sections]:
         (title, [single_spaced(part) for part in parts if part.strip()]) for title, parts in reader.sections
     ]
     found = [(title, [part for part in parts if not _LINKS.match(part)]) for title, parts in found]
+    if reader.doxygen:
+        found = [
+            (_DOXYGEN_MARKS.sub("", title), [part for part in parts if not _DOXYGEN_PLACES.fullmatch(part)])
+            for title, parts in found
+        ]
     title = heading(re.split(r" [—–|-] | ?\(", single_spaced(reader.title))[0])
     return title, [(name, parts) for name, parts in found if parts]
 

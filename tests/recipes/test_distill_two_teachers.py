@@ -50,6 +50,32 @@ def test_texts_of_files_come_once_and_cut(tmp_path: Path) -> None:
     assert recipe.long_passages(pairs, 7) == found[:7] and found != passages[1:]
 
 
+def test_words_that_sciences_share_count_more_and_their_passages_are_imitated(tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.jsonl"
+    lines = [
+        ("yade-doc", "what laminar flow is", "laminar " + "flow " * 30),
+        ("maxima-doc:cloze", "laminar", "too short"),
+        ("maxima-doc", "maxima speaks", "of maxima"),
+        ("git-doc", "what git does", "git " * 50),
+    ]
+    pairs.write_text(
+        "".join(
+            json.dumps(dict(zip(("source", "query", "passage"), each, strict=True))) + "\n" for each in lines
+        )
+    )
+    assert recipe.science_passages(pairs) == ["laminar " + "flow " * 30]
+    counts = recipe.weighed_words(pairs, ["a lamp", "laminar"])
+    assert counts["laminar"] == 4 + 7 * 3  # once beside the pairs; three texts of two sciences
+    assert counts["maxima"] == 2 and counts["flow"] == 2 and counts["git"] == 2 and counts["lamp"] == 1
+
+
+def test_texts_drawn_at_random_keep_their_order() -> None:
+    texts = [str(number) for number in range(100)]
+    found = recipe.drawn_at_random(texts, 10)
+    assert len(found) == 10 and found == sorted(found, key=int) and found != texts[:10]
+    assert recipe.drawn_at_random(texts, 10) == found and recipe.drawn_at_random(texts, 100) == texts
+
+
 def test_the_map_keeps_what_the_teacher_says_and_lies_near_the_rows() -> None:
     """Where the teacher says the same in other axes, the map takes its vectors to those of the rows."""
     texts = ragged_texts(300, 40, 4)

@@ -51,6 +51,14 @@ PAGE = """<html><head><title>Lamps - Manual</title><style>h1 {}</style></head><b
 """
 
 
+DOXYGEN = """<html><head><meta name="generator" content="Doxygen 1.9.4"/><title>Lamps: Class Reference</title></head>
+<body>
+<div class="contents"><h2>&#9670; trimWick() <span>[1/2]</span></h2>
+<p>Cut the wick straight across, and wipe the burner with a dry cloth.</p>
+<p>Definition at line 55 of file lamp.cc.</p></div></body></html>
+"""
+
+
 def test_one_sentence_asks_for_the_rest_of_its_paragraph() -> None:
     paragraph = f"{FIRST} {SECOND} {THIRD}"
     (pair,) = pieces.clozes("notes", [paragraph, "Too short. For a pair."])
@@ -227,6 +235,16 @@ def test_docstrings() -> None:
     assert list(python_docs.documented("def broken(")) == []
 
 
+def test_pages_of_doxygen_are_read_without_its_marks_and_places() -> None:
+    title, sections = manuals.html_sections(DOXYGEN)
+    assert sections == [
+        ("trimWick()", ["Cut the wick straight across, and wipe the burner with a dry cloth."])
+    ]
+    assert title == "Lamps: Class Reference"
+    others = DOXYGEN.replace("Doxygen 1.9.4", "texinfo")  # which calls a list of links its contents
+    assert manuals.html_sections(others)[1] == []
+
+
 def test_what_was_cut_is_kept_and_what_is_held_out_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,7 +256,7 @@ def test_what_was_cut_is_kept_and_what_is_held_out_is_left_out(
     pod = cache / "root/perl-doc/usr/share/perl"
     pod.mkdir(parents=True)
     (pod / "a.pod").write_text(f"=head1 NAME\n\n{FIRST}\nAnd more of it.\n")
-    for name in ("DICTIONARIES", "MANUALS", "PYTHON_PACKAGES"):
+    for name in ("DICTIONARIES", "MANUALS", "SCIENCES", "PYTHON_PACKAGES"):
         monkeypatch.setattr(training_texts, name, ())
     monkeypatch.setattr(training_texts, "PAGES", ("lamps",))
     monkeypatch.setattr(python_docs, "installed", lambda packages: iter(()))
