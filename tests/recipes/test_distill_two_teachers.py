@@ -53,17 +53,17 @@ def test_texts_of_files_come_once_and_cut(tmp_path: Path) -> None:
 def test_words_that_sciences_share_count_more_and_their_passages_are_imitated(tmp_path: Path) -> None:
     pairs = tmp_path / "pairs.jsonl"
     lines = [
-        ("yade-doc", "what laminar flow is", "laminar " + "flow " * 30),
+        ("yade-doc", "what laminar flow is", "laminar " + "flow " * 80),
         ("maxima-doc:cloze", "laminar", "too short"),
         ("maxima-doc", "maxima speaks", "of maxima"),
-        ("git-doc", "what git does", "git " * 50),
+        ("git-doc", "what git does", "git " * 120),
     ]
     pairs.write_text(
         "".join(
             json.dumps(dict(zip(("source", "query", "passage"), each, strict=True))) + "\n" for each in lines
         )
     )
-    assert recipe.science_passages(pairs) == ["laminar " + "flow " * 30]
+    assert recipe.science_passages(pairs) == ["laminar " + "flow " * 80]
     counts = recipe.weighed_words(pairs, ["a lamp", "laminar"])
     assert counts["laminar"] == 4 + 7 * 3  # once beside the pairs; three texts of two sciences
     assert counts["maxima"] == 2 and counts["flow"] == 2 and counts["git"] == 2 and counts["lamp"] == 1
