@@ -79,7 +79,7 @@ def salvage(
 
     if not os.path.isfile(db):
         raise InputError(f"{db}: there is no such file")
-    target = check_target(file, "FILE")
+    target = check_target(file, "FILE", database=True)
     if target.exists() and not force:
         raise InputError(f"{file} exists; give another path, or --force to replace it")
     report = salvage_index(db, file, keep_damaged=keep_damaged)
