@@ -15,7 +15,7 @@ import pytest
 
 from vicinal.errors import InputError, StoreError
 from vicinal.index import Index
-from vicinal.index.stores import writing
+from vicinal.index.stores import database, writing
 from vicinal.index.stores.database import prepare
 
 from .fakes import FakeModel
@@ -336,6 +336,22 @@ def test_many_make_one_file_at_the_same_time(tmp_path):
         for file in range(60):
             for made in [pool.submit(make, file) for _ in range(threads)]:
                 made.result()
+
+
+def test_a_file_made_while_its_place_is_looked_at_is_no_lost_file(tmp_path, monkeypatch):
+    """The size 0 of before and the log of after would look like a log whose file is gone."""
+    path = str(tmp_path / "made.db")
+    look, makers = database.log_bytes, []
+
+    def made_meanwhile(file: str) -> int:
+        monkeypatch.setattr(database, "log_bytes", look)
+        makers.append(Index(path, FakeModel()))
+        makers[0].add(["a"], ["1"])
+        return look(file)
+
+    monkeypatch.setattr(database, "log_bytes", made_meanwhile)
+    with Index(path, FakeModel()) as index, makers[0]:
+        assert index.count() == 1
 
 
 FORKER = """

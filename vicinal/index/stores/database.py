@@ -226,7 +226,9 @@ def check_place(path: str, read_only: bool) -> None:
         raise StoreError(f"index {path!r} does not exist, and read_only=True forbids making it")
     if not file.parent.is_dir():
         raise StoreError(f"index {path!r}: its folder {str(file.parent)!r} does not exist: create it first")
-    size, names = (file.stat().st_size, file.stat().st_nlink) if file.exists() else (0, 1)
+    # The log first: whoever makes the file just now writes the start of it before there is a log.
+    log = log_bytes(os.path.realpath(path))
+    size, names = _size_and_names(path)
     if 0 < size < HEADER_BYTES:
         # SQLite would take it for empty and begin anew over what is left of a truncated file.
         raise StoreError(f"index {path!r} holds {size} bytes: {NO_INDEX}")
@@ -235,7 +237,7 @@ def check_place(path: str, read_only: bool) -> None:
             f"index {path!r} has {names} names (hard links), and each would get a log of its own, which destroys "
             "the file: copy it and open the copy, remove the other names, or open it with read_only=True"
         )
-    if log_bytes(os.path.realpath(path)):
+    if log:
         if not size:
             # SQLite would throw the log away.
             raise StoreError(
@@ -243,6 +245,15 @@ def check_place(path: str, read_only: bool) -> None:
                 "beside it, or delete the log to begin anew"
             )
         check_log(path, path)
+
+
+def _size_and_names(path: str) -> tuple[int, int]:
+    """Bytes and hard links of a file, of one moment; 0 and 1 if there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0, 1
+    return found.st_size, found.st_nlink
 
 
 def _is_refused(error: sqlite3.Error) -> bool:
