@@ -54,6 +54,10 @@ WRONG = [
     ("encode x.txt -o o.npy --prompt-name query", "--prompt-name query: the model has no prompt"),
     ("encode x.txt -o o.npy --truncate-dim 999", "--truncate-dim 999: the model gives 256 dimensions"),
     ("encode x.txt -o o.npy --truncate-dim 0", "--truncate-dim 0 is too small: give 1 or more"),
+    (
+        "encode x.txt -o o.npy --truncate-dim 3 --truncate-dim 0",
+        "--truncate-dim 0 is too small: give 1 or more",
+    ),
     ("encode x.txt -o o.npy --batch-size many", "--batch-size many is not a whole number"),
     ("encode x.txt -o o.npy --normalise", "Did you mean --normalize?"),
     ("encode x.txt -o o.npy --batch 3", "Did you mean --batch-size?"),

@@ -13,7 +13,7 @@ from tinyfolder import WIDTH, make_folder, make_plain
 from vicinal import SentenceTransformer
 from vicinal.engine.graphs.source import SentenceGraph
 from vicinal.errors import InputError, MissingExtraError
-from vicinal.models.quantize import products_behind_activations
+from vicinal.models.quantize import _spread, products_behind_activations
 
 TEXTS = [f"the cat {number} sat on the mat" + " hello world" * (number % 5) for number in range(40)]
 
@@ -38,6 +38,23 @@ def test_what_cannot_be_quantized(tiny: SentenceTransformer, tmp_path: Path) -> 
     with pytest.raises(ValueError, match="accuracy is 'best'; there are fast, balanced, high"):
         tiny.quantize(TEXTS, tmp_path / "int8", accuracy="best")  # type: ignore[arg-type]
     assert not (tmp_path / "int8").exists()
+
+
+def test_few_texts_are_told_of(
+    tiny: SentenceTransformer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    with pytest.warns(UserWarning, match="calibration_texts holds 3 texts: .*Give 100 or more"):
+        with pytest.raises(MissingExtraError):
+            tiny.quantize(TEXTS[:3], tmp_path / "int8")
+
+
+@pytest.mark.parametrize("count", [1, 3, 7, 39, 40, 300])
+def test_samples_come_from_the_whole_list(count: int) -> None:
+    spread = _spread(TEXTS, count)
+    places = [TEXTS.index(text) for text in spread]
+    assert len(places) == min(count, 40) == len(set(places))
+    assert max(np.diff([*places, 40])) <= -(-40 // len(places))
 
 
 def test_no_folder_with_something_else_is_written_to(tmp_path: Path) -> None:

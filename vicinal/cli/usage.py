@@ -136,10 +136,15 @@ def _near_option(unknown: str, context: Any) -> str | None:
 
 def _typed(parameter: Any, arguments: Sequence[str]) -> str | None:
     """The value that was given to an option; None where it can't be told."""
+    values = []
     for place, argument in enumerate(arguments):
+        if argument == "--":
+            break
         for name in parameter.opts:
             if argument == name and place + 1 < len(arguments):
-                return arguments[place + 1]
-            if argument.startswith(f"{name}="):
-                return argument.partition("=")[2]
-    return None
+                values.append(arguments[place + 1])
+            elif argument.startswith(f"{name}="):
+                values.append(argument.partition("=")[2])
+    # Of an option given twice the last one counts; where all count, which of them is wrong is not known.
+    told = values[-1:] if not getattr(parameter, "multiple", False) or len(values) == 1 else []
+    return told[0] if told else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from vicinal.core.inputs import as_count, as_texts, shown
+from vicinal.core.inputs import as_count, as_texts, caller_level, shown
 from vicinal.core.openvino import load_openvino, without_telemetry
 from vicinal.engine import batching
 from vicinal.engine.graphs.ready import INT8_FILE
@@ -24,6 +25,7 @@ from vicinal.tokens.text import TextTokenizer
 Accuracy: TypeAlias = Literal["fast", "balanced", "high"]
 
 _SMOOTHING = 0.75
+_FEW = 20  # texts: below, ranges are those of these texts alone
 # What a product's input passes on its way from an activation: factors of gates, halves, scales.
 _ACTIVATIONS = {"Gelu", "Swish", "Relu", "Tanh", "Erf", "Sigmoid", "HSwish", "Elu", "Mish", "SoftPlus"}
 _ON_THE_WAY = {"Multiply", "Add", "Divide", "Convert", "Reshape"}
@@ -93,6 +95,13 @@ def _check_place(folder: Path) -> None:
         )
 
 
+def _spread(texts: list[str], count: int) -> list[str]:
+    """At most so many of the texts, from the whole list: a sorted file gives all lengths."""
+    if len(texts) <= count:
+        return texts
+    return [texts[place * len(texts) // count] for place in range(count)]
+
+
 def quantize_graph(
     graph: SentenceGraph,
     texts: list[str],
@@ -120,6 +129,13 @@ def quantize_graph(
         raise InputError(
             "calibration_texts holds no text: give 100 or more texts like those that will be encoded"
         )
+    if len(texts) < _FEW:
+        warnings.warn(
+            f"calibration_texts holds {len(texts)} texts: ranges of activations measured on so few are too "
+            "narrow for other texts, whose vectors become inexact. Give 100 or more",
+            UserWarning,
+            stacklevel=caller_level(),
+        )
     try:
         with without_telemetry():
             import nncf
@@ -129,9 +145,7 @@ def quantize_graph(
     body = SentenceGraph(graph.spec, graph.file)("body")
     products = products_behind_activations(body)
     kept = products[: {"fast": 0, "balanced": -(-len(products) // 3), "high": len(products)}[accuracy]]
-    # Spread over the whole list, so that a sorted file gives all lengths.
-    step = max(len(texts) // samples, 1)
-    feeds = list(_feeds(body, texts[::step][:samples], tokenizer))
+    feeds = list(_feeds(body, _spread(texts, samples), tokenizer))
     with _quiet("nncf"), without_telemetry():
         quantized = nncf.quantize(
             body,
