@@ -145,6 +145,6 @@ def _typed(parameter: Any, arguments: Sequence[str]) -> str | None:
                 values.append(arguments[place + 1])
             elif argument.startswith(f"{name}="):
                 values.append(argument.partition("=")[2])
-    # Of an option given twice the last one counts; where all count, which of them is wrong is not known.
-    told = values[-1:] if not getattr(parameter, "multiple", False) or len(values) == 1 else []
-    return told[0] if told else None
+    if len(values) > 1 and getattr(parameter, "multiple", False):
+        return None  # all count, and which of them is wrong is not known
+    return values[-1] if values else None  # of an option given twice the last one counts
