@@ -120,14 +120,17 @@ def ceiling(texts, query, terms_of):
     return total
 
 
-def hybrid(dense, lexical, best_possible):
-    """Fused scores by id for a query without codes; at most 50 documents, best first, equal ones as given."""
+def hybrid(dense, lexical, best_possible, usual):
+    """Fused scores by id for a query without codes; at most 50 documents, best first, equal ones as given.
+
+    ``usual`` is the mean score of all chunks by the dense retriever.
+    """
     weight = 0.2 + 0.5 * min(1.0, max(lexical.values()) / best_possible) if lexical else 0.0
     fused = dict.fromkeys(dense, 0.0)
-    for scores, part in ((dense, 1 - weight), (lexical, weight)):
+    for scores, part, nothing in ((dense, 1 - weight, usual), (lexical, weight, 0.0)):
         for rank, id in enumerate(sorted(scores, key=lambda id: -scores[id])):
             top, bottom = max(scores.values()), min(scores.values())
-            spread = max(top - bottom, 0.3 * abs(top))
+            spread = max(top - bottom, 0.4 * abs(top - nothing), 0.1 * abs(top))
             share = max(0.0, 1 - (top - scores[id]) / spread) if spread else 1.0
             fused[id] += (part * share + 0.25 * 60 / (61 + rank)) / 1.5
     return fused

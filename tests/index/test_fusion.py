@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +22,7 @@ def by_hand(*parts):
 
 
 def test_the_weighted_mean_of_shares_and_a_part_for_ranks():
-    rankings = [Ranking("ab", [0.9, 0.6], 1.0), Ranking("bcd", [5.0, 4.0, 0.0], 3.0)]
+    rankings = [Ranking("ab", [0.9, 0.5], 1.0), Ranking("bcd", [5.0, 4.0, 0.0], 3.0)]
     scores = dict(fuse(rankings, {}))
     assert list(scores) == ["b", "c", "a", "d"]
     assert scores["a"] == by_hand((1 / 4, 1)) and scores["b"] == by_hand((0, 2), (3 / 4, 1))
@@ -36,18 +37,22 @@ def test_a_retriever_that_found_nothing_does_not_count():
 
 def test_shares():
     assert shares([0.9, 0.6, 0.3]) == pytest.approx([1, 0.5, 0])
-    assert shares([0.8, 0.79]) == pytest.approx([1, 1 - 0.01 / 0.24]), "what lies close together stays so"
+    assert shares([0.8, 0.79]) == pytest.approx([1, 1 - 0.01 / 0.32]), "what lies close together stays so"
+    assert shares([0.8, 0.79], 0.6) == pytest.approx([1, 1 - 0.01 / 0.08]), (
+        "close among scores from 0.6 to 0.8"
+    )
+    assert shares([0.8, 0.79], 0.8) == pytest.approx([1, 1 - 0.01 / 0.08]), "all are alike"
     assert shares([]) == [] and shares([0.0, 0.0]) == [1, 1] and shares([-2.0]) == [1]
 
 
 SCORES = st.lists(st.floats(-10, 10), min_size=101, max_size=250).map(lambda s: sorted(s, reverse=True))
 
 
-@given(SCORES, st.integers(100, 250))
-def test_asking_for_more_moves_nothing(scores, k):
-    all_shares = shares(scores)
+@given(SCORES, st.integers(100, 250), st.floats(-10, 10))
+def test_asking_for_more_moves_nothing(scores, k, usual):
+    all_shares = shares(scores, usual)
     assert all(0 <= share <= 1 for share in all_shares) and all_shares == sorted(all_shares, reverse=True)
-    assert shares(scores[:k]) == all_shares[:k]
+    assert shares(scores[:k], usual) == all_shares[:k]
 
 
 @pytest.mark.parametrize("word", ["E0499", "404", "x86", "ENOENT", "getItem", "1a", "ÜB12"])
@@ -110,3 +115,27 @@ def test_a_longer_page_begins_with_the_shorter_one(errors, mode):
     pages = [errors.search("error while reading E0499", top_k=k, mode=mode) for k in (1, 5, 30, 100)]
     for short, long in itertools.pairwise(pages):
         assert [(hit.id, hit.score) for hit in long[: len(short)]] == [(hit.id, hit.score) for hit in short]
+
+
+class Offset(FakeModel):
+    """Vectors that share a direction, as those of bge and e5 do: a cosine c becomes (c + 1) / 2."""
+
+    def get_embedding_dimension(self):
+        return self.dimension + 1
+
+    def encode(self, texts):
+        shared = np.ones((len(texts), 1), np.float32)
+        return np.hstack([super().encode(texts), shared]) / np.float32(2**0.5)
+
+
+def test_cosines_with_an_offset_are_fused_like_those_without(tmp_path):
+    """Else the dense retriever would count for little where all cosines lie close together."""
+    texts = [f"{a} {b} {c}" for a in ("red", "blue", "green") for b in ("car", "boat") for c in range(40)]
+    found = []
+    for kind in (FakeModel, Offset):
+        with Index(tmp_path / f"{kind.__name__}.db", kind()) as index:
+            index.add(texts, [str(n) for n in range(len(texts))])
+            hits = index.search("red boat", top_k=60, mode="hybrid", merge_duplicates=False)
+            found.append({hit.id: hit.score for hit in hits})
+    plain, offset = found
+    assert offset == pytest.approx(plain, abs=2e-3)

@@ -106,6 +106,24 @@ def test_views_never_change_and_top_is_exact(data):
         memory_module.BLOCK_BYTES = original
 
 
+def test_the_middle_is_the_mean_of_the_living_rows():
+    rng = np.random.default_rng(0)
+    memory = Memory(8, "float32")
+    assert memory.view(0, 0).middle.shape == (0,)
+    first, rows = rows_of(range(1000), 8, rng)
+    memory.append(rows)
+    dead = rng.choice(1000, 300, replace=False)
+    memory.delete(dead)
+    living = np.delete(first, dead, axis=0)
+    np.testing.assert_allclose(memory.view(0, 1).middle, living.mean(0), atol=1e-6)
+    more, rows = rows_of(range(1000, 9000), 8, rng)
+    memory.append(rows)
+    living = np.vstack([living, more])
+    np.testing.assert_allclose(memory.view(0, 2).middle, living.mean(0), atol=0.06)  # of every second one
+    memory.delete(np.arange(9000))
+    np.testing.assert_array_equal(memory.view(0, 3).middle, np.zeros(8))
+
+
 def test_appending_behind_rows_that_are_known():
     rng = np.random.default_rng(0)
     matrix, rows = rows_of(list(range(1, 31)), 4, rng, "int16")

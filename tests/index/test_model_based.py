@@ -139,7 +139,7 @@ class Machine(RuleBasedStateMachine):
             dense = {hit.id: hit.dense for hit in sorted(hits, key=lambda hit: hit.dense_rank)}
             worded = [hit for hit in hits if hit.lexical_rank]
             lexical = {hit.id: hit.lexical for hit in sorted(worded, key=lambda hit: hit.lexical_rank)}
-            truth = hybrid(dense, lexical, possible)
+            truth = hybrid(dense, lexical, possible, self.usual(query))
             assert [hit.score for hit in hits] == pytest.approx([truth[hit.id] for hit in hits], abs=1e-4)
             assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
         merged = self.index.search(query, **options)
@@ -161,6 +161,11 @@ class Machine(RuleBasedStateMachine):
                 for a, b in part.matches:
                     assert part.start <= a < b <= part.end
                     assert text[a:b].lower() in lower_words(query)
+
+    def usual(self, query):
+        """Mean score of all chunks."""
+        pieces = [text[a:b] for id, (text, _) in self.truth.items() for a, b in self.chunks(id)]
+        return float(self.model.encode(pieces).mean(0) @ self.model.encode([query])[0])
 
     def chunks(self, id):
         from vicinal.index.chunking import chunk_spans

@@ -10,8 +10,12 @@ Key = TypeVar("Key", bound=Hashable)
 
 # The score at this rank counts as nothing found. Fixed, so that asking for more documents moves none.
 SPREAD_RANKS = 50
-# Scores that lie closer together than this share of the best one are not pulled apart to 0 and 1.
-LEAST_SPREAD = 0.3
+# Scores that lie closer together than this share of what the best one has above a usual document are not pulled apart
+# to 0 and 1.
+LEAST_SPREAD = 0.4
+# Nor those that lie closer together than this share of the best one: where all documents are alike, a usual one is as
+# good.
+LEAST_SHARE = 0.1
 # What ranks count beside the scores, for each retriever: they order what no retriever likes much, where the best
 # of one and of the other should alternate. 60 / (60 + rank) is reciprocal rank fusion (Cormack et al. 2009).
 RANK_PART, RANK_OFFSET = 0.25, 60
@@ -27,23 +31,27 @@ class Ranking(Generic[Key]):
         keys: best first, no key twice.
         scores: on any scale, in the same order.
         weight: how much they count, against those of the others.
+        usual: the score of a document that has nothing to do with the query.
     """
 
     keys: Sequence[Key]
     scores: Sequence[float]
     weight: float = 1.0
+    usual: float = 0.0
 
 
-def shares(scores: Sequence[float]) -> list[float]:
+def shares(scores: Sequence[float], usual: float = 0.0) -> list[float]:
     """Scores on a common scale: 1 for the best, 0 for that at rank 50 or at the end.
 
     Args:
         scores: best first.
+        usual: the score of a document that has nothing to do with the query. Cosines of some models lie between 0.6
+            and 0.8, and differences among them tell as much as those between 0 and 0.6 do of another model.
     """
     if not scores:
         return []
     best = scores[0]
-    spread = max(best - scores[:SPREAD_RANKS][-1], LEAST_SPREAD * abs(best))
+    spread = max(best - scores[:SPREAD_RANKS][-1], LEAST_SPREAD * abs(best - usual), LEAST_SHARE * abs(best))
     return [max(0.0, 1 - (best - score) / spread) if spread else 1.0 for score in scores]
 
 
@@ -70,7 +78,8 @@ def fuse(rankings: Sequence[Ranking[Key]], first: Mapping[Key, float]) -> list[t
     fused: dict[Key, float] = {}
     best: dict[Key, int] = {}
     for ranking in rankings:
-        for rank, (key, share) in enumerate(zip(ranking.keys, shares(ranking.scores), strict=True), start=1):
+        scaled = shares(ranking.scores, ranking.usual)
+        for rank, (key, share) in enumerate(zip(ranking.keys, scaled, strict=True), start=1):
             part = RANK_PART * RANK_OFFSET / (RANK_OFFSET + rank)
             if rank > RANKS:
                 part = share = 0.0

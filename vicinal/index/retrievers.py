@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from vicinal.index.encoder import Encoder
 from vicinal.index.filters import Node
+from vicinal.index.segments import Floats
 from vicinal.index.stores.base import Found, ModelFacts, Reader
 
 Mode = Literal["dense", "lexical", "hybrid", "best"]
@@ -34,10 +35,12 @@ class Weighed:
 
     Attributes:
         weight: against 1 for the dense retriever.
+        usual: the score of a document that has nothing to do with the query.
         first: documents to put before others, each with a number up to 1; 1 puts it before all without.
     """
 
     weight: float = 1.0
+    usual: float = 0.0
     first: Mapping[int, float] = field(default_factory=dict)
 
 
@@ -51,7 +54,11 @@ def _by_words(reader: Reader, query: str, found: Sequence[Found]) -> Weighed:
     evidence = reader.evidence(query)
     least, most = LEXICAL_WEIGHT
     part = least + (most - least) * min(1.0, found[0].score / evidence.ceiling)
-    return Weighed(part / (1 - part), evidence.codes)
+    return Weighed(part / (1 - part), first=evidence.codes)
+
+
+def _by_vectors(reader: Reader, query: Floats, found: Sequence[Found]) -> Weighed:
+    return Weighed(usual=reader.usual(query) if found else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,7 @@ RETRIEVERS: Mapping[str, Retriever] = {
     "dense": Retriever(
         encode=lambda encoder, facts, query: encoder.queries([query], facts)[0],
         find=lambda reader, vector, k, where: reader.dense(vector, k, where),
+        weigh=_by_vectors,
     ),
     "lexical": Retriever(
         encode=None,

@@ -214,7 +214,8 @@ def _fused(
     first: dict[int, float] = {}
     for name, ones in found.items():
         weighed = RETRIEVERS[name].weigh(reader, request.asked[name], ones)
-        rankings.append(Ranking([one.doc for one in ones], [one.score for one in ones], weighed.weight))
+        scores = [one.score for one in ones]
+        rankings.append(Ranking([one.doc for one in ones], scores, weighed.weight, weighed.usual))
         first.update(weighed.first)
     return fuse(rankings, first), first
 

@@ -125,6 +125,10 @@ class Reader(Protocol):
         """The ``k`` documents with the best chunk by dot product, best first."""
         ...
 
+    def usual(self, query: Floats) -> float:
+        """What a chunk's dot product with a query usually is: the mean over all of them, or over thousands."""
+        ...
+
     def lexical(self, query: str, k: int, where: Node | None) -> list[Found]:
         """The ``k`` best documents by BM25, best first."""
         ...

@@ -116,6 +116,10 @@ class SqliteReader:
             for row, score in zip(rows.tolist(), scores.tolist(), strict=True)
         ]
 
+    def usual(self, query: Floats) -> float:
+        """What a chunk's dot product with a query usually is."""
+        return float(self.view.middle @ query)
+
     def lexical(self, query: str, k: int, where: Node | None) -> list[Found]:
         """The ``k`` best documents by BM25, best first."""
         view = self.view
