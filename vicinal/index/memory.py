@@ -87,14 +87,14 @@ class View:
         return by_number
 
     @cached_property
-    def middle(self) -> Floats:
+    def middle(self) -> NDArray[np.float64]:
         """``(d,)`` mean of the living chunks' vectors; of many, of some thousands that lie evenly among them."""
         living = np.arange(self.n) if self.alive is None else np.flatnonzero(self.alive)
         if not len(living):
-            return np.zeros(self.blocks[0].shape[1] if self.blocks else 0, np.float32)
+            return np.zeros(self.blocks[0].shape[1] if self.blocks else 0)
         some = min(len(living), _MIDDLE_ROWS)
         rows = living[np.arange(some) * len(living) // some]
-        middle: Floats = self.vectors(rows).mean(axis=0, dtype=np.float64).astype(np.float32)
+        middle: NDArray[np.float64] = self.vectors(rows).mean(axis=0, dtype=np.float64)
         return middle
 
     @property
