@@ -126,9 +126,14 @@ def drawn_at_random(texts: Sequence[str], count: int) -> list[str]:
     return [texts[place] for place in sorted(random.Random(5).sample(range(len(texts)), count))]
 
 
+def package_of(pair: dict[str, str]) -> str:
+    """The package or dictionary that a pair comes from."""
+    return pair["source"].split(":")[0]
+
+
 def of_science(pair: dict[str, str]) -> bool:
     """Whether a pair comes from documentation of science and engineering."""
-    return pair["source"].split(":")[0] in training_texts.SCIENCES
+    return package_of(pair) in training_texts.SCIENCES
 
 
 def science_passages(pairs: Path) -> list[str]:
@@ -145,7 +150,7 @@ def weighed_words(pairs: Path, others: Sequence[str]) -> Counter[str]:
         found = static_vocabulary.word_counts((pair["query"], pair["passage"]))
         counts.update(found)
         if of_science(pair):
-            sciences.setdefault(pair["source"].split(":")[0], Counter()).update(found)
+            sciences.setdefault(package_of(pair), Counter()).update(found)
     for word in {word for each in sciences.values() for word in each}:
         of_each = [each[word] for each in sciences.values() if each[word]]
         if len(of_each) > 1:
@@ -340,7 +345,7 @@ def contrast(pairs: Path, student: StaticTokenizer) -> tuple[Ragged, NDArray[np.
     queries, passages = [], []
     for pair in pairs_in(pairs):
         query, passage = pair["query"], pair["passage"]
-        dictionary = pair["source"].split(":")[0] in _DICTIONARIES
+        dictionary = package_of(pair) in _DICTIONARIES
         if not dictionary or zlib.crc32(f"{query}\n{passage}".encode()) % 9 == 0:
             queries.append(query)
             passages.append(cut(passage, 500))

@@ -186,6 +186,10 @@ def test_undefined_metrics_are_null_and_named(shell: Shell) -> None:
         ("the field 'n' is NoneType, not text", "the field 'n' is null, not text"),
         ("notes/dtype='x'.txt: no such file", "notes/dtype='x'.txt: no such file"),
         ("a sum=3 of 'text_name' stays", "a sum=3 of 'text_name' stays"),
+        (
+            "calibration_texts holds 18 texts: ranges are too narrow. Give 100 or more",
+            "the model is calibrated on 18 texts: ranges are too narrow. Give 100 or more",
+        ),
     ],
 )
 def test_arguments_become_options_and_names_stay(message: str, words: str) -> None:

@@ -85,6 +85,7 @@ _SENTENCES = tuple(
         (r"(\d+ columns) are named, but (\d+) needed", r"--columns names \1, but \2 are needed"),
         (r"say so as its format", "say so with --format"),
         (r"samples: none has", "no sample has"),
+        (r"calibration_texts holds (?=\d)", "the model is calibrated on "),
     )
 )
 
