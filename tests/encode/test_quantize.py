@@ -46,7 +46,7 @@ def test_few_texts_are_told_of(
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.warns(UserWarning, match="calibration_texts holds 3 texts: .*Give 100 or more"):
         with pytest.raises(MissingExtraError):
-            tiny.quantize(TEXTS[:3], tmp_path / "int8")
+            tiny.quantize([*TEXTS[:3], *TEXTS[:3] * 20, " "], tmp_path / "int8")
 
 
 @pytest.mark.parametrize("count", [1, 3, 7, 39, 40, 300])

@@ -129,10 +129,11 @@ def quantize_graph(
         raise InputError(
             "calibration_texts holds no text: give 100 or more texts like those that will be encoded"
         )
-    if len(texts) < _FEW:
+    different = len({text for text in texts if text.strip()})
+    if different < _FEW:
         warnings.warn(
-            f"calibration_texts holds {len(texts)} texts: ranges of activations measured on so few are too "
-            "narrow for other texts, whose vectors become inexact. Give 100 or more",
+            f"calibration_texts holds {different} texts: ranges of activations measured on so few (copies and blank "
+            "ones aside) are too narrow for other texts, whose vectors become inexact. Give 100 or more",
             UserWarning,
             stacklevel=caller_level(),
         )
