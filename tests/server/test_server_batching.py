@@ -296,3 +296,18 @@ def test_time_that_a_model_did_not_use_is_not_saved_up(scheduler: Scheduler, lan
     for each in (begun, *asked):
         each.result()
     assert sorted(order[:6]).count("busy") >= 2
+
+
+def test_a_batch_is_counted_before_its_results_are_given(lane: FakeLane) -> None:
+    """Whoever has an answer finds its batch in the metrics."""
+    counted: list[tuple[int, int]] = []
+    seen: list[list[tuple[int, int]]] = []
+    scheduler = Scheduler(100, lambda texts, tokens: counted.append((texts, tokens)))
+    try:
+        lane.open.set()
+        asked = Asked(lane, [1, 2], [3, 3])
+        asked.job.done = lambda error: (seen.append(list(counted)), asked._done(error))[1]
+        asked.start(scheduler).result()
+        assert seen == [[(2, 6)]]
+    finally:
+        scheduler.close()

@@ -36,7 +36,7 @@ class Scheduler:
 
     Args:
         max_waiting_tokens: tokens that may wait for one model.
-        on_batch: called with the texts and tokens of each batch that is computed.
+        on_batch: called with the texts and tokens of each batch that is computed, before it is delivered.
     """
 
     def __init__(
@@ -129,7 +129,8 @@ class Scheduler:
     @property
     def waiting_tokens(self) -> int:
         """Tokens that wait or are computed, of all models."""
-        return sum(self._admitted.values())
+        with self._changed:
+            return sum(self._admitted.values())
 
     def finish(self, job: Job, error: BaseException | None = None) -> None:
         """Tell whoever waits for a job that it is done, or failed."""
@@ -256,11 +257,11 @@ class Scheduler:
             self._deliver(units, values)
 
     def _deliver(self, units: list[Unit], values: Any) -> None:
-        tokens, texts = 0, 0
-        now = time.monotonic()
+        # Counted first: whoever has the answer finds its batch in the metrics.
+        tokens, texts = sum(unit.tokens for unit in units), sum(len(unit.rows) for unit in units)
+        self._measure(id(units[0].job.lane), tokens, time.monotonic())
+        self._on_batch(texts, tokens)
         for unit, rows in zip(units, values, strict=True):
-            tokens += unit.tokens
-            texts += len(unit.rows)
             job = unit.job
             if job.dead:
                 continue
@@ -280,8 +281,6 @@ class Scheduler:
                     self._release(job, unit.tokens)
             else:
                 self.finish(job)
-        self._measure(id(units[0].job.lane), tokens, now)
-        self._on_batch(texts, tokens)
 
     def _measure(self, lane: int, tokens: int, now: float) -> None:
         """Follow the time that a lane has had, and its rate, by the time between two batches without a pause."""

@@ -184,7 +184,6 @@ class Guard:
             metrics.failure.labels(str(status)).inc()
         if call.cut:
             metrics.cut.inc(call.cut)
-        metrics.queue_size.set(self.service.waiting_tokens)
         _log.info(
             "%s %s %s %s %.1f ms", call.id, scope["method"], scope["path"].encode("unicode_escape").decode(), status,
             1000 * seconds,

@@ -102,11 +102,6 @@ class Lifecycle:
         if self.state != "ready":
             raise Refused("unhealthy", f"the server is {self.state}; try again later", retry_after=2)
 
-    @property
-    def waiting_tokens(self) -> int:
-        """Tokens that wait to be computed, or are computed, of all models."""
-        return self._pipeline.scheduler.waiting_tokens
-
     # -- what there is -----------------------------------------------------------------------------------
 
     def models(self) -> list[ModelEntry]:

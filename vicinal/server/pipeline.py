@@ -51,6 +51,7 @@ class Pipeline:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.settings, self.metrics = settings, metrics
         self.scheduler = Scheduler(settings.max_waiting_tokens, self._on_batch)
+        metrics.queue_size.set_function(lambda: self.scheduler.waiting_tokens)
         self.tokenizing = Tokenizing(settings.threads or available_cores())
         self.cache = None
         if settings.cache_path is not None:
@@ -210,7 +211,6 @@ class Pipeline:
     def _on_batch(self, texts: int, tokens: int) -> None:
         self.metrics.batch_texts.observe(texts)
         self.metrics.batch_tokens.observe(tokens)
-        self.metrics.queue_size.set(self.scheduler.waiting_tokens)
 
 
 def _count_cut(job: Job) -> None:
