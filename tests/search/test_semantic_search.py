@@ -166,6 +166,25 @@ def test_extreme_rows_are_found() -> None:
     check(CorpusMatrix(corpus).search(corpus[:6]), scores, 10)
 
 
+@pytest.mark.parametrize("count", [1, 3, 600])
+def test_dot_products_that_overflow_are_refused(count: int) -> None:
+    """They would all be infinite, equal to each other."""
+    rng = np.random.default_rng(0)
+    queries, corpus = (rng.standard_normal((n, 8)).astype(np.float32) for n in (count, 2_000))
+    corpus[1_500] = np.abs(corpus[1_500]) * np.float32(1e30)
+    queries[-1] = np.abs(queries[-1]) * np.float32(1e15)
+    for refused in (
+        lambda: util.semantic_search(queries, corpus, score_function=util.dot_score),
+        lambda: CorpusMatrix(corpus, similarity="dot").search(queries),
+    ):
+        with pytest.raises(InputError, match="so long that dot products of them overflow"):
+            refused()
+    queries[-1] /= np.float32(1e15)
+    found = util.semantic_search(queries, corpus, score_function=util.dot_score)
+    best = brute("dot_score", queries.astype(float), corpus.astype(float)).argmax(axis=1)
+    assert [hits[0]["corpus_id"] for hits in found] == best.tolist()
+
+
 def test_bad_arguments() -> None:
     rows = np.ones((2, 4))
     for arguments in ({"top_k": 0}, {"query_chunk_size": 0}, {"corpus_chunk_size": -1}):

@@ -243,3 +243,15 @@ def test_damaged_tables(tmp_path: Path, tensors: dict[str, Any], message: str) -
     folder = write_folder(tmp_path / "m", tensors, [STATIC])
     with pytest.raises(ModelFormatError, match=message):
         SentenceTransformer(folder).encode("cat")
+
+
+@pytest.mark.parametrize("scale", [1e25, 1e-25])
+def test_extreme_vectors_are_normalised_all_the_same(tmp_path: Path, scale: float) -> None:
+    table = rows()
+    wanted = SentenceTransformer(str(write_folder(tmp_path / "usual", {"embeddings": table}, [STATIC])))
+    tensors = {"embeddings": table * np.float32(scale)}
+    late = SentenceTransformer(str(write_folder(tmp_path / "late", tensors, [STATIC])))
+    head = SentenceTransformer(str(write_folder(tmp_path / "head", tensors, [STATIC, NORMALIZE])))
+    vectors = wanted.encode(TEXTS, normalize_embeddings=True)
+    np.testing.assert_allclose(late.encode(TEXTS, normalize_embeddings=True), vectors, atol=1e-6)
+    np.testing.assert_allclose(head.encode(TEXTS), vectors, atol=1e-6)

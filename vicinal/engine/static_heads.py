@@ -14,6 +14,7 @@ from vicinal.engine.weights import Weights
 from vicinal.errors import ModelFormatError, UnsupportedModelError
 from vicinal.folder.kinds import kind_of
 from vicinal.folder.specs import DenseSpec, DropoutSpec, LayerNormSpec, ModuleSpec, NormalizeSpec
+from vicinal.vectors.rows import scale_to_unit
 
 Rows: TypeAlias = NDArray[np.float32]
 Head: TypeAlias = Callable[[Rows], Rows]
@@ -41,8 +42,8 @@ def _same(x: Rows) -> Rows:
 
 def _normalize(x: Rows) -> Rows:
     """Length 1; a zero row stays zero."""
-    norms = np.sqrt(np.einsum("ij,ij->i", x, x))
-    scaled: Rows = x / np.maximum(norms, np.float32(1e-12))[:, None]
+    scaled: Rows = x.copy()
+    scale_to_unit(scaled)
     return scaled
 
 

@@ -17,6 +17,7 @@ from vicinal.index.chunking import chunk_spans, counts_add_up
 from vicinal.index.results import Span
 from vicinal.index.segments import Floats
 from vicinal.index.stores.base import ModelFacts
+from vicinal.vectors.rows import row_lengths, scale_to_unit
 
 DEFAULT_MODEL = "vicinal-mini"
 # The longest chunk where the model itself has no limit (static embeddings have none): an average over
@@ -178,9 +179,22 @@ def _checked(raw: Any, n: int, facts: ModelFacts) -> Floats:
             f"model {facts.name!r} gave NaN or infinity for text {bad}: such a vector finds nothing"
         )
     if facts.similarity == "cosine":
-        norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
-        np.divide(vectors, norms, out=vectors, where=norms > 0)
+        scale_to_unit(vectors)
+    else:
+        _check_lengths(vectors, facts)
     return vectors
+
+
+def _check_lengths(vectors: Floats, facts: ModelFacts) -> None:
+    """Refuse vectors whose dot products with others like them leave float32: such scores are infinite, or all 0."""
+    lengths = row_lengths(vectors)
+    wild = np.flatnonzero((lengths != 0) & ~((lengths > 1e-15) & (lengths < 1e15)))
+    if len(wild):
+        raise InputError(
+            f"model {facts.name!r} gave text {wild[0]} a vector of length {lengths[wild[0]]:.1g}: dot products of such "
+            "vectors leave the range of float32. Let the model scale its vectors, or set its similarity_fn_name = "
+            "'cosine' for a new index"
+        )
 
 
 def name_of(model: object) -> str:

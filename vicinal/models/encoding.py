@@ -18,9 +18,10 @@ from vicinal.models.ahead import AHEAD_FROM, fill_ahead
 from vicinal.models.base import Model
 from vicinal.models.device import one_or_several
 from vicinal.models.forward import Forward
-from vicinal.models.outputs import Precision, as_tensors, check_results, converted, normalize, quantized
+from vicinal.models.outputs import Precision, as_tensors, check_results, converted, quantized
 from vicinal.models.truncation import ON_TRUNCATE, OnTruncate, Truncations
 from vicinal.tokens.text import TextTokenizer
+from vicinal.vectors.rows import scale_to_unit
 
 if TYPE_CHECKING:
     from vicinal.models.workers import WorkerPool
@@ -336,7 +337,7 @@ class VectorModel(Model):
             def finish(window: NDArray[np.float32], start: int) -> None:
                 check_results(window, self.name_or_path, forward.engine, first + start)
                 if options.normalize_embeddings:
-                    normalize(window)
+                    scale_to_unit(window)
 
             if forward.on_accelerator and len(texts) > AHEAD_FROM:
                 fill_ahead(forward, texts, rows, _WINDOW, finish, progress, first)
@@ -356,7 +357,7 @@ class VectorModel(Model):
         for facts in found if whole else ():
             facts["sentence_embedding"] = facts["sentence_embedding"][: self._kept(options)]
             if options.normalize_embeddings:
-                normalize(facts["sentence_embedding"][None, :])
+                scale_to_unit(facts["sentence_embedding"][None, :])
         forward.cut.report()
         self.hints.only_unknown(forward.unknown)
         return found

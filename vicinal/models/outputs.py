@@ -12,12 +12,6 @@ from vicinal.errors import ModelFormatError
 Precision = Literal["float32", "int8", "uint8", "binary", "ubinary"]
 
 
-def normalize(rows: NDArray[np.float32]) -> None:
-    """Scale rows to length 1, in place; a zero row stays zero."""
-    norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-    rows /= np.maximum(norms, 1e-12)[:, None]
-
-
 def check_results(rows: NDArray[np.float32], model: str, engine: object, first: int = 0) -> None:
     """Refuse results that are no numbers, which weights that are finite and huge give.
 

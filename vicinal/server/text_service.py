@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vicinal.models.activations import sigmoid, softmax
-from vicinal.models.outputs import normalize as normalize_rows
 from vicinal.models.steps import Reading, Role, pair_reading, text_reading
 from vicinal.server.catalog import Served
 from vicinal.server.checks import check_text
@@ -27,6 +26,7 @@ from vicinal.server.records import (
 )
 from vicinal.server.text_tokens import backend_of, check_ids, tokens_of
 from vicinal.server.tokenizing import Texts
+from vicinal.vectors.rows import scale_to_unit
 
 State = Literal["starting", "ready", "draining", "failed"]
 
@@ -91,7 +91,7 @@ class TextService(Lifecycle):
         vectors = out[:, : dimensions or out.shape[1]]
         if normalize:
             vectors = np.ascontiguousarray(vectors)
-            normalize_rows(vectors)
+            scale_to_unit(vectors)
         return Embedded(job.tokens, job.cut, timings_of(job), served.entry, vectors)
 
     async def embed_tokens(

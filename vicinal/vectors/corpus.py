@@ -12,7 +12,7 @@ from vicinal.core.inputs import as_count, check_choice
 from vicinal.errors import InputError
 from vicinal.vectors.products import Products, from_bfloat16, shares, spread, to_bfloat16
 from vicinal.vectors.rows import dot_rows, scaled_rows
-from vicinal.vectors.search import Hits, semantic_search, to_hits, unit_rows
+from vicinal.vectors.search import Hits, semantic_search, to_hits, too_long, unit_rows
 from vicinal.vectors.similarity import SimilarityFunction, all_pairs_function, as_similarity
 from vicinal.vectors.topk import TopK
 
@@ -172,7 +172,10 @@ class CorpusMatrix:
                 block, inverse = scaled_rows(block, "corpus_embeddings")
                 scores[some] = dot_rows(block, queries[query[some]]) * inverse
             else:
-                scores[some] = dot_rows(block, queries[query[some]])
+                with np.errstate(invalid="ignore", over="ignore"):
+                    scores[some] = dot_rows(block, queries[query[some]])
+        if not np.isfinite(scores).all():
+            raise too_long()
         return scores
 
     def decoded(self, index: Any) -> Matrix:

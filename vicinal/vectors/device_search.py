@@ -196,8 +196,9 @@ def _inverse_lengths(rows: Any, name: str, first: int) -> Any:
     """
     torch: Any = loaded_torch()
     lengths = torch.linalg.vector_norm(rows, dim=1)
-    if not bool(torch.isfinite(lengths).all()):
-        check_finite(as_array(rows), name, first)
-        largest = rows.abs().amax(dim=1)  # the squares overflowed
+    if not bool(((lengths > 1e-15) & (lengths < 1e15)).all()):  # the squares overflow, or vanish
+        if not bool(torch.isfinite(lengths).all()):
+            check_finite(as_array(rows), name, first)
+        largest = rows.abs().amax(dim=1)
         lengths = torch.linalg.vector_norm(rows / largest.clamp(min=1e-30)[:, None], dim=1) * largest
-    return torch.where(lengths > 0, 1 / lengths, 0.0)
+    return torch.where(lengths > 0, 1 / lengths.clamp(min=3e-39), 0.0)

@@ -12,7 +12,16 @@ import numpy as np
 
 from vicinal.core.arrays import Embeddings, Matrix, check_finite, first_tensor
 from vicinal.errors import InputError
-from vicinal.vectors.rows import checked, dot_rows, scaled_rows, two_matrices, two_tensors, unit_tensor
+from vicinal.vectors.rows import (
+    checked,
+    dot_rows,
+    row_lengths,
+    scaled_rows,
+    two_matrices,
+    two_tensors,
+    unit_tensor,
+    wide_where_infinite,
+)
 
 
 def pairwise_cos_sim(a: Embeddings, b: Embeddings) -> Any:
@@ -47,7 +56,8 @@ def pairwise_dot_score(a: Embeddings, b: Embeddings) -> Any:
     p, q = _array_pairs(a, b)
     check_finite(p, "a")
     check_finite(q, "b")
-    return dot_rows(p, q)
+    with np.errstate(over="ignore", invalid="ignore"):  # a product beyond the type is infinite
+        return dot_rows(p, q)
 
 
 def pairwise_euclidean_sim(a: Embeddings, b: Embeddings) -> Any:
@@ -55,12 +65,12 @@ def pairwise_euclidean_sim(a: Embeddings, b: Embeddings) -> Any:
     tensor = first_tensor(a, b)
     if tensor is not None:
         x, y = _tensor_pairs(a, b, tensor)
-        return checked(-(x - y).norm(dim=1), x, y)
+        return checked(-wide_where_infinite(lambda u, v: (u - v).norm(dim=1), x, y), x, y)
     p, q = _array_pairs(a, b)
     check_finite(p, "a")
     check_finite(q, "b")
-    difference = p - q
-    return -np.sqrt(dot_rows(difference, difference))
+    with np.errstate(over="ignore"):  # a distance beyond the type is infinite
+        return -row_lengths(p - q)
 
 
 def pairwise_manhattan_sim(a: Embeddings, b: Embeddings) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -108,6 +109,24 @@ def longest(rows: Matrix) -> float:
     return float(row_lengths(rows).max(initial=0))
 
 
+def scale_to_unit(rows: Matrix) -> None:
+    """Rows made unit vectors, in place; a row of zeros stays, one with a NaN or an infinity becomes NaN."""
+    lengths = row_lengths(rows)
+    extreme = _extreme(lengths)
+    with np.errstate(invalid="ignore"):
+        if extreme.any():
+            rows[extreme] /= np.abs(rows[extreme]).max(axis=1, keepdims=True)
+            lengths[extreme] = row_lengths(rows[extreme])
+        rows /= np.where(lengths == 0, 1, lengths)[:, np.newaxis]
+
+
+def _extreme(lengths: Matrix) -> Matrix:
+    """Which rows are so long or short that products of them may not be held by their type, or not finite."""
+    low, high = (1e-15, 1e15) if lengths.dtype == np.float32 else (1e-120, 1e120)
+    extreme: Matrix = (lengths != 0) & ~((lengths > low) & (lengths < high))
+    return extreme
+
+
 def scaled_rows(rows: Matrix, name: str) -> tuple[Matrix, Matrix]:
     """Rows whose products cannot overflow, and the factors that make those rows unit vectors.
 
@@ -122,8 +141,7 @@ def scaled_rows(rows: Matrix, name: str) -> tuple[Matrix, Matrix]:
         InputError: a NaN or infinity (the row is named).
     """
     lengths = row_lengths(rows)
-    low, high = (1e-15, 1e15) if rows.dtype == np.float32 else (1e-120, 1e120)
-    extreme = (lengths != 0) & ~((lengths > low) & (lengths < high))
+    extreme = _extreme(lengths)
     if extreme.any():
         check_finite(rows, name)
         rows = rows.copy()
@@ -191,9 +209,35 @@ def two_tensors(
 
 
 def unit_tensor(tensor: Any) -> Any:
+    """Rows of length 1; a row of zeros stays. Where gradients are recorded, as training code knows it."""
     torch: Any = loaded_torch()
-    # 1e-12 keeps a row of zeros at zero and its gradient finite.
-    return torch.nn.functional.normalize(tensor, p=2.0, dim=-1, eps=1e-12)
+    if tensor.requires_grad or torch.compiler.is_compiling():
+        # 1e-12 keeps a row of zeros at zero and its gradient finite.
+        return torch.nn.functional.normalize(tensor, p=2.0, dim=-1, eps=1e-12)
+    lengths = torch.linalg.vector_norm(tensor, dim=-1, keepdim=True)
+    low, high = (1e-120, 1e120) if tensor.dtype == torch.float64 else (1e-15, 1e15)
+    # A row whose squares vanish has the length 0, as one of zeros.
+    extreme = ~((lengths > low) & (lengths < high))
+    if bool(extreme.any()):
+        largest = tensor.abs().amax(dim=-1, keepdim=True)
+        tensor = torch.where(extreme & (largest > 0), tensor / largest, tensor)
+        lengths = torch.linalg.vector_norm(tensor, dim=-1, keepdim=True)
+    return tensor / lengths.clamp_min(1e-12)
+
+
+def wide_where_infinite(distance: Callable[[Any, Any], Any], x: Any, y: Any) -> Any:
+    """``distance(x, y)``, in float64 where squares overflow float32; not where gradients are recorded."""
+    torch: Any = loaded_torch()
+    found = distance(x, y)
+    narrow = found.dtype == torch.float32 and found.device.type != "mps"
+    if (
+        found.requires_grad
+        or torch.compiler.is_compiling()
+        or not narrow
+        or not bool(torch.isinf(found).any())
+    ):
+        return found
+    return distance(x.to(torch.float64), y.to(torch.float64)).to(torch.float32)
 
 
 def checked(scores: Any, x: Any, y: Any | None, name_x: str = "a", name_y: str = "b") -> Any:

@@ -29,7 +29,7 @@ from vicinal.core.cores import available_cores
 from vicinal.core.inputs import as_count, shown
 from vicinal.errors import InputError, InputTypeError
 from vicinal.vectors.products import Products, shares, spread
-from vicinal.vectors.rows import dot_rows, scaled_rows
+from vicinal.vectors.rows import dot_rows, longest, scaled_rows
 from vicinal.vectors.similarity import ANSWERS_FOR, SimilarityCallable, cos_sim, dot_score, pytorch_cos_sim
 from vicinal.vectors.topk import TopK
 
@@ -237,6 +237,7 @@ def _scan_narrow(queries: Matrix, corpus: Matrix, cosine: bool, best: TopK, ids:
         part = scores[:, :width]
         if not cosine and not np.isfinite(part).all():
             check_finite_rows(corpus[base : base + width], "corpus_embeddings", base)
+            raise too_long()
         best.update(part, base, ids=None if ids is None else ids[base : base + width])
 
 
@@ -246,6 +247,7 @@ def _scan_wide(
     """Many queries: arithmetic is the limit, so blocks suit the matrix kernels; each thread has a share."""
     kind, width = queries.dtype, queries.shape[1]
     work = float(queries.size) * max(len(corpus), rows or 0) if kind == np.float32 else 0.0
+    reach = longest(queries)
 
     def share(bounds: tuple[int, int]) -> TopK:
         products = Products(width, work=work)
@@ -256,20 +258,29 @@ def _scan_wide(
             inverse: Matrix | None = None
             if cosine:
                 block, inverse = scaled_block(block, at)
+            elif not longest(block) * reach < float(np.finfo(kind).max):
+                check_finite(block, "corpus_embeddings", at)
+                raise too_long()
             if inverse is not None and len(queries) > width:
                 block, inverse = block * inverse[:, np.newaxis], None  # cheaper than scaling all scores
             for start in range(0, len(queries), _WIDE_QUERIES):
                 scores = products(queries[start : start + _WIDE_QUERIES], block)
                 if inverse is not None:
                     scores *= inverse
-                elif not cosine and start == 0 and not np.isfinite(scores[0]).all():
-                    check_finite(block, "corpus_embeddings", at)  # a bad row spoils its score with any query
                 mine.update(scores, at, start, None if ids is None else ids[at:end])
         return mine
 
     threads = Products(width, work=work).threads
     for part in spread(share, shares(len(corpus), threads, _WIDE_ROWS), threads):
         best.merge(part)
+
+
+def too_long() -> InputError:
+    """The error for vectors whose dot products are no numbers that could be compared."""
+    return InputError(
+        "query_embeddings and corpus_embeddings are so long that dot products of them overflow: scale them with "
+        "util.normalize_embeddings, or give score_function=util.cos_sim"
+    )
 
 
 def scaled_block(block: Matrix, at: int) -> tuple[Matrix, Matrix | None]:

@@ -15,7 +15,7 @@ from vicinal.core.cores import available_cores
 from vicinal.core.openvino import multiplies_bfloat16
 from vicinal.vectors.products import Products, shares, spread
 from vicinal.vectors.rounding import Rounded, error_of_products, exact_products, rounded
-from vicinal.vectors.search import check_finite_rows, scaled_block, scan
+from vicinal.vectors.search import check_finite_rows, scaled_block, scan, too_long
 from vicinal.vectors.topk import TopK
 
 # Rows that are rounded at once, and held.
@@ -84,6 +84,8 @@ class SettledSearch:
         near = rounded(rows, True, factors)
         if not math.isfinite(near.length):
             check_finite_rows(rows, "corpus_embeddings", first)
+        if not self._cosine and not near.length * self._rounded.length < float(np.finfo(np.float32).max):
+            raise too_long()
 
         def settle(share: int) -> None:
             found = self._look(share, near)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -31,7 +32,15 @@ from vicinal.vectors.pairwise import (
     pairwise_euclidean_sim,
     pairwise_manhattan_sim,
 )
-from vicinal.vectors.rows import checked, dot_rows, scaled_rows, two_matrices, two_tensors, unit_tensor
+from vicinal.vectors.rows import (
+    checked,
+    dot_rows,
+    scaled_rows,
+    two_matrices,
+    two_tensors,
+    unit_tensor,
+    wide_where_infinite,
+)
 
 SimilarityCallable: TypeAlias = Callable[[Any, Any], Any]
 
@@ -160,7 +169,8 @@ def _tensor_distance(a: Embeddings, b: Embeddings, reference: Any, power: float)
     torch: Any = loaded_torch()
     x, y = two_tensors(a, b, reference)
     # Not by the matrix product: it loses the digits of near-identical rows.
-    return checked(-torch.cdist(x, y, p=power, compute_mode="donot_use_mm_for_euclid_dist"), x, y)
+    distance = partial(torch.cdist, p=power, compute_mode="donot_use_mm_for_euclid_dist")
+    return checked(-wide_where_infinite(distance, x, y), x, y)
 
 
 class SimilarityFunction(Enum):
