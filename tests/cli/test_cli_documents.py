@@ -70,6 +70,8 @@ def test_metadata_in_a_pipe_is_exact(vicinal: Shell, put: Put) -> None:
 def test_delete_by_filter(vicinal: Shell, notes: str) -> None:
     done = vicinal.quick("delete", notes, "--filter", '{"year": {"$gte": 1950}}')
     assert done.err == "2 documents removed, 6 left in notes.db\n"
+    done = vicinal.quick("delete", notes, "--filter", '{"year": {"$lt": 1950}}', "--filter", '{"year": 1}')
+    assert (done.code, "nothing was removed" in done.err) == (1, True), done.err
     done = vicinal.quick("delete", notes, "--filter", "{}")
     assert done.code == 1 and "removes all 6 documents of notes.db: say so with --yes" in done.err
     assert vicinal.quick("delete", notes, "--filter", "{}", "--yes").code == 0

@@ -175,6 +175,16 @@ def test_min_score(vicinal: Shell, notes: str) -> None:
     assert (none.code, json.loads(none.out)) == (0, [])
     assert "nothing found with a score of 2 or more; 8 hits below it" in none.err
     assert vicinal.quick("search", notes, "a", "--min-score", "nan").code == 1
+    relative = "relative to each query's best hit"
+    assert relative in vicinal.quick("search", notes, "kettle", "--mode", "hybrid", "--min-score", "0.5").err
+    assert relative not in some.err + vicinal.quick("search", notes, "kettle", "--mode", "hybrid").err
+
+
+def test_candidates_stay_with_the_modes_that_read_them(vicinal: Shell, notes: str) -> None:
+    told = vicinal(
+        "search", notes, "--mode", "best", "--candidates", "5", stdin=b"kettle\n:mode dense\nkettle\n"
+    )
+    assert told.code == 0 and "error" not in told.err and told.err.count("among 8 documents") == 2
 
 
 def test_prompt_name(vicinal: Shell, put: Put, one_layer: Path) -> None:

@@ -12,7 +12,7 @@ from tinyfolder import WIDTH, make_folder, make_plain
 
 from vicinal import SentenceTransformer
 from vicinal.engine.graphs.source import SentenceGraph
-from vicinal.errors import InputError, MissingExtraError
+from vicinal.errors import InputError, InputTypeError, MissingExtraError
 from vicinal.models.quantize import _spread, products_behind_activations
 
 TEXTS = [f"the cat {number} sat on the mat" + " hello world" * (number % 5) for number in range(40)]
@@ -47,6 +47,9 @@ def test_few_texts_are_told_of(
     with pytest.warns(UserWarning, match="calibration_texts holds 3 texts: .*Give 100 or more"):
         with pytest.raises(MissingExtraError):
             tiny.quantize([*TEXTS[:3], *TEXTS[:3] * 20, " "], tmp_path / "int8")
+    with pytest.warns(UserWarning, match="samples=1 leaves 1 text: .*Give 100 or more"):
+        with pytest.raises(MissingExtraError):
+            tiny.quantize(TEXTS, tmp_path / "int8", samples=1)
 
 
 @pytest.mark.parametrize("count", [1, 3, 7, 39, 40, 300])
@@ -67,8 +70,12 @@ def test_no_folder_with_something_else_is_written_to(tmp_path: Path) -> None:
     for place in (own, other):
         with pytest.raises(InputError, match="holds something else than an int8 model: give a new one"):
             model.quantize(TEXTS, place)
-    with pytest.raises(InputError, match="is a file: give a new folder"):
-        model.quantize(TEXTS, other / "config.json")
+    for place in (other / "config.json", other / "config.json" / "new"):
+        with pytest.raises(InputError, match=r"path=.*config\.json is a file: give a folder"):
+            model.quantize(TEXTS, place)
+    for place, error in ((None, InputTypeError), (5, InputTypeError), ("", InputError)):
+        with pytest.raises(error, match=r"path is .*: give a folder's path"):
+            model.quantize(TEXTS, place)
     assert before == {file: file.read_bytes() for file in own.rglob("*") if file.is_file()}
     assert [file.name for file in other.iterdir()] == ["config.json"]
 

@@ -169,7 +169,7 @@ elif kind == "index":
     index.add(texts)
     def work():
         index.upsert(texts[:2], ["a", "b"])
-        return np.array([hit.score for hit in index.search("cat mat 7", mode="hybrid", candidates=20)])
+        return np.array([hit.score for hit in index.search("cat mat 7", mode="hybrid")])
 expected = work()
 stop, turns = threading.Event(), [0, 0]
 def go_on(thread):

@@ -88,7 +88,7 @@ def test_an_id_that_comes_twice_is_found_at_once(index):
 def test_integers_of_numpy_are_integers(path):
     with Index(path, FakeModel(), chunk_tokens=np.int64(16), chunk_overlap=np.int32(2)) as index:
         index.add([f"text {i}" for i in range(5)])
-        assert len(index.search("text", top_k=np.int64(3), mode="hybrid", candidates=np.uint8(4))) == 3
+        assert len(index.search("text", top_k=np.int64(3), mode="best", candidates=np.uint8(4))) == 3
 
 
 @pytest.mark.parametrize("name", ["top_k", "candidates"])

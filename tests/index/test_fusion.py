@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vicinal.errors import InputError
 from vicinal.index import Index
 from vicinal.index.fusion import Ranking, fuse, shares
 from vicinal.index.lexical import is_code, rare
@@ -33,6 +34,39 @@ def test_the_weighted_mean_of_shares_and_a_part_for_ranks():
 
 def test_a_retriever_that_found_nothing_does_not_count():
     assert fuse([Ranking("a", [1.0]), Ranking("", [], 2.0)], {}) == [("a", by_hand((1, 1)))]
+
+
+def test_a_retriever_that_cannot_tell_documents_apart_does_not_count():
+    blind = Ranking("abc", [0.0, 0.0, 0.0], 0.0)
+    assert fuse([blind, Ranking("c", [2.0], 0.5)], {}) == [("c", by_hand((1, 1))), ("a", 0.0), ("b", 0.0)]
+    assert fuse([blind, Ranking("", [])], {}) == [("a", 0.0), ("b", 0.0), ("c", 0.0)]
+
+
+def test_a_query_that_points_nowhere_gives_no_document_a_score(index):
+    """The model gives a text without words the vector 0; words may still be found."""
+    index.add(["a red kettle", "the window is open"], ["kettle", "window"])
+    assert [(hit.id, hit.score) for hit in index.search("!?", mode="hybrid")] == [
+        ("kettle", 0.0),
+        ("window", 0.0),
+    ]
+    assert [hit.score for hit in index.search("!?", mode="dense")] == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("mode", ["dense", "lexical", "hybrid", "best"])
+@pytest.mark.parametrize("query", ["", " \t\n"])
+def test_a_blank_query_finds_nothing(index, mode, query):
+    index.add(["a red kettle", "the window is open"])
+    hits = index.search(query, mode=mode)
+    assert hits == [] and hits.report.left_out == ("the query is blank: nothing was searched",)
+    assert str(hits.report) == "the query is blank: nothing was searched"
+
+
+@pytest.mark.parametrize("mode", ["dense", "lexical", "hybrid"])
+def test_candidates_that_nothing_reads_are_refused(index, mode):
+    index.add(["a red kettle"])
+    with pytest.raises(InputError, match="candidates=5 is what a reranker reads, and there is none"):
+        index.search("kettle", mode=mode, candidates=5)
+    assert index.search("kettle", mode="best", candidates=5)
 
 
 def test_shares():

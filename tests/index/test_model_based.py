@@ -131,7 +131,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(query=TEXTS.filter(bool), spec=FILTERS)
     def hybrid(self, query, spec):
-        options = {"top_k": 20, "filter": spec, "mode": "hybrid", "candidates": 20}
+        options = {"top_k": 20, "filter": spec, "mode": "hybrid"}
         hits = self.index.search(query, merge_duplicates=False, **options)
         assert {hit.id for hit in hits} == {i for i, (_, m) in self.truth.items() if holds(spec or {}, m)}
         if hits:

@@ -11,9 +11,9 @@ import typer
 
 from vicinal.cli.console import bytes_text, counted, id_text, say, write_json
 from vicinal.cli.failures import stop_if_interrupted
+from vicinal.cli.filters import Filters, read_filters
 from vicinal.cli.index import opened_to_read
 from vicinal.cli.options import IndexFile
-from vicinal.cli.search import read_filter
 from vicinal.cli.texts import check_argument
 from vicinal.errors import InputError
 
@@ -35,14 +35,7 @@ def delete(
             show_default=False,
         ),
     ] = None,
-    filter: Annotated[
-        str | None,
-        typer.Option(
-            metavar="JSON",
-            help="""All documents whose metadata fit, e.g. '{"year": {"$lt": 1950}}'.""",
-            show_default=False,
-        ),
-    ] = None,
+    filter: Filters = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Let an empty filter remove everything.")] = False,
 ) -> None:
     """Remove documents from an index.
@@ -50,9 +43,9 @@ def delete(
     By their ids or by a filter, in one transaction. `vicinal compact` then gives back the space.
     """
     listed = _ids(ids or [])
-    if bool(listed) == (filter is not None):
+    if bool(listed) == bool(filter):
         raise InputError("give either ids of documents or --filter")
-    where = None if filter is None else read_filter(check_argument(filter, "--filter"), "--filter")
+    where = read_filters(filter)
     with opened_to_read(db) as index:
         if where == {} and not yes:
             raise InputError(

@@ -8,7 +8,6 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -17,11 +16,12 @@ import typer
 
 from vicinal.cli.console import counted, is_terminal, one_line, say, screen, seconds_text, write_json
 from vicinal.cli.failures import stop_if_interrupted
+from vicinal.cli.filters import Filters, fields_of, read_filter, read_filters
 from vicinal.cli.hits import show_hits, write_hits
 from vicinal.cli.index import opened_to_read
 from vicinal.cli.options import AsJson, IndexFile, MovedModel, one_of
 from vicinal.cli.texts import check_argument
-from vicinal.errors import InputError, InputTypeError, VicinalError
+from vicinal.errors import InputError, VicinalError
 
 if TYPE_CHECKING:
     from vicinal import CrossEncoder
@@ -74,13 +74,18 @@ class _Search:
     too_low: int = 0
     report: SearchReport | None = None
 
+    @property
+    def is_read(self) -> bool:
+        """Whether the mode, which the prompt changes, reads candidates again."""
+        return self.reranker is not None or self.mode == "best"
+
     def warm_up(self) -> float:
         """Load the model and the vectors, so that searching alone is measured; gives the seconds."""
         from vicinal.core.progress import waiting
 
         start = time.perf_counter()
         with waiting(f"loading {self.index.path} and its model"):
-            self.index.search("warm", 1, mode=self.mode, reranker=self.reranker, candidates=2)
+            self.index.search("warm", 1, None, self.mode, self.reranker, 2 if self.is_read else None)
         return time.perf_counter() - start
 
     def ask(self, query: str) -> tuple[list[Hit], float]:
@@ -97,7 +102,7 @@ class _Search:
                 self.where,
                 self.mode,
                 self.reranker,
-                self.candidates,
+                self.candidates if self.is_read else None,
                 budget_ms=self.budget if self.mode == "best" else None,
             )
         hits, self.report = list(found), found.report
@@ -129,7 +134,7 @@ class _Search:
         if self.too_low:
             return f"nothing found with a score of {self.lowest:g} or more; {counted(self.too_low, 'hit')} below it"
         known = self.index.info().fields
-        unknown = [name for name in _fields_of(self.where) if name not in known]
+        unknown = [name for name in fields_of(self.where) if name not in known]
         if unknown:
             return f"nothing found: no document has a field {unknown[0]!r}; there are {', '.join(known) or 'none'}"
         return f"nothing found among {counted(count, 'document')} in {time_text}"
@@ -142,14 +147,7 @@ def search(
         typer.Argument(metavar="QUERY", help="What is looked for; without it, a prompt.", show_default=False),
     ] = None,
     top: Annotated[int, typer.Option("-k", "--top", metavar="N", min=1, help="Hits at most.")] = 10,
-    filter: Annotated[
-        str | None,
-        typer.Option(
-            metavar="JSON",
-            help="""Only documents whose metadata fit, e.g. '{"year": {"$gte": 1950}}'.""",
-            show_default=False,
-        ),
-    ] = None,
+    filter: Filters = None,
     mode: Annotated[
         str,
         typer.Option(
@@ -208,7 +206,7 @@ def search(
     if words is not None and not words.strip():
         raise InputError("the query is blank")
     chosen = cast("Mode", mode)
-    where = None if filter is None else read_filter(check_argument(filter, "--filter"), "--filter")
+    where = read_filters(filter)
     if min_score is not None and not math.isfinite(min_score):
         raise InputError(f"--min-score {min_score}: give a finite number")
     if candidates is not None and rerank is None and chosen != "best":
@@ -217,6 +215,12 @@ def search(
         raise InputError(f"--budget-ms is for --mode best, not for --mode {chosen}")
     if budget_ms is not None and not (math.isfinite(budget_ms) and budget_ms > 0):
         raise InputError(f"--budget-ms {budget_ms:g}: give a number above 0")
+    if min_score is not None and (chosen == "best" or (chosen == "hybrid" and rerank is None)):
+        say(
+            f"scores of mode {chosen} are relative to each query's best hit: --min-score can't tell there whether "
+            "anything is relevant; in mode dense it can (vicinal calibrate)",
+            "note",
+        )
     with opened_to_read(db, model, prompt_name) as opened:
         reranker = None
         if rerank is not None:
@@ -242,45 +246,6 @@ def _mode(name: str) -> Mode:
     if name not in _MODES:
         raise InputError(f":mode {name}: choose one of {', '.join(_MODES)}")
     return cast("Mode", name)
-
-
-def read_filter(text: str, option: str) -> dict[str, Any]:
-    """A filter as it is typed.
-
-    Raises:
-        InputError: it is no JSON, or no filter.
-    """
-    from vicinal.index.filters import parse_filter
-
-    try:
-        where = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        place = ""
-        if isinstance(error, json.JSONDecodeError):
-            place = f" ({error.msg.removesuffix(' at')} at character {error.pos + 1})"
-        raise InputError(
-            f"""{option} {text!r} is no JSON{place}: write it like '{{"year": {{"$gte": 1950}}}}'"""
-        ) from None
-    if not isinstance(where, dict):
-        raise InputError(f"""{option} {text!r} is no object: write it like '{{"year": {{"$gte": 1950}}}}'""")
-    try:
-        parse_filter(where)
-    except (InputError, InputTypeError) as error:
-        raise InputError(f"{option} {text!r}: {str(error).removeprefix('filter: ')}") from None
-    return where
-
-
-def _fields_of(where: object) -> Iterator[str]:
-    """Names of the fields that a filter asks for."""
-    if isinstance(where, list):
-        for part in where:
-            yield from _fields_of(part)
-    elif isinstance(where, dict):
-        for name, value in where.items():
-            if not name.startswith("$"):
-                yield name
-            elif name in ("$and", "$or", "$not"):
-                yield from _fields_of(value)
 
 
 # -- the prompt --------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vicinal.core.databases import is_database
-from vicinal.errors import InputError
+from vicinal.core.inputs import shown
+from vicinal.errors import InputError, InputTypeError
 
 # What SQLite puts beside a database.
 _LOGS = ("-wal", "-shm", "-journal")
@@ -89,18 +90,21 @@ def check_apart(files: Sequence[tuple[str, str]]) -> None:
         seen[real] = option
 
 
-def check_folder(path: str | os.PathLike[str] | None, option: str) -> None:
+def check_folder(path: object, option: str) -> None:
     """Refuse a place where no folder can be made, before any work is done.
 
     Args:
-        path: what the caller gave; None for nothing to write.
+        path: what the caller gave.
         option: the argument or option, for errors.
 
     Raises:
-        InputError: a file is there, or in the place of one of its parents.
+        InputError: a file is there, or in the place of one of its parents, or the path is empty.
+        InputTypeError: it is no path.
     """
-    if path is None:
-        return
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputTypeError(f"{option} is {shown(path)}, {type(path).__name__}: give a folder's path")
+    if not os.fspath(path):
+        raise InputError(f"{option} is empty: give a folder's path, '.' for this one")
     check_path(os.fspath(path), option)
     place = Path(path).absolute()
     found = next(each for each in (place, *place.parents) if each.exists())

@@ -72,6 +72,10 @@ def asked(
         read = USUAL if mode != "best" else OF_BEST if budget is None else MOST_OF_BEST
     else:
         read = integer_from(1, candidates, "candidates")
+        if reranker is None and mode != "best":
+            raise InputError(
+                f"candidates={read} is what a reranker reads, and there is none: give reranker=, or mode='best'"
+            )
     where = None if filter is None or (isinstance(filter, dict) and not filter) else parse_filter(filter)
     given: Reranker | None = None
     if reranker is not None:

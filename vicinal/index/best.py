@@ -114,6 +114,6 @@ def answer(given: Asked, request: Request, found: Answer, seconds: float) -> Hit
     return Hits(found.hits, report)
 
 
-def nothing(given: Asked) -> Hits:
-    """Of an index to which nothing was ever added: nothing ran."""
-    return Hits([], SearchReport(given.mode, ()))
+def nothing(given: Asked, *reasons: str) -> Hits:
+    """Where nothing ran: of an index to which nothing was ever added, and of a query that asks nothing."""
+    return Hits([], SearchReport(given.mode, (), left_out=reasons))

@@ -30,7 +30,7 @@ class Ranking(Generic[Key]):
     Attributes:
         keys: best first, no key twice.
         scores: on any scale, in the same order.
-        weight: how much they count, against those of the others.
+        weight: how much they count, against those of the others; with 0 neither scores nor ranks count.
         usual: the score of a document that has nothing to do with the query.
     """
 
@@ -79,11 +79,12 @@ def fuse(rankings: Sequence[Ranking[Key]], first: Mapping[Key, float]) -> list[t
     best: dict[Key, int] = {}
     for ranking in rankings:
         scaled = shares(ranking.scores, ranking.usual)
+        part_of_scores = ranking.weight / total if total else 0.0
         for rank, (key, share) in enumerate(zip(ranking.keys, scaled, strict=True), start=1):
             part = RANK_PART * RANK_OFFSET / (RANK_OFFSET + rank)
-            if rank > RANKS:
+            if rank > RANKS or not ranking.weight:
                 part = share = 0.0
-            fused[key] = fused.get(key, 0.0) + (ranking.weight * share / total + part) / most
+            fused[key] = fused.get(key, 0.0) + (part_of_scores * share + part) / most
             best[key] = min(rank, best.get(key, rank))
     scored = [(key, score + first.get(key, 0.0)) for key, score in fused.items()]
     return sorted(scored, key=lambda pair: (-pair[1], best[pair[0]]))

@@ -257,10 +257,10 @@ class Index:
         """Find the documents that answer a query best.
 
         Dense search compares the query with every chunk, exactly; lexical search is BM25 over whole
-        documents; hybrid fuses the two by their scores, and puts documents that hold a rare code of the query
-        (``E0499``) first. Best is hybrid with a reranker, where there is one: it reads the best candidates, as many
-        as the budget allows, and its scores are blended with the fused ones, so that a mediocre one does no harm. A
-        document comes once, with its best chunk, and a passage comes once.
+        documents; hybrid fuses the two by their scores, which tell nothing of relevance in themselves, and puts
+        documents that hold a rare code of the query (``E0499``) first. Best is hybrid with a reranker, where there is
+        one: it reads the best candidates, as many as the budget allows, and its scores are blended with the fused
+        ones. A document comes once, with its best chunk, and a passage comes once.
 
         Args:
             query: the query.
@@ -278,7 +278,7 @@ class Index:
                 limit. The retrievers always run; what the reranker then has time for can differ between calls.
 
         Returns:
-            Hits, best first: a list whose ``report`` says what was used, and in mode best what was left out.
+            Hits, best first: a list whose ``report`` says what was used and left out. A blank query finds nothing.
 
         Raises:
             InputError: an argument is invalid, or the file was made with another model.
@@ -286,6 +286,8 @@ class Index:
         """
         began = time.perf_counter()
         given = asked(query, top_k, filter, mode, reranker, candidates, merge_duplicates, budget_ms)
+        if not given.query.strip():
+            return nothing(given, "the query is blank: nothing was searched")
         facts = None
         if needs_model(given.mode):
             if not self._compared and self._store.facts() is None:
@@ -302,9 +304,8 @@ class Index:
     def warm_up(self) -> None:
         """Load model and vectors now, and make the sketches that let a dense search look at few of them.
 
-        Without it the first search loads, and sketches are made by a thread beside the searches once a process
-        has asked some (see docs/index.md). For servers, before they take requests. A second or two, and about
-        5 seconds for a million vectors.
+        Without it the first search loads, and a thread makes sketches beside the searches once a process has asked some
+        (docs/index.md). For servers. A second or two, about 5 seconds for a million vectors.
 
         Raises:
             InputError: the file was made with another model.

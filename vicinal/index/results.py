@@ -182,7 +182,7 @@ class SearchReport:
         used = " + ".join(self.retrievers)
         if self.reranker is not None:
             used += f", {self.candidates} passages read by {self.reranker}"
-        return "; ".join([used, *self.left_out])
+        return "; ".join([used, *self.left_out] if used else self.left_out)
 
 
 class Hits(list[Hit]):

@@ -34,7 +34,7 @@ class Weighed:
     """What a retriever's answer to one query counts.
 
     Attributes:
-        weight: against 1 for the dense retriever.
+        weight: against 1 for the dense retriever; 0 where it cannot tell one document from another.
         usual: the score of a document that has nothing to do with the query.
         first: documents to put before others, each with a number up to 1; 1 puts it before all without.
     """
@@ -58,7 +58,11 @@ def _by_words(reader: Reader, query: str, found: Sequence[Found]) -> Weighed:
 
 
 def _by_vectors(reader: Reader, query: Floats, found: Sequence[Found]) -> Weighed:
-    return Weighed(usual=reader.usual(query) if found else 0.0)
+    if (
+        not found or not query.any()
+    ):  # a query of unknown words alone points nowhere: all documents are equal to it
+        return Weighed(0.0)
+    return Weighed(usual=reader.usual(query))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
+from vicinal.core.files import check_folder
 from vicinal.core.inputs import as_count, as_texts, caller_level, shown
 from vicinal.core.openvino import load_openvino, without_telemetry
 from vicinal.engine import batching
@@ -76,6 +77,7 @@ class Quantizable(Model):
             raise InputError(f"{self._spec.folder} {reason}: there is no graph to quantise")
         if self._graph.quantized:
             raise InputError(f"{self._spec.folder} is quantised already; start from the float model")
+        check_folder(path, "path")
         _check_place(Path(path))
         quantized = quantize_graph(self._graph, texts, self._texts, samples, accuracy)
         self.save(path)
@@ -87,8 +89,6 @@ def _check_place(folder: Path) -> None:
     """Refuse a folder whose files would be lost or mixed with those of the new model."""
     if not folder.exists() or ((folder / INT8_FILE).is_file() and not any(folder.glob("*.safetensors"))):
         return
-    if not folder.is_dir():
-        raise InputError(f"path {os.fspath(folder)!r} is a file: give a new folder")
     if any(folder.iterdir()):
         raise InputError(
             f"path {os.fspath(folder)!r} is a folder that holds something else than an int8 model: give a new one"
@@ -129,11 +129,13 @@ def quantize_graph(
         raise InputError(
             "calibration_texts holds no text: give 100 or more texts like those that will be encoded"
         )
-    different = len({text for text in texts if text.strip()})
+    used = _spread(texts, samples)
+    different = len({text for text in used if text.strip()})
     if different < _FEW:
+        what = f"samples={samples} leaves" if len(used) < len(texts) else "calibration_texts holds"
         warnings.warn(
-            f"calibration_texts holds {different} texts: ranges of activations measured on so few (copies and blank "
-            "ones aside) are too narrow for other texts, whose vectors become inexact. Give 100 or more",
+            f"{what} {different} text{'s' * (different != 1)}: ranges of activations measured on so few (copies and "
+            "blank ones aside) are too narrow for other texts, whose vectors become inexact. Give 100 or more",
             UserWarning,
             stacklevel=caller_level(),
         )
@@ -146,7 +148,7 @@ def quantize_graph(
     body = SentenceGraph(graph.spec, graph.file)("body")
     products = products_behind_activations(body)
     kept = products[: {"fast": 0, "balanced": -(-len(products) // 3), "high": len(products)}[accuracy]]
-    feeds = list(_feeds(body, _spread(texts, samples), tokenizer))
+    feeds = list(_feeds(body, used, tokenizer))
     with _quiet("nncf"), without_telemetry():
         quantized = nncf.quantize(
             body,

@@ -33,8 +33,12 @@ def train(model: Any, objectives: Sequence[Objective], evaluator: Any, settings:
     Warns:
         UserWarning: the evaluator gave no score: then the last model is kept.
     """
-    check_folder(settings.output_path, "output_path")
-    check_folder(settings.checkpoint_path, "checkpoint_path")
+    for name, folder in (
+        ("output_path", settings.output_path),
+        ("checkpoint_path", settings.checkpoint_path),
+    ):
+        if folder is not None:
+            check_folder(folder, name)
     device = str(model.device)
     modules: dict[str, nn.Module] = {"model": model.module}
     modules |= {f"loss_{place}": each.loss.to(device) for place, each in enumerate(objectives)}
