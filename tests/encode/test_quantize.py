@@ -13,7 +13,8 @@ from tinyfolder import WIDTH, make_folder, make_plain
 from vicinal import SentenceTransformer
 from vicinal.engine.graphs.source import SentenceGraph
 from vicinal.errors import InputError, InputTypeError, MissingExtraError
-from vicinal.models.quantize import _spread, products_behind_activations
+from vicinal.models.products import name_of, products_behind_activations
+from vicinal.models.quantize import _spread
 
 TEXTS = [f"the cat {number} sat on the mat" + " hello world" * (number % 5) for number in range(40)]
 
@@ -88,7 +89,7 @@ def test_products_behind_activations_are_the_second_of_each_feed_forward(tiny: S
     products = [
         node.get_friendly_name() for node in body.get_ordered_ops() if node.get_type_name() == "MatMul"
     ]
-    found = products_behind_activations(body)
+    found = [name_of(product) for product in products_behind_activations(body)]
     layers = len(found)
     assert layers >= 2 and len(products) % layers == 0
     assert found == products[len(products) // layers - 1 :: len(products) // layers]
@@ -138,13 +139,15 @@ def test_quantized_folder(folders: tuple[Path, Path], tmp_path: Path) -> None:
             SentenceTransformer(target, dtype=dtype)
     with pytest.raises(InputError, match="is quantised already; start from the float model"):
         model.quantize(TEXTS, tmp_path / "twice")
-    rounded = []
+    rounded, products = [], []
     for way in ("fast", "", "high"):
         found = SentenceTransformer(f"{target}{way}").encode(TEXTS)
         assert (found * expected).sum(1).min() > 0.9
         graph = next(Path(f"{target}{way}").rglob("*int8.xml")).read_text(encoding="utf-8")
         rounded.append(graph.count('type="FakeQuantize"'))
-    assert rounded[0] > rounded[1] > rounded[2] > 0
+        products.append(graph.count('type="MatMul"'))
+    assert rounded[0] == rounded[1] > rounded[2] > 0
+    assert products[1] > products[0] == products[2], "of each layer, units that are computed apart"
     model.save(tmp_path / "saved")
     np.testing.assert_array_equal(SentenceTransformer(tmp_path / "saved").encode(TEXTS), model.encode(TEXTS))
     assert SentenceTransformer(tmp_path / "saved").fingerprint == model.fingerprint

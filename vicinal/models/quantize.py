@@ -20,16 +20,21 @@ from vicinal.engine.graphs.ready import INT8_FILE
 from vicinal.engine.graphs.source import SentenceGraph
 from vicinal.errors import InputError, InputTypeError, missing_extra
 from vicinal.models.base import Model
+from vicinal.models.outliers import set_apart
+from vicinal.models.products import (
+    largest_inputs,
+    name_of,
+    products_behind_activations,
+    share_weights,
+    weighted_products,
+)
+from vicinal.models.smoothing import SMOOTHING, even_out
 from vicinal.tokens.text import TextTokenizer
 
-#: How many layers keep a product in float: none, the first third, or all.
+#: What stays in float of the second product of each feed-forward layer: nothing, its largest inputs, or all of it.
 Accuracy: TypeAlias = Literal["fast", "balanced", "high"]
 
-_SMOOTHING = 0.75
 _FEW = 20  # texts: below, ranges are those of these texts alone
-# What a product's input passes on its way from an activation: factors of gates, halves, scales.
-_ACTIVATIONS = {"Gelu", "Swish", "Relu", "Tanh", "Erf", "Sigmoid", "HSwish", "Elu", "Mish", "SoftPlus"}
-_ON_THE_WAY = {"Multiply", "Add", "Divide", "Convert", "Reshape"}
 
 
 class Quantizable(Model):
@@ -54,8 +59,8 @@ class Quantizable(Model):
                 ``SentenceTransformer(path)`` loads it.
             samples: how many of the texts to use.
             accuracy: two thirds of the error come from the second product of each feed-forward layer, whose input
-                has a few numbers that are far larger than all others. ``"balanced"`` leaves that of the first third
-                of the layers in float, ``"high"`` those of all layers, ``"fast"`` none. docs/encode.md has figures.
+                has a few numbers that are far larger than all others. ``"balanced"`` computes those few in float,
+                ``"high"`` the whole product, ``"fast"`` nothing of it. docs/encode.md has figures.
 
         Returns:
             The folder.
@@ -146,9 +151,8 @@ def quantize_graph(
     except ImportError as error:
         raise missing_extra("nncf", "quantize()", "quantize") from error
     body = SentenceGraph(graph.spec, graph.file)("body")
-    products = products_behind_activations(body)
-    kept = products[: {"fast": 0, "balanced": -(-len(products) // 3), "high": len(products)}[accuracy]]
     feeds = list(_feeds(body, used, tokenizer))
+    kept, smoothing = prepare(body, feeds, accuracy)
     with _quiet("nncf"), without_telemetry():
         quantized = nncf.quantize(
             body,
@@ -158,9 +162,7 @@ def quantize_graph(
             subset_size=len(feeds),
             ignored_scope=nncf.IgnoredScope(names=kept) if kept else None,
             advanced_parameters=nncf.AdvancedQuantizationParameters(
-                # SmoothQuant (Xiao et al. 2023): how much of the spread of activations goes over to the weights. At
-                # nncf's 0.95 the weights become hard to round.
-                smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=_SMOOTHING),
+                smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=smoothing),
                 # A mean of the texts' ranges would clip the largest activations, and those count most.
                 activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
             ),
@@ -169,27 +171,36 @@ def quantize_graph(
     return quantized
 
 
-def products_behind_activations(model: Any) -> list[str]:
-    """Names of the matrix products whose input comes from an activation: the second ones of feed-forward layers.
+def prepare(body: Any, feeds: list[dict[str, Any]], accuracy: Accuracy) -> tuple[list[str], float]:
+    """Make a graph fit for int8, as far as its results stay what they are.
 
-    A few of their inputs are far larger than all others, which one range for all fits worst: of the error of an int8
-    MiniLM they make two thirds.
+    Args:
+        body: the graph, which is changed.
+        feeds: inputs to measure activations on.
+        accuracy: see :meth:`Quantizable.quantize`.
+
+    Returns:
+        The names of the products that are to stay in float, and what the quantiser is to smooth by itself: -1 for
+        nothing.
     """
-    return [
-        node.get_friendly_name()
-        for node in model.get_ordered_ops()
-        if node.get_type_name() == "MatMul" and _comes_from_activation(node.input_value(0).get_node())
-    ]
-
-
-def _comes_from_activation(node: Any, steps: int = 6) -> bool:
-    if node.get_type_name() in _ACTIVATIONS:
-        return True
-    if steps == 0 or node.get_type_name() not in _ON_THE_WAY:
-        return False
-    return any(
-        _comes_from_activation(port.get_source_output().get_node(), steps - 1) for port in node.inputs()
-    )
+    products, behind = weighted_products(body), products_behind_activations(body)
+    if share_weights(products):
+        return [name_of(product) for product in behind] if accuracy == "high" else [], SMOOTHING
+    largest = largest_inputs(body, products, feeds)
+    kept: list[str] = []
+    apart: set[str] = set()
+    for product in behind:
+        if accuracy == "high":
+            names = [name_of(product)]
+        else:
+            names = set_apart(product, largest[name_of(product)]) if accuracy == "balanced" else []
+        kept += names
+        if names:
+            apart.add(name_of(product))
+    # Where the largest units are apart, factors would clip the others on texts that differ from these.
+    even_out([product for product in products if name_of(product) not in apart], largest)
+    body.validate_nodes_and_infer_types()
+    return kept, -1
 
 
 def replace_weights(folder: Path, quantized: Any) -> None:
