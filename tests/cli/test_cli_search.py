@@ -180,6 +180,16 @@ def test_min_score(vicinal: Shell, notes: str) -> None:
     assert relative not in some.err + vicinal.quick("search", notes, "kettle", "--mode", "hybrid").err
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_answers_that_cannot_be_written_end_the_prompt(vicinal: Shell, notes: str) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "vicinal", "search", notes, "--json"],
+            input=b"kettle\nsnow\n", stdout=full, stderr=subprocess.PIPE, cwd=vicinal.folder, env=vicinal.environment(), timeout=120,
+        )  # fmt: skip
+    assert done.returncode == 1 and done.stderr.count(b"error:") == 1 and b"No space left" in done.stderr
+
+
 def test_candidates_stay_with_the_modes_that_read_them(vicinal: Shell, notes: str) -> None:
     told = vicinal(
         "search", notes, "--mode", "best", "--candidates", "5", stdin=b"kettle\n:mode dense\nkettle\n"
@@ -213,7 +223,7 @@ def test_prompt_from_a_pipe(vicinal: Shell, notes: str) -> None:
         "snow", ":filter", ":filter {", ":k 0", ":mode x", ":show 9", ":dance", ":help", "snow", ":quit", "kettle",
     ]  # fmt: skip
     done = vicinal("search", notes, stdin="\n".join(typed).encode())
-    assert done.code == 0, done.err
+    assert done.code == 1, done.err
     answers = done.out.split("\n\n")
     assert [len(answer.splitlines()) for answer in answers[:2]] == [8, 1]
     assert answers[2].split("\t")[2] == "k2"

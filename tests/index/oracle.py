@@ -131,7 +131,7 @@ def hybrid(dense, lexical, best_possible, usual):
         for rank, id in enumerate(sorted(scores, key=lambda id: -scores[id])):
             top, bottom = max(scores.values()), min(scores.values())
             spread = max(top - bottom, 0.4 * abs(top - nothing), 0.1 * abs(top))
-            share = max(0.0, 1 - (top - scores[id]) / spread) if spread else 1.0
+            share = max(0.0, 1 - (top - scores[id]) / spread) if top else 0.0
             fused[id] += (part * share + 0.25 * 60 / (61 + rank)) / 1.5
     return fused
 

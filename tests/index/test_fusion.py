@@ -49,11 +49,22 @@ def test_a_query_that_points_nowhere_gives_no_document_a_score(index):
         ("kettle", 0.0),
         ("window", 0.0),
     ]
+    for mode in ("dense", "hybrid"):
+        report = index.search("!?", mode=mode).report
+        assert report.left_out == (
+            "the vectors: that of the query is 0, as it holds nothing that the model knows",
+        )
     assert [hit.score for hit in index.search("!?", mode="dense")] == [0.0, 0.0]
 
 
+def test_a_document_without_a_vector_is_not_as_good_as_the_best(index):
+    index.add(["a red kettle", "!?"], ["kettle", "signs"], [{"kind": 1}, {"kind": 2}])
+    (hit,) = index.search("red kettle", mode="hybrid", filter={"kind": 2})
+    assert hit.id == "signs" and hit.dense == 0 and hit.score < 0.2
+
+
 @pytest.mark.parametrize("mode", ["dense", "lexical", "hybrid", "best"])
-@pytest.mark.parametrize("query", ["", " \t\n"])
+@pytest.mark.parametrize("query", ["", " \t\n", "\u200b", "\xad ", "\x00"])
 def test_a_blank_query_finds_nothing(index, mode, query):
     index.add(["a red kettle", "the window is open"])
     hits = index.search(query, mode=mode)
@@ -76,7 +87,7 @@ def test_shares():
         "close among scores from 0.6 to 0.8"
     )
     assert shares([0.8, 0.79], 0.8) == pytest.approx([1, 1 - 0.01 / 0.08]), "all are alike"
-    assert shares([]) == [] and shares([0.0, 0.0]) == [1, 1] and shares([-2.0]) == [1]
+    assert shares([]) == [] and shares([0.0, 0.0]) == [0, 0] and shares([-2.0]) == [1]
 
 
 SCORES = st.lists(st.floats(-10, 10), min_size=101, max_size=250).map(lambda s: sorted(s, reverse=True))

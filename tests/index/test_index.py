@@ -253,6 +253,56 @@ def test_rerankers_that_give_no_ranking(index, rows, match):
         index.search("a", reranker=Predicts())
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("mine"),
+        OverflowError("mine"),
+        sqlite3.OperationalError("mine is locked"),
+        KeyError("mine"),
+    ],
+)
+@pytest.mark.parametrize("way", ["rank", "predict"])
+def test_what_a_reranker_raises_is_not_taken_for_damage(index, error, way):
+    class Fails:
+        pass
+
+    def fail(self, *_, **__):
+        raise error
+
+    setattr(Fails, way, fail)
+    index.add(["a b", "a c"])
+    for mode in ("dense", "best"):
+        with pytest.raises(type(error), match="mine") as caught:
+            index.search("a", mode=mode, reranker=Fails())
+        assert caught.value is error
+    assert index.verify()
+
+
+@pytest.mark.parametrize(
+    "scores", [lambda n: [10**400] * n, lambda n: (1.0 for _ in range(n)), lambda n: None]
+)
+def test_scores_that_are_no_numbers(index, scores):
+    class Odd:
+        def predict(self, pairs):
+            return scores(len(pairs))
+
+    index.add(["a b", "a c"])
+    with pytest.raises((InputError, InputTypeError), match="reranker Odd"):
+        index.search("a", reranker=Odd())
+
+
+def test_scores_may_be_a_tensor_of_any_kind(index):
+    torch = pytest.importorskip("torch")
+
+    class Tensors:
+        def predict(self, pairs):
+            return torch.arange(len(pairs), dtype=torch.bfloat16, requires_grad=True)
+
+    index.add(["a b", "a c", "a d"])
+    assert [hit.score for hit in index.search("a", reranker=Tensors())] == [2, 1, 0]
+
+
 def test_arguments_that_would_mean_something_else(index):
     with pytest.raises(InputTypeError, match="merge_duplicates"):
         index.search("a", merge_duplicates="no")

@@ -59,6 +59,17 @@ def test_dot_products_that_float32_does_not_hold_are_refused(path, wild):
         assert index.search("red kettle", mode="lexical")
 
 
+@pytest.mark.parametrize("scale", [1e200, 1e-200])
+def test_float64_vectors_are_scaled_before_they_are_rounded(path, tmp_path, scale):
+    class Wide(FakeModel):
+        def encode(self, texts):
+            return super().encode(texts).astype(np.float64) * scale
+
+    wanted = found(path, FakeModel())
+    hits = found(tmp_path / "wide.db", Wide())
+    np.testing.assert_allclose([hit.score for hit in hits], [hit.score for hit in wanted], atol=1e-5)
+
+
 def test_long_vectors_within_reach_are_compared_by_dot_products(path, tmp_path):
     wanted = found(path, FakeModel())
     hits = found(tmp_path / "long.db", Scaled(1e14, 1e14, "dot"))

@@ -172,3 +172,23 @@ def test_functions_that_only_answer_in_tensors_are_the_ones_behind_them(
         found = util.semantic_search(a, b, top_k=4, score_function=getattr(tensors, name))
         assert found == util.semantic_search(a, b, top_k=4, score_function=getattr(util, name))
     assert util.semantic_search(a, b, score_function=tensors.dot_score) != util.semantic_search(a, b)
+
+
+@pytest.mark.parametrize("scale", [1e-37, 1e-30, 1e-13, 1e20, 1e30])
+def test_extreme_lengths(scale: float) -> None:
+    draw = np.random.default_rng(3)
+    queries, corpus = (draw.standard_normal((n, 20)) for n in (5, 300))
+    tensors = (
+        torch.tensor(queries * scale, dtype=torch.float32),
+        torch.tensor(corpus * scale, dtype=torch.float32),
+    )
+    wanted = util.semantic_search(torch.tensor(queries), torch.tensor(corpus))
+    found = util.semantic_search(*tensors)
+    for some, others in zip(found, wanted, strict=True):
+        assert [hit["corpus_id"] for hit in some] == [hit["corpus_id"] for hit in others]
+        np.testing.assert_allclose(
+            [hit["score"] for hit in some], [hit["score"] for hit in others], atol=1e-5
+        )
+    if scale != 1e-13:
+        with pytest.raises(InputError, match="so long, or so short, that dot products of them leave"):
+            util.semantic_search(*tensors, score_function=util.dot_score)

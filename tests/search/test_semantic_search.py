@@ -177,12 +177,29 @@ def test_dot_products_that_overflow_are_refused(count: int) -> None:
         lambda: util.semantic_search(queries, corpus, score_function=util.dot_score),
         lambda: CorpusMatrix(corpus, similarity="dot").search(queries),
     ):
-        with pytest.raises(InputError, match="so long that dot products of them overflow"):
+        with pytest.raises(InputError, match="so long, or so short, that dot products of them leave"):
             refused()
     queries[-1] /= np.float32(1e15)
     found = util.semantic_search(queries, corpus, score_function=util.dot_score)
     best = brute("dot_score", queries.astype(float), corpus.astype(float)).argmax(axis=1)
     assert [hits[0]["corpus_id"] for hits in found] == best.tolist()
+
+
+@pytest.mark.parametrize("scale", [1e30, 1e-30])
+@pytest.mark.parametrize(
+    "search",
+    [
+        lambda rows: util.semantic_search(rows[:2], rows, score_function=util.dot_score),
+        lambda rows: util.semantic_search(rows, rows, score_function=util.dot_score),
+        lambda rows: util.paraphrase_mining_embeddings(rows, score_function=util.dot_score),
+    ],
+    ids=["few", "many", "mining"],
+)
+def test_products_out_of_reach_are_refused_everywhere(search: Any, scale: float) -> None:
+    rows = np.abs(np.random.default_rng(0).standard_normal((50, 8))).astype(np.float32)
+    assert search(rows)
+    with pytest.raises(InputError, match="so long, or so short, that dot products of them leave"):
+        search(rows * np.float32(scale))
 
 
 def test_bad_arguments() -> None:

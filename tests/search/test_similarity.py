@@ -134,7 +134,7 @@ def test_zero_rows_have_cosine_zero() -> None:
     assert util.pairwise_angle_sim(a, a).tolist()[0] == 0
 
 
-@pytest.mark.parametrize("scale", [1e-30, 1e-20, 1e25, 1e37])
+@pytest.mark.parametrize("scale", [1e-37, 1e-30, 1e-20, 1e-14, 1e-13, 1e-11, 1e25, 1e37])
 @pytest.mark.parametrize("container", ["numpy", "torch"])
 def test_extreme_lengths_have_a_cosine(scale: float, container: str) -> None:
     a = np.array([[3, 4], [1, 0], [0, 0]], dtype=np.float32)
@@ -142,16 +142,19 @@ def test_extreme_lengths_have_a_cosine(scale: float, container: str) -> None:
     np.testing.assert_allclose(util.cos_sim(scaled, a), util.cos_sim(a, a), rtol=1e-5)
     np.testing.assert_allclose(util.pairwise_cos_sim(scaled, a), [1, 1, 0], rtol=1e-5)
     np.testing.assert_allclose(util.normalize_embeddings(scaled), util.normalize_embeddings(a), rtol=1e-5)
+    wide = contained(a.astype(np.float64) * scale, container)
+    np.testing.assert_allclose(util.normalize_embeddings(wide), util.normalize_embeddings(a), rtol=1e-5)
     unit = a * np.float32(scale)
     scale_to_unit(unit)
     np.testing.assert_allclose(unit, util.normalize_embeddings(a), rtol=1e-5)
 
 
 @pytest.mark.parametrize("container", ["numpy", "torch"])
-def test_distances_whose_squares_overflow(container: str) -> None:
-    a, b = (contained(np.array(row, np.float32), container) for row in ([[3e25, 4e25]], [[0, 0]]))
+@pytest.mark.parametrize("scale", [1e25, 1e-25])
+def test_distances_whose_squares_leave_the_type(container: str, scale: float) -> None:
+    a, b = (contained(np.array(row, np.float32), container) for row in ([[3 * scale, 4 * scale]], [[0, 0]]))
     for function in (util.euclidean_sim, util.pairwise_euclidean_sim):
-        np.testing.assert_allclose(np.ravel(function(a, b)), [-5e25], rtol=1e-6)
+        np.testing.assert_allclose(np.ravel(function(a, b)), [-5 * scale], rtol=1e-6)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

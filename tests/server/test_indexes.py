@@ -96,6 +96,25 @@ def test_what_is_wrong_is_said(reading: Any, body: Any, status: int, said: str) 
     assert answer.status_code == status and said in answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("route", "body", "name"),
+    [
+        ("/v1/search", {"query": "a", "filters": {"n": 1}}, "filters"),
+        ("/v1/index/notes/upsert", {"documents": [{"text": "w", "meta": {"a": 1}}]}, "meta"),
+        ("/v1/index/notes/delete", {"ids": [], "id": ["a"]}, "id"),
+        ("/v1/index/notes/documents", {"ids": ["a"], "top_k": 3}, "top_k"),
+    ],
+)
+def test_fields_that_are_not_known_are_refused(
+    writing: Any, route: str, body: dict[str, Any], name: str
+) -> None:
+    """They would be lost in silence: metadata, a filter."""
+    before = writing.get("/v1/index").json()
+    answer = writing.post(route, body)
+    assert answer.status_code in (400, 422) and name in answer.text
+    assert writing.get("/v1/index").json() == before
+
+
 def test_nothing_can_be_changed_without_writable(reading: Any) -> None:
     assert reading.post("/v1/index/notes/upsert", {"documents": [{"text": "x"}]}).status_code == 404
     assert reading.post("/v1/index/notes/delete", {"filter": {}}).status_code == 404

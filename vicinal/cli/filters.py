@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Annotated, Any, TypeAlias
 
 import typer
@@ -43,7 +44,9 @@ def read_filter(text: str, option: str) -> dict[str, Any]:
     from vicinal.index.filters import parse_filter
 
     try:
-        where = json.loads(text)
+        where = json.loads(text, object_pairs_hook=partial(_once, option))
+    except InputError:
+        raise
     except (ValueError, RecursionError) as error:
         place = ""
         if isinstance(error, json.JSONDecodeError):
@@ -58,6 +61,18 @@ def read_filter(text: str, option: str) -> dict[str, Any]:
     except (InputError, InputTypeError) as error:
         raise InputError(f"{option} {text!r}: {str(error).removeprefix('filter: ')}") from None
     return where
+
+
+def _once(option: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; of a name that stands twice in it, JSON keeps the last value in silence."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(
+            f"{option}: {twice!r} stands twice in one object; put both conditions into one, or use $and"
+        )
+    return found
 
 
 def fields_of(where: object) -> Iterator[str]:

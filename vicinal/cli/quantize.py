@@ -72,6 +72,8 @@ def quantize(
     Every tenth text is held out; on those, the vectors of the new model are compared with those of the
     float32 one: the cosines say what the step costs.
     """
+    if not out:
+        raise InputError("OUT is empty: give the folder to write")
     target = Path(os.path.realpath(out))
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise InputError(f"{out} exists already: give a new folder")

@@ -21,6 +21,7 @@ from vicinal.cli.hits import show_hits, write_hits
 from vicinal.cli.index import opened_to_read
 from vicinal.cli.options import AsJson, IndexFile, MovedModel, one_of
 from vicinal.cli.texts import check_argument
+from vicinal.core.inputs import is_blank
 from vicinal.errors import InputError, VicinalError
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ def search(
     query it asks for one after the other; :help at the prompt tells more.
     """
     words = None if query is None else " ".join(check_argument(word, "the query") for word in query)
-    if words is not None and not words.strip():
+    if words is not None and is_blank(words):
         raise InputError("the query is blank")
     chosen = cast("Mode", mode)
     where = read_filters(filter)
@@ -215,12 +216,7 @@ def search(
         raise InputError(f"--budget-ms is for --mode best, not for --mode {chosen}")
     if budget_ms is not None and not (math.isfinite(budget_ms) and budget_ms > 0):
         raise InputError(f"--budget-ms {budget_ms:g}: give a number above 0")
-    if min_score is not None and (chosen == "best" or (chosen == "hybrid" and rerank is None)):
-        say(
-            f"scores of mode {chosen} are relative to each query's best hit: --min-score can't tell there whether "
-            "anything is relevant; in mode dense it can (vicinal calibrate)",
-            "note",
-        )
+    _say_of_scores(min_score, chosen, rerank is not None)
     with opened_to_read(db, model, prompt_name) as opened:
         reranker = None
         if rerank is not None:
@@ -240,6 +236,16 @@ def search(
         else:
             asked.show(hits)
         say(f"{asked.summary(hits, took)}; loading took {seconds_text(loading)}")
+
+
+def _say_of_scores(lowest: float | None, mode: Mode, reranks: bool) -> None:
+    """Say where a threshold means little."""
+    if lowest is not None and (mode == "best" or (mode == "hybrid" and not reranks)):
+        say(
+            f"scores of mode {mode} are relative to each query's best hit: --min-score can't tell there whether "
+            "anything is relevant; in mode dense it can (vicinal calibrate)",
+            "note",
+        )
 
 
 def _mode(name: str) -> Mode:
@@ -262,21 +268,29 @@ def _converse(asked: _Search, db: str) -> None:
     count = counted(asked.index.count(), "document")
     say(f"{db}: {count}, {asked.mode} search, ready after {seconds_text(loading)}; :help tells more")
     last: list[Hit] = []
+    wrong = False
     while (line := _next_line()) is not None:
         stop_if_interrupted()
         try:
             line = check_argument(line, "the query").strip()
             if line.startswith(":"):
                 if not _obey(line, asked, last):
-                    return
-            elif line:
-                last, took = asked.ask(line)
-                _reply(asked, line, last, took)
+                    break
+                continue
+            if is_blank(line):
+                continue
+            last, took = asked.ask(line)
         except KeyboardInterrupt:
             say("interrupted; :quit leaves")
+            continue
         except (VicinalError, OSError) as error:
             say(str(error), "error")
+            wrong = True
+            continue
+        _reply(asked, line, last, took)  # what cannot be written ends the command
         sys.stdout.flush()
+    if wrong and not sys.stdin.isatty():
+        raise typer.Exit(1)
 
 
 def _next_line() -> str | None:
@@ -325,6 +339,7 @@ def _obey(line: str, asked: _Search, last: list[Hit]) -> bool:
     elif name == "mode":
         asked.mode = _mode(rest)
         say(f"{asked.mode} search")
+        _say_of_scores(asked.lowest, asked.mode, asked.reranker is not None)
     elif name == "filter":
         asked.where = read_filter(rest, ":filter") if rest else None
         say("all documents" if asked.where is None else f"only {json.dumps(asked.where, ensure_ascii=False)}")

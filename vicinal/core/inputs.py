@@ -213,6 +213,11 @@ def shown(value: object, longest: int = 40) -> str:
     return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
+def is_blank(text: str) -> bool:
+    """Whether a text holds nothing that can be seen: blanks, zero-width spaces, soft hyphens, control characters."""
+    return not any(char.isprintable() and not char.isspace() for char in text)
+
+
 def check_unicode(text: str, name: str) -> None:
     """Refuse half characters, which JSON such as ``"\\ud800"`` and broken decoders leave behind."""
     try:

@@ -30,6 +30,8 @@ Tag = TypeVar("Tag")
 # dtype -> what OpenVINO is told to compute in. int8 graphs compute the rest in the best float type.
 _PRECISION = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 
+# How the engine says that shapes don't fit each other: mostly a text that has more tokens than there are positions.
+_NO_ROOM = ("shape infer", "Shape infer", "roadcast")
 # How the engine's plain RuntimeErrors say that memory did not suffice.
 _NO_MEMORY = ("Failed to allocate", "can't alloc", "bad_alloc", "not enough memory", "Cannot allocate memory")
 
@@ -200,7 +202,7 @@ class _Compiled:
             with native_call():
                 request.infer(feed, share_inputs=True)
         except RuntimeError as error:  # the request is dropped: what it holds is not known
-            raise _explained(error) from error
+            raise _explained(error, batch.input_ids.shape[1]) from error
         result = self._result(request)
         self._idle.append(request)
         return result
@@ -227,14 +229,14 @@ class _Compiled:
                 ended(request)
 
     def _finish(self, running: deque[tuple[Tag, Any, dict[str, Any]]]) -> tuple[Tag, NDArray[np.float32]]:
-        tag, request, _ = running[0]
+        tag, request, feed = running[0]
         try:
             with native_call():
                 request.wait()
         except RuntimeError as error:
             running.popleft()
             ended(request)
-            raise _explained(error) from error
+            raise _explained(error, feed["input_ids"].shape[1]) from error
         running.popleft()
         ended(request)
         result = self._result(request)
@@ -286,9 +288,19 @@ def _unfit(build: Any, error: RuntimeError) -> Exception:
     )
 
 
-def _explained(error: RuntimeError) -> Exception:
-    """The error of a failed inference, told apart by its text: OpenVINO has one type for all."""
+def _explained(error: RuntimeError, tokens: int = 0) -> Exception:
+    """The error of a failed inference, told apart by its text: OpenVINO has one type for all.
+
+    Args:
+        error: what OpenVINO raised.
+        tokens: of the longest text of the batch; 0 where there was none.
+    """
     text = str(error).strip()
+    if tokens and any(mark in text for mark in _NO_ROOM):
+        return ModelFormatError(
+            f"the graph does not take a text of {tokens} tokens ({text.splitlines()[-1]}): give the length that the "
+            "model was made for, as max_length of a CrossEncoder or max_seq_length"
+        )
     if any(mark in text for mark in _NO_MEMORY):
         return OutOfMemoryError(f"the batch did not fit into memory ({text.splitlines()[-1]})")
     return error

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, cast
 
-from vicinal.core.inputs import check_unicode, plain, shown
+from vicinal.core.inputs import check_unicode, is_blank, plain, shown
 from vicinal.errors import InputError, InputTypeError
 from vicinal.index.filters import Node, parse_filter
 from vicinal.index.reranking import Reranker, check_reranker
@@ -43,6 +43,11 @@ class Asked:
     read: int
     merge: bool
     budget_ms: float | None
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether the query asks nothing."""
+        return is_blank(self.query)
 
 
 def asked(

@@ -109,6 +109,9 @@ def answer(given: Asked, request: Request, found: Answer, seconds: float) -> Hit
             )
         else:
             left_out.append(f"{name_of(reranker)} read nothing: {limit} leaves it no time")
+    dense = request.asked.get("dense")
+    if dense is not None and not dense.any():
+        left_out.append("the vectors: that of the query is 0, as it holds nothing that the model knows")
     name = None if reranker is None or not found.read else name_of(reranker)
     report = SearchReport(given.mode, tuple(request.asked), name, found.read, 1000 * seconds, tuple(left_out))
     return Hits(found.hits, report)

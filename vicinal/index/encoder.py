@@ -12,6 +12,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
+from vicinal.core.arrays import Matrix
 from vicinal.errors import InputError, InputTypeError, ModelNotFoundError
 from vicinal.index.chunking import chunk_spans, counts_add_up
 from vicinal.index.results import Span
@@ -167,7 +168,9 @@ class Encoder:
 
 
 def _checked(raw: Any, n: int, facts: ModelFacts) -> Floats:
-    vectors = np.array(raw, dtype=np.float32)
+    vectors = np.array(raw)
+    if vectors.dtype != np.float64:  # which float32 need not hold before its rows are scaled
+        vectors = vectors.astype(np.float32, copy=False)
     if vectors.shape != (n, facts.dimension):
         raise InputError(
             f"model {facts.name!r} gave vectors of shape {vectors.shape} for {n} texts, "
@@ -182,10 +185,10 @@ def _checked(raw: Any, n: int, facts: ModelFacts) -> Floats:
         scale_to_unit(vectors)
     else:
         _check_lengths(vectors, facts)
-    return vectors
+    return vectors.astype(np.float32, copy=False)
 
 
-def _check_lengths(vectors: Floats, facts: ModelFacts) -> None:
+def _check_lengths(vectors: Matrix, facts: ModelFacts) -> None:
     """Refuse vectors whose dot products with others like them leave float32: such scores are infinite, or all 0."""
     lengths = row_lengths(vectors)
     wild = np.flatnonzero((lengths != 0) & ~((lengths > 1e-15) & (lengths < 1e15)))

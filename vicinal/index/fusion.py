@@ -48,11 +48,13 @@ def shares(scores: Sequence[float], usual: float = 0.0) -> list[float]:
         usual: the score of a document that has nothing to do with the query. Cosines of some models lie between 0.6
             and 0.8, and differences among them tell as much as those between 0 and 0.6 do of another model.
     """
-    if not scores:
-        return []
+    if (
+        not scores or not scores[0]
+    ):  # of a best score of 0 nothing is alike: the vectors of all others are further away
+        return [0.0] * len(scores)
     best = scores[0]
     spread = max(best - scores[:SPREAD_RANKS][-1], LEAST_SPREAD * abs(best - usual), LEAST_SHARE * abs(best))
-    return [max(0.0, 1 - (best - score) / spread) if spread else 1.0 for score in scores]
+    return [max(0.0, 1 - (best - score) / spread) for score in scores]
 
 
 def fuse(rankings: Sequence[Ranking[Key]], first: Mapping[Key, float]) -> list[tuple[Key, float]]:

@@ -286,7 +286,7 @@ class Index:
         """
         began = time.perf_counter()
         given = asked(query, top_k, filter, mode, reranker, candidates, merge_duplicates, budget_ms)
-        if not given.query.strip():
+        if given.is_blank:
             return nothing(given, "the query is blank: nothing was searched")
         facts = None
         if needs_model(given.mode):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from vicinal.core.inputs import as_texts, check_positive, explains_keywords
+from vicinal.core.inputs import as_texts, check_positive, explains_keywords, is_blank
 from vicinal.errors import InputTypeError
 from vicinal.index.reranking import Reranker, check_reranker, rerank_scores
 from vicinal.vectors.corpus import CorpusMatrix
@@ -87,7 +87,8 @@ class SearchPipeline:
 
         Returns:
             ``[{"corpus_id", "score", "text", "retrieval_score"}]``, best first. ``score`` is the
-            cross-encoder's where there is one, else the cosine, which is always in ``retrieval_score``.
+            cross-encoder's where there is one, else the cosine, which is always in ``retrieval_score``. A blank query
+            finds nothing.
 
         Raises:
             InputTypeError: the query is not a text.
@@ -98,7 +99,7 @@ class SearchPipeline:
         check_positive(top_k, "top_k")
         check_positive(candidates, "candidates")
         wanted = top_k if self.cross_encoder is None else max(top_k, candidates)
-        if not self.corpus:
+        if not self.corpus or is_blank(query):
             return []
         found = self._matrix.search(self.bi_encoder.encode_query(query), top_k=wanted)[0]
         hits = [

@@ -9,8 +9,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from vicinal.core.arrays import as_array, is_tensor
 from vicinal.core.inputs import shown
 from vicinal.errors import InputError, InputTypeError
+from vicinal.index.stores.database import foreign_errors
 
 
 @runtime_checkable
@@ -62,12 +64,17 @@ def rerank_scores(reranker: Reranker, query: str, passages: Sequence[str]) -> li
         return []
     name, n = type(reranker).__name__, len(passages)
     if isinstance(reranker, RankingModel):
-        scores = _scores_of_rows(name, reranker.rank(query, list(passages), top_k=n), n)
+        with foreign_errors():
+            rows = reranker.rank(query, list(passages), top_k=n)
+        scores = _scores_of_rows(name, rows, n)
     else:
-        predicted = reranker.predict([(query, passage) for passage in passages])
+        with foreign_errors():
+            predicted = reranker.predict([(query, passage) for passage in passages])
         try:
+            if is_tensor(predicted):
+                predicted = as_array(predicted, "scores")
             scores = np.asarray(predicted, dtype=np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise InputTypeError(
                 f"reranker {name} predicted {shown(predicted)}: it must give one number for each pair"
             ) from None
@@ -84,7 +91,7 @@ def _scores_of_rows(name: str, rows: Any, n: int) -> NDArray[np.float64]:
     scores = np.full(n, np.nan)
     try:
         pairs = [(operator.index(row["corpus_id"]), float(row["score"])) for row in rows]
-    except (TypeError, KeyError, ValueError, IndexError):
+    except (TypeError, KeyError, ValueError, IndexError, OverflowError):
         raise InputTypeError(
             f"reranker {name} gave {shown(rows)}: rank() must give a list of dictionaries with 'corpus_id' and 'score'"
         ) from None

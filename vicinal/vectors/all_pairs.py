@@ -15,7 +15,7 @@ import numpy as np
 from vicinal.core.arrays import Matrix
 from vicinal.vectors.products import Products, spread
 from vicinal.vectors.rounding import error_of_products, exact_products, rounded
-from vicinal.vectors.rows import scaled_rows
+from vicinal.vectors.rows import check_reach, longest, scaled_rows
 
 R = TypeVar("R")
 
@@ -44,6 +44,8 @@ class RowPairs:
         self.rows, inverse = scaled_rows(rows, name)
         if not cosine:
             self.rows, inverse = rows, np.ones_like(inverse)
+            length = longest(rows)
+            check_reach(length, length, rows.dtype)
         self._inverse = inverse
         n, width = rows.shape
         self._work = n * n * width / 2 if work is None else work

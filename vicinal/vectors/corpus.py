@@ -11,8 +11,8 @@ from vicinal.core.cores import available_cores
 from vicinal.core.inputs import as_count, check_choice
 from vicinal.errors import InputError
 from vicinal.vectors.products import Products, from_bfloat16, shares, spread, to_bfloat16
-from vicinal.vectors.rows import dot_rows, scaled_rows
-from vicinal.vectors.search import Hits, semantic_search, to_hits, too_long, unit_rows
+from vicinal.vectors.rows import dot_rows, out_of_reach, scaled_rows
+from vicinal.vectors.search import Hits, semantic_search, to_hits, unit_rows
 from vicinal.vectors.similarity import SimilarityFunction, all_pairs_function, as_similarity
 from vicinal.vectors.topk import TopK
 
@@ -175,7 +175,7 @@ class CorpusMatrix:
                 with np.errstate(invalid="ignore", over="ignore"):
                     scores[some] = dot_rows(block, queries[query[some]])
         if not np.isfinite(scores).all():
-            raise too_long()
+            raise out_of_reach()
         return scores
 
     def decoded(self, index: Any) -> Matrix:

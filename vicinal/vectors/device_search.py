@@ -25,7 +25,7 @@ from vicinal.core.arrays import (
     is_tensor,
     loaded_torch,
 )
-from vicinal.vectors.rows import unit_tensor
+from vicinal.vectors.rows import check_reach, unit_tensor
 from vicinal.vectors.topk import TopK
 
 # How far coarse and exact scores of unit vectors may be apart. Rounding both vectors and the result to float16 is
@@ -80,10 +80,11 @@ def search_on_device(
     wide = any(str(each.dtype).endswith(doubles) for each in (queries, corpus))
     kind = torch.float64 if wide and reference.device.type != "mps" else torch.float32
     exact = queries.to(kind)
-    _inverse_lengths(exact, "query_embeddings", 0)  # looks for NaN
+    lengths = 1 / _inverse_lengths(exact, "query_embeddings", 0)  # looks for NaN
     unit = unit_tensor(exact)
     coarse = torch.float16 if reference.device.type in _FAST_HALF else torch.float32
-    search = _Search(unit if cosine else exact, unit, top_k, cosine, coarse)
+    longest = float(lengths.nan_to_num(posinf=0.0).amax()) if len(queries) else 0.0
+    search = _Search(unit if cosine else exact, unit, top_k, cosine, coarse, longest)
     step = max(_GROUP, min(_ROWS, _SCORES // max(1, min(len(queries), _QUERIES))) // _GROUP * _GROUP)
     if len(queries):
         for at in range(0, len(corpus), step):
@@ -101,18 +102,21 @@ class _Search:
         top_k: how many to find.
         cosine: whether rows are scaled to length 1.
         coarse: type of the first scores.
+        longest: length of the longest query.
     """
 
-    def __init__(self, queries: Any, unit: Any, top_k: int, cosine: bool, coarse: Any) -> None:
+    def __init__(
+        self, queries: Any, unit: Any, top_k: int, cosine: bool, coarse: Any, longest: float
+    ) -> None:
         torch: Any = loaded_torch()
         self._queries, self._coarse_queries = queries, unit.to(coarse)
         # A dot product of a query that is longer or shorter orders the rows as that of the unit vector does.
-        self._cosine, self._top_k = cosine, top_k
+        self._cosine, self._top_k, self._longest = cosine, top_k, longest
         self._floors = unit.new_full((len(unit), 0), 0)  # (n, up to k): scores that are certainly reached
         self._pairs: list[tuple[Any, Any, Any]] = []
         self._pending = 0
-        wide = queries.dtype == torch.float64
-        self._best = TopK(len(queries), top_k, np.float64 if wide else np.float32)
+        self._wide = queries.dtype == torch.float64
+        self._best = TopK(len(queries), top_k, np.float64 if self._wide else np.float32)
 
     def add(self, block: Any, first: int) -> None:
         """Look at the rows from number ``first`` on."""
@@ -123,6 +127,7 @@ class _Search:
         else:
             shortest = inverse.masked_fill(inverse == 0, torch.inf).min()
             scale = 1 / shortest  # the longest row; 0 where all are zeros
+            check_reach(self._longest, float(scale), np.dtype(np.float64 if self._wide else np.float32))
             factor = torch.where(torch.isfinite(shortest), shortest, 0.0).expand(len(block))
         coarse = (block.to(self._queries.dtype) * factor[:, None]).to(self._coarse_queries.dtype)
         filling = -len(block) % _GROUP
@@ -200,5 +205,7 @@ def _inverse_lengths(rows: Any, name: str, first: int) -> Any:
         if not bool(torch.isfinite(lengths).all()):
             check_finite(as_array(rows), name, first)
         largest = rows.abs().amax(dim=1)
-        lengths = torch.linalg.vector_norm(rows / largest.clamp(min=1e-30)[:, None], dim=1) * largest
-    return torch.where(lengths > 0, 1 / lengths.clamp(min=3e-39), 0.0)
+        scaled = rows / largest.clamp(min=torch.finfo(rows.dtype).tiny)[:, None]
+        lengths = torch.linalg.vector_norm(scaled, dim=1) * largest
+    # Half of the numbers below this have no inverse.
+    return torch.where(lengths > 0, 1 / lengths.clamp(min=2 * torch.finfo(lengths.dtype).tiny), 0.0)

@@ -15,12 +15,12 @@ from vicinal.errors import InputError
 from vicinal.vectors.rows import (
     checked,
     dot_rows,
+    in_reach,
     row_lengths,
     scaled_rows,
     two_matrices,
     two_tensors,
     unit_tensor,
-    wide_where_infinite,
 )
 
 
@@ -65,7 +65,7 @@ def pairwise_euclidean_sim(a: Embeddings, b: Embeddings) -> Any:
     tensor = first_tensor(a, b)
     if tensor is not None:
         x, y = _tensor_pairs(a, b, tensor)
-        return checked(-wide_where_infinite(lambda u, v: (u - v).norm(dim=1), x, y), x, y)
+        return checked(-in_reach(lambda u, v: (u - v).norm(dim=1), x, y), x, y)
     p, q = _array_pairs(a, b)
     check_finite(p, "a")
     check_finite(q, "b")

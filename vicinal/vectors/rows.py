@@ -222,22 +222,45 @@ def unit_tensor(tensor: Any) -> Any:
         largest = tensor.abs().amax(dim=-1, keepdim=True)
         tensor = torch.where(extreme & (largest > 0), tensor / largest, tensor)
         lengths = torch.linalg.vector_norm(tensor, dim=-1, keepdim=True)
-    return tensor / lengths.clamp_min(1e-12)
+    return tensor / torch.where(lengths > 0, lengths, 1.0)
 
 
-def wide_where_infinite(distance: Callable[[Any, Any], Any], x: Any, y: Any) -> Any:
-    """``distance(x, y)``, in float64 where squares overflow float32; not where gradients are recorded."""
+def in_reach(distance: Callable[[Any, Any], Any], x: Any, y: Any) -> Any:
+    """``distance(x, y)``, in float64 where squares overflow float32 or vanish; not where gradients are recorded."""
     torch: Any = loaded_torch()
     found = distance(x, y)
     narrow = found.dtype == torch.float32 and found.device.type != "mps"
-    if (
-        found.requires_grad
-        or torch.compiler.is_compiling()
-        or not narrow
-        or not bool(torch.isinf(found).any())
-    ):
+    if found.requires_grad or torch.compiler.is_compiling() or not narrow or not found.numel():
+        return found
+    largest = float(torch.maximum(x.abs().amax(), y.abs().amax())) if x.numel() and y.numel() else 1.0
+    if 1e-15 < largest < 1e15:
         return found
     return distance(x.to(torch.float64), y.to(torch.float64)).to(torch.float32)
+
+
+def out_of_reach() -> InputError:
+    """The error for vectors whose dot products are no numbers that could be compared."""
+    return InputError(
+        "query_embeddings and corpus_embeddings are so long, or so short, that dot products of them leave the range of "
+        "their type: scale them with util.normalize_embeddings, or give score_function=util.cos_sim"
+    )
+
+
+def check_reach(length: float, other: float, kind: np.dtype[Any]) -> None:
+    """Refuse vectors whose dot products overflow, or vanish.
+
+    Args:
+        length: of the longest vector of one side.
+        other: of the longest of the other side.
+        kind: type of the products.
+
+    Raises:
+        InputError: they do.
+    """
+    info = np.finfo(kind)
+    product = length * other
+    if not product < float(info.max) or (length > 0 and other > 0 and product < float(info.tiny)):
+        raise out_of_reach()
 
 
 def checked(scores: Any, x: Any, y: Any | None, name_x: str = "a", name_y: str = "b") -> Any:

@@ -8,6 +8,7 @@ nor a matrix of all scores ever exists.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,7 +30,7 @@ from vicinal.core.cores import available_cores
 from vicinal.core.inputs import as_count, shown
 from vicinal.errors import InputError, InputTypeError
 from vicinal.vectors.products import Products, shares, spread
-from vicinal.vectors.rows import dot_rows, longest, scaled_rows
+from vicinal.vectors.rows import check_reach, dot_rows, longest, out_of_reach, scaled_rows
 from vicinal.vectors.similarity import ANSWERS_FOR, SimilarityCallable, cos_sim, dot_score, pytorch_cos_sim
 from vicinal.vectors.topk import TopK
 
@@ -237,7 +238,9 @@ def _scan_narrow(queries: Matrix, corpus: Matrix, cosine: bool, best: TopK, ids:
         part = scores[:, :width]
         if not cosine and not np.isfinite(part).all():
             check_finite_rows(corpus[base : base + width], "corpus_embeddings", base)
-            raise too_long()
+            raise out_of_reach()
+        if not cosine and not part.any():  # nothing is alike, or the products vanish
+            check_reach(longest(queries), longest(corpus[base : base + width].astype(kind, copy=False)), kind)
         best.update(part, base, ids=None if ids is None else ids[base : base + width])
 
 
@@ -258,9 +261,11 @@ def _scan_wide(
             inverse: Matrix | None = None
             if cosine:
                 block, inverse = scaled_block(block, at)
-            elif not longest(block) * reach < float(np.finfo(kind).max):
-                check_finite(block, "corpus_embeddings", at)
-                raise too_long()
+            else:
+                length = longest(block)
+                if not math.isfinite(length):
+                    check_finite(block, "corpus_embeddings", at)
+                check_reach(reach, length, kind)
             if inverse is not None and len(queries) > width:
                 block, inverse = block * inverse[:, np.newaxis], None  # cheaper than scaling all scores
             for start in range(0, len(queries), _WIDE_QUERIES):
@@ -273,14 +278,6 @@ def _scan_wide(
     threads = Products(width, work=work).threads
     for part in spread(share, shares(len(corpus), threads, _WIDE_ROWS), threads):
         best.merge(part)
-
-
-def too_long() -> InputError:
-    """The error for vectors whose dot products are no numbers that could be compared."""
-    return InputError(
-        "query_embeddings and corpus_embeddings are so long that dot products of them overflow: scale them with "
-        "util.normalize_embeddings, or give score_function=util.cos_sim"
-    )
 
 
 def scaled_block(block: Matrix, at: int) -> tuple[Matrix, Matrix | None]:

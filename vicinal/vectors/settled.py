@@ -15,7 +15,8 @@ from vicinal.core.cores import available_cores
 from vicinal.core.openvino import multiplies_bfloat16
 from vicinal.vectors.products import Products, shares, spread
 from vicinal.vectors.rounding import Rounded, error_of_products, exact_products, rounded
-from vicinal.vectors.search import check_finite_rows, scaled_block, scan, too_long
+from vicinal.vectors.rows import check_reach
+from vicinal.vectors.search import check_finite_rows, scaled_block, scan
 from vicinal.vectors.topk import TopK
 
 # Rows that are rounded at once, and held.
@@ -84,8 +85,8 @@ class SettledSearch:
         near = rounded(rows, True, factors)
         if not math.isfinite(near.length):
             check_finite_rows(rows, "corpus_embeddings", first)
-        if not self._cosine and not near.length * self._rounded.length < float(np.finfo(np.float32).max):
-            raise too_long()
+        if not self._cosine:
+            check_reach(self._rounded.length, near.length, self._queries.dtype)
 
         def settle(share: int) -> None:
             found = self._look(share, near)

@@ -35,11 +35,11 @@ from vicinal.vectors.pairwise import (
 from vicinal.vectors.rows import (
     checked,
     dot_rows,
+    in_reach,
     scaled_rows,
     two_matrices,
     two_tensors,
     unit_tensor,
-    wide_where_infinite,
 )
 
 SimilarityCallable: TypeAlias = Callable[[Any, Any], Any]
@@ -170,7 +170,7 @@ def _tensor_distance(a: Embeddings, b: Embeddings, reference: Any, power: float)
     x, y = two_tensors(a, b, reference)
     # Not by the matrix product: it loses the digits of near-identical rows.
     distance = partial(torch.cdist, p=power, compute_mode="donot_use_mm_for_euclid_dist")
-    return checked(-wide_where_infinite(distance, x, y), x, y)
+    return checked(-in_reach(distance, x, y), x, y)
 
 
 class SimilarityFunction(Enum):

@@ -44,6 +44,21 @@ CREATE TABLE fields (key INTEGER, value, doc INTEGER, PRIMARY KEY (key, value, d
 
 
 @contextmanager
+def foreign_errors() -> Iterator[None]:
+    """Mark what an object of the caller's raises during a reading, so that it is not taken for one of the file's."""
+    try:
+        yield
+    except Exception as error:
+        with suppress(AttributeError):
+            error._is_foreign = True  # type: ignore[attr-defined]
+        raise
+
+
+def _is_foreign(error: BaseException) -> bool:
+    return getattr(error, "_is_foreign", False)
+
+
+@contextmanager
 def store_errors(path: str, doing: str) -> Iterator[None]:
     """Turn what SQLite raises into a :class:`StoreError` that names the file and the remedy.
 
@@ -54,10 +69,14 @@ def store_errors(path: str, doing: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
+        if _is_foreign(error):
+            raise
         raise StoreError(f"index {path!r}: {_explain(error, path)} (while {doing}: {error})") from error
     except Damage as error:
         raise StoreError(f"index {path!r}: {error}: {damaged(path)} (while {doing})") from error
     except (UnicodeDecodeError, MemoryError, OverflowError) as error:
+        if _is_foreign(error):
+            raise
         # What a damaged length or character looks like by the time it reaches Python.
         raise StoreError(f"index {path!r}: {damaged(path)} (while {doing}: {error!r})") from error
 

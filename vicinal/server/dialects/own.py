@@ -20,7 +20,13 @@ from vicinal.server.service import Service
 _MOST_HITS, _MOST_CANDIDATES, _MOST_CHARACTERS = 1000, 1000, 20_000_000
 
 
-class SearchRequest(RequestModel):
+class OwnRequest(RequestModel):
+    """A body of these routes, which no other server has: a field that is not known is refused, as it would be lost."""
+
+    model_config = RequestModel.model_config | {"extra": "forbid"}
+
+
+class SearchRequest(OwnRequest):
     """The body of ``/v1/search``."""
 
     query: str = Field(description="What is looked for.")
@@ -44,7 +50,7 @@ class SearchRequest(RequestModel):
     )
 
 
-class NewDocument(RequestModel):
+class NewDocument(OwnRequest):
     """A document for an index."""
 
     text: str
@@ -52,20 +58,20 @@ class NewDocument(RequestModel):
     metadata: dict[str, Any] | None = None
 
 
-class UpsertRequest(RequestModel):
+class UpsertRequest(OwnRequest):
     """The body of ``/v1/index/{index}/upsert``."""
 
     documents: list[NewDocument] = Field(min_length=1)
 
 
-class DeleteRequest(RequestModel):
+class DeleteRequest(OwnRequest):
     """The body of ``/v1/index/{index}/delete``: ids, or a filter."""
 
     ids: list[str] | None = None
     filter: dict[str, Any] | None = Field(None, description="An empty one removes everything.")
 
 
-class DocumentsRequest(RequestModel):
+class DocumentsRequest(OwnRequest):
     """The body of ``/v1/index/{index}/documents``."""
 
     ids: list[str] = Field(max_length=_MOST_HITS)
