@@ -129,3 +129,9 @@ def test_cranfield_scores(minilm_path: Path, shared_dir: Path) -> None:
         recalls.append(sum(grade > 0 for grade in grades) / len(relevant))
     assert np.mean(gains) == pytest.approx(0.3736, abs=0.001)
     assert np.mean(recalls) == pytest.approx(0.7756, abs=0.001)
+
+
+@pytest.mark.parametrize("query", ["", " \n", "\u200b"])
+def test_a_blank_query_finds_nothing(query: str) -> None:
+    for reranker in (None, LongestFirst()):
+        assert SearchPipeline(Letters(), reranker, corpus=CORPUS).search(query) == []

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from vicinal import CrossEncoder, SentenceTransformer
-from vicinal.errors import TruncationWarning
+from vicinal.errors import ModelFormatError, TruncationWarning
 
 QUERY = "How many people live in Berlin?"
 PAIRS = [
@@ -50,3 +50,13 @@ def test_a_model_of_vectors(dtype: str, retrieval_models: Path) -> None:
     model = SentenceTransformer(folder, pooling_mode="cls", dtype=dtype, device="cpu")
     vectors = model.encode(TEXTS, normalize_embeddings=True)
     np.testing.assert_allclose(vectors @ vectors.T, COSINES, atol=0.025)
+
+
+def test_a_text_that_is_longer_than_the_graph_has_positions(retrieval_models: Path) -> None:
+    """Nothing but the graph knows how many there are."""
+    model = CrossEncoder(retrieval_models / "reranker_en", max_length=600, device="cpu")
+    pairs = [("hot water", "water " * 3000), ("hot water", "tea")]
+    for some in (pairs, pairs[:1]):
+        with pytest.raises(ModelFormatError, match="does not take a text of 600 tokens.*max_length"):
+            model.predict(some)
+    assert len(model.predict(pairs[1:])) == 1
