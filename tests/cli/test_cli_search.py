@@ -185,7 +185,8 @@ def test_answers_that_cannot_be_written_end_the_prompt(vicinal: Shell, notes: st
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
             [sys.executable, "-m", "vicinal", "search", notes, "--json"],
-            input=b"kettle\nsnow\n", stdout=full, stderr=subprocess.PIPE, cwd=vicinal.folder, env=vicinal.environment(), timeout=120,
+            input=b"kettle\nsnow\n", stdout=full, stderr=subprocess.PIPE,
+            cwd=vicinal.folder, env=vicinal.environment(), timeout=120,
         )  # fmt: skip
     assert done.returncode == 1 and done.stderr.count(b"error:") == 1 and b"No space left" in done.stderr
 

@@ -57,6 +57,6 @@ def test_a_text_that_is_longer_than_the_graph_has_positions(retrieval_models: Pa
     model = CrossEncoder(retrieval_models / "reranker_en", max_length=600, device="cpu")
     pairs = [("hot water", "water " * 3000), ("hot water", "tea")]
     for some in (pairs, pairs[:1]):
-        with pytest.raises(ModelFormatError, match="does not take a text of 600 tokens.*max_length"):
+        with pytest.raises(ModelFormatError, match=r"does not take a text of 600 tokens.*max_length"):
             model.predict(some)
     assert len(model.predict(pairs[1:])) == 1
