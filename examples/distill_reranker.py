@@ -16,9 +16,10 @@ Everything is computed once and kept in OUT/work, so that an interrupted run goe
 
 No model of this recipe is part of Vicinal. A trial of the same steps (176,000 scores of the teacher, 770,000 pairs
 read; an hour and a half on two cores with AMX) lifted the 306 questions on Perl from 0.5165 to 0.5422 in nDCG@10, where
-the teacher reaches 0.5992, and Cranfield from 0.3685 to 0.3747, at 8 times the teacher's speed. This script itself
-ran with ``--share 0.08`` alone: 22 minutes on two cores with AVX-512 BF16; on the watched sources it orders better
-than the search (0.719 against 0.604), on Perl no better (0.519 against 0.522).
+the teacher reaches 0.5992, and Cranfield from 0.3685 to 0.3747, at 8 times the teacher's speed. As it stands, with
+8,000 lists (64,000 scores of the teacher, 280,000 pairs read), it took 95 minutes on two cores with AVX-512 BF16 that
+had other work too: on the watched sources it orders better than the search (0.746 against 0.618), on Perl no better
+(``mode="best"`` 0.5212, hybrid 0.5221), on Cranfield a little (0.3737, 0.3691). ``--lists 22000`` is the trial's size.
 """
 
 from __future__ import annotations
