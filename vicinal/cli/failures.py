@@ -73,6 +73,7 @@ class GuardedGroup(Group):
                 if _debugging():
                     raise
                 say(_sentence(error), "error")
+                _let_rest_go()
                 raise SystemExit(1) from None
             except Exception as error:
                 if _debugging() or type(error).__module__.startswith(("typer", "click")):
@@ -102,6 +103,15 @@ def _note(
     line: str | None = None,
 ) -> None:
     say(str(message), "note")
+
+
+def _let_rest_go() -> None:
+    """Drop what cannot be written, which the interpreter would try to at its end, with a traceback and another code."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError):
+        _let_pipe_go()
 
 
 def _let_pipe_go() -> None:

@@ -41,16 +41,15 @@ class Ranking(Generic[Key]):
 
 
 def shares(scores: Sequence[float], usual: float = 0.0) -> list[float]:
-    """Scores on a common scale: 1 for the best, 0 for that at rank 50 or at the end.
+    """Scores on a common scale: 1 for the best, 0 for that at rank 50 or at the end, and for all if the best is 0.
 
     Args:
         scores: best first.
         usual: the score of a document that has nothing to do with the query. Cosines of some models lie between 0.6
             and 0.8, and differences among them tell as much as those between 0 and 0.6 do of another model.
     """
-    if (
-        not scores or not scores[0]
-    ):  # of a best score of 0 nothing is alike: the vectors of all others are further away
+    # Where the best score is 0 nothing is alike.
+    if not scores or not scores[0]:
         return [0.0] * len(scores)
     best = scores[0]
     spread = max(best - scores[:SPREAD_RANKS][-1], LEAST_SPREAD * abs(best - usual), LEAST_SHARE * abs(best))

@@ -58,9 +58,8 @@ def _by_words(reader: Reader, query: str, found: Sequence[Found]) -> Weighed:
 
 
 def _by_vectors(reader: Reader, query: Floats, found: Sequence[Found]) -> Weighed:
-    if (
-        not found or not query.any()
-    ):  # a query of unknown words alone points nowhere: all documents are equal to it
+    # A query of unknown words alone points nowhere: all documents are equal to it.
+    if not found or not query.any():
         return Weighed(0.0)
     return Weighed(usual=reader.usual(query))
 
