@@ -192,8 +192,9 @@ def test_dot_products_that_overflow_are_refused(count: int) -> None:
         lambda rows: util.semantic_search(rows[:2], rows, score_function=util.dot_score),
         lambda rows: util.semantic_search(rows, rows, score_function=util.dot_score),
         lambda rows: util.paraphrase_mining_embeddings(rows, score_function=util.dot_score),
+        lambda rows: CorpusMatrix(rows, similarity="dot").search(rows[:2]),
     ],
-    ids=["few", "many", "mining"],
+    ids=["few", "many", "mining", "rounded"],
 )
 def test_products_out_of_reach_are_refused_everywhere(search: Any, scale: float) -> None:
     rows = np.abs(np.random.default_rng(0).standard_normal((50, 8))).astype(np.float32)

@@ -26,6 +26,7 @@ from vicinal.cli.console import (
 from vicinal.cli.files import folder_size
 from vicinal.cli.options import AsJson, Field, FileFormat, one_of
 from vicinal.cli.texts import filled_lines_of, load_model, shown_name
+from vicinal.core.files import check_folder
 from vicinal.errors import InputError
 
 if TYPE_CHECKING:
@@ -72,8 +73,7 @@ def quantize(
     Every tenth text is held out; on those, the vectors of the new model are compared with those of the
     float32 one: the cosines say what the step costs.
     """
-    if not out:
-        raise InputError("OUT is empty: give the folder to write")
+    check_folder(out, "OUT")
     target = Path(os.path.realpath(out))
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise InputError(f"{out} exists already: give a new folder")

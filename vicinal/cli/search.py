@@ -276,18 +276,14 @@ def _converse(asked: _Search, db: str) -> None:
             if line.startswith(":"):
                 if not _obey(line, asked, last):
                     break
-                continue
-            if is_blank(line):
-                continue
-            last, took = asked.ask(line)
+            elif not is_blank(line):
+                last, took = asked.ask(line)
+                _reply(asked, line, last, took)
         except KeyboardInterrupt:
             say("interrupted; :quit leaves")
-            continue
-        except (VicinalError, OSError) as error:
+        except VicinalError as error:  # not OSError: what cannot be written ends the command
             say(str(error), "error")
             wrong = True
-            continue
-        _reply(asked, line, last, took)  # what cannot be written ends the command
         sys.stdout.flush()
     if wrong and not sys.stdin.isatty():
         raise typer.Exit(1)

@@ -20,13 +20,14 @@ from vicinal.core.openvino import load_openvino, loaded_before_fork
 from vicinal.errors import MissingExtraError
 from vicinal.index.segments import Floats
 from vicinal.index.sketches import Piece, Stopped, make_piece, padded, turn
+from vicinal.vectors.rows import SAFE
 
 # Fewer new rows than this are not sketched: they are multiplied exactly.
 STEP = 4096
 # Sketches of at most so many bytes are one piece, which is rebuilt as a whole when it grows.
 PIECE_BYTES = 32 << 20
 # Vectors far from length 1 would overflow or vanish in float32: such are scanned in full.
-LARGE, SMALL = 1e15, 1e-15
+SMALL, LARGE = SAFE["float32"]
 # So many queries go without: loading OpenVINO and sketching keep a core busy for a second or more and take memory,
 # which only a process that asks often gets back.
 PATIENCE = 16

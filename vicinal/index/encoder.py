@@ -18,7 +18,7 @@ from vicinal.index.chunking import chunk_spans, counts_add_up
 from vicinal.index.results import Span
 from vicinal.index.segments import Floats
 from vicinal.index.stores.base import ModelFacts
-from vicinal.vectors.rows import row_lengths, scale_to_unit
+from vicinal.vectors.rows import extreme, row_lengths, scale_to_unit
 
 DEFAULT_MODEL = "vicinal-mini"
 # The longest chunk where the model itself has no limit (static embeddings have none): an average over
@@ -191,7 +191,7 @@ def _checked(raw: Any, n: int, facts: ModelFacts) -> Floats:
 def _check_lengths(vectors: Matrix, facts: ModelFacts) -> None:
     """Refuse vectors whose dot products with others like them leave float32: such scores are infinite, or all 0."""
     lengths = row_lengths(vectors)
-    wild = np.flatnonzero((lengths != 0) & ~((lengths > 1e-15) & (lengths < 1e15)))
+    wild = np.flatnonzero(extreme(lengths, "float32"))
     if len(wild):
         raise InputError(
             f"model {facts.name!r} gave text {wild[0]} a vector of length {lengths[wild[0]]:.1g}: dot products of such "

@@ -86,7 +86,7 @@ class _Apart:
     def of(self, value: Any) -> Any | None:
         """The chosen units of a value; None where it can't be told which they are."""
         node = value.get_node()
-        name = node.get_friendly_name()
+        name = name_of(node)
         if name not in self._made:
             kind = node.get_type_name()
             if kind == "MatMul":
@@ -102,7 +102,7 @@ class _Apart:
             return None
         op = load_openvino().opset15
         part = op.matmul(node.input_value(0), op.constant(weight[self._chosen]), False, True)
-        part.set_friendly_name(f"{node.get_friendly_name()}/apart")
+        part.set_friendly_name(f"{name_of(node)}/apart")
         self.names.append(name_of(part))
         self._zero(node, 1, weight, self._chosen)
         return part.output(0)

@@ -15,7 +15,7 @@ from vicinal.core.arrays import Embeddings, Matrix, as_array, as_floats, as_rows
 from vicinal.core.inputs import as_count, shown
 from vicinal.errors import InputError, missing_extra
 from vicinal.vectors.quantization import Precision, quantization_steps, quantize_embeddings
-from vicinal.vectors.rows import check_reach, longest
+from vicinal.vectors.rows import check_products
 from vicinal.vectors.search import Hits, to_hits
 from vicinal.vectors.topk import TopK
 
@@ -242,8 +242,7 @@ def search_quantized(
         width = min(values.shape[1], stored.shape[1])  # bits are padded to whole bytes
         with np.errstate(invalid="ignore", over="ignore"):
             scores = np.einsum("ij,ij->i", values[query, :width], stored[:, :width])
-        if not np.isfinite(scores).all() or (not scores.any() and values.any() and stored.any()):
-            check_reach(longest(values), longest(stored), values.dtype)
+        check_products(scores, values, stored)
         best.add(query, found, scores.astype(np.float32))
     hits = to_hits(best)
     seconds = time.perf_counter() - start

@@ -11,7 +11,7 @@ from vicinal.core.cores import available_cores
 from vicinal.core.inputs import as_count, check_choice
 from vicinal.errors import InputError
 from vicinal.vectors.products import Products, from_bfloat16, shares, spread, to_bfloat16
-from vicinal.vectors.rows import dot_rows, out_of_reach, scaled_rows
+from vicinal.vectors.rows import check_products, dot_rows, scaled_rows
 from vicinal.vectors.search import Hits, semantic_search, to_hits, unit_rows
 from vicinal.vectors.similarity import SimilarityFunction, all_pairs_function, as_similarity
 from vicinal.vectors.topk import TopK
@@ -174,8 +174,7 @@ class CorpusMatrix:
             else:
                 with np.errstate(invalid="ignore", over="ignore"):
                     scores[some] = dot_rows(block, queries[query[some]])
-        if not np.isfinite(scores).all():
-            raise out_of_reach()
+                check_products(scores[some], queries, block)
         return scores
 
     def decoded(self, index: Any) -> Matrix:

@@ -25,7 +25,7 @@ from vicinal.core.arrays import (
     is_tensor,
     loaded_torch,
 )
-from vicinal.vectors.rows import check_reach, unit_tensor
+from vicinal.vectors.rows import check_reach, measured, unit_tensor
 from vicinal.vectors.topk import TopK
 
 # How far coarse and exact scores of unit vectors may be apart. Rounding both vectors and the result to float16 is
@@ -115,8 +115,8 @@ class _Search:
         self._floors = unit.new_full((len(unit), 0), 0)  # (n, up to k): scores that are certainly reached
         self._pairs: list[tuple[Any, Any, Any]] = []
         self._pending = 0
-        self._wide = queries.dtype == torch.float64
-        self._best = TopK(len(queries), top_k, np.float64 if self._wide else np.float32)
+        self._kind = np.dtype(np.float64 if queries.dtype == torch.float64 else np.float32)
+        self._best = TopK(len(queries), top_k, self._kind)
 
     def add(self, block: Any, first: int) -> None:
         """Look at the rows from number ``first`` on."""
@@ -127,7 +127,7 @@ class _Search:
         else:
             shortest = inverse.masked_fill(inverse == 0, torch.inf).min()
             scale = 1 / shortest  # the longest row; 0 where all are zeros
-            check_reach(self._longest, float(scale), np.dtype(np.float64 if self._wide else np.float32))
+            check_reach(self._longest, float(scale), self._kind)
             factor = torch.where(torch.isfinite(shortest), shortest, 0.0).expand(len(block))
         coarse = (block.to(self._queries.dtype) * factor[:, None]).to(self._coarse_queries.dtype)
         filling = -len(block) % _GROUP
@@ -200,12 +200,9 @@ def _inverse_lengths(rows: Any, name: str, first: int) -> Any:
         InputError: a row holds NaN or infinity.
     """
     torch: Any = loaded_torch()
-    lengths = torch.linalg.vector_norm(rows, dim=1)
-    if not bool(((lengths > 1e-15) & (lengths < 1e15)).all()):  # the squares overflow, or vanish
-        if not bool(torch.isfinite(lengths).all()):
-            check_finite(as_array(rows), name, first)
-        largest = rows.abs().amax(dim=1)
-        scaled = rows / largest.clamp(min=torch.finfo(rows.dtype).tiny)[:, None]
-        lengths = torch.linalg.vector_norm(scaled, dim=1) * largest
+    scaled, factors, lengths = measured(rows)
+    if not bool(torch.isfinite(lengths).all()):
+        check_finite(as_array(scaled), name, first)
+    lengths = (lengths * factors)[:, 0]
     # Half of the numbers below this have no inverse.
     return torch.where(lengths > 0, 1 / lengths.clamp(min=2 * torch.finfo(lengths.dtype).tiny), 0.0)

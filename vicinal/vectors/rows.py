@@ -24,6 +24,9 @@ from vicinal.core.arrays import (
 from vicinal.core.inputs import as_count, shown
 from vicinal.errors import InputError
 
+#: Lengths, from and to, whose products with each other and whose squares a type holds.
+SAFE = {"float32": (1e-15, 1e15), "float64": (1e-120, 1e120)}
+
 
 def normalize_embeddings(embeddings: Embeddings) -> Any:
     """Vectors scaled to length 1, in the type and shape of the input; rows of zeros stay zeros.
@@ -112,19 +115,23 @@ def longest(rows: Matrix) -> float:
 def scale_to_unit(rows: Matrix) -> None:
     """Rows made unit vectors, in place; a row of zeros stays, one with a NaN or an infinity becomes NaN."""
     lengths = row_lengths(rows)
-    extreme = _extreme(lengths)
     with np.errstate(invalid="ignore"):
-        if extreme.any():
-            rows[extreme] /= np.abs(rows[extreme]).max(axis=1, keepdims=True)
-            lengths[extreme] = row_lengths(rows[extreme])
+        _shrink(rows, lengths, extreme(lengths, lengths.dtype.name))
         rows /= np.where(lengths == 0, 1, lengths)[:, np.newaxis]
 
 
-def _extreme(lengths: Matrix) -> Matrix:
-    """Which rows are so long or short that products of them may not be held by their type, or not finite."""
-    low, high = (1e-15, 1e15) if lengths.dtype == np.float32 else (1e-120, 1e120)
-    extreme: Matrix = (lengths != 0) & ~((lengths > low) & (lengths < high))
-    return extreme
+def extreme(lengths: Matrix, kind: str) -> Matrix:
+    """Which of the lengths are such that products may leave a type (``"float32"``, ...), or are not finite."""
+    low, high = SAFE[kind]
+    found: Matrix = (lengths != 0) & ~((lengths > low) & (lengths < high))
+    return found
+
+
+def _shrink(rows: Matrix, lengths: Matrix, some: Matrix) -> None:
+    """Divide some rows by their largest number, in place, and measure them again."""
+    if some.any():
+        rows[some] /= np.abs(rows[some]).max(axis=1, keepdims=True)
+        lengths[some] = row_lengths(rows[some])
 
 
 def scaled_rows(rows: Matrix, name: str) -> tuple[Matrix, Matrix]:
@@ -141,12 +148,11 @@ def scaled_rows(rows: Matrix, name: str) -> tuple[Matrix, Matrix]:
         InputError: a NaN or infinity (the row is named).
     """
     lengths = row_lengths(rows)
-    extreme = _extreme(lengths)
-    if extreme.any():
+    some = extreme(lengths, lengths.dtype.name)
+    if some.any():
         check_finite(rows, name)
         rows = rows.copy()
-        rows[extreme] /= np.abs(rows[extreme]).max(axis=1, keepdims=True)
-        lengths = row_lengths(rows)
+        _shrink(rows, lengths, some)
     inverse = np.zeros_like(lengths)
     np.divide(1, lengths, out=inverse, where=lengths > 0)
     return rows, inverse
@@ -214,15 +220,31 @@ def unit_tensor(tensor: Any) -> Any:
     if tensor.requires_grad or torch.compiler.is_compiling():
         # 1e-12 keeps a row of zeros at zero and its gradient finite.
         return torch.nn.functional.normalize(tensor, p=2.0, dim=-1, eps=1e-12)
+    rows, _, lengths = measured(tensor)
+    return rows / torch.where(lengths > 0, lengths, 1.0)
+
+
+def measured(tensor: Any) -> tuple[Any, Any, Any]:
+    """Rows whose squares neither overflow nor vanish.
+
+    Returns:
+        The rows; what they were divided by for that, ``(..., 1)`` or 1; their lengths then, ``(..., 1)``: 0 for rows
+        of zeros alone, and not finite for rows that hold a NaN or an infinity.
+    """
+    torch: Any = loaded_torch()
     lengths = torch.linalg.vector_norm(tensor, dim=-1, keepdim=True)
-    low, high = (1e-120, 1e120) if tensor.dtype == torch.float64 else (1e-15, 1e15)
-    # A row whose squares vanish has the length 0, as one of zeros.
-    extreme = ~((lengths > low) & (lengths < high))
-    if bool(extreme.any()):
-        largest = tensor.abs().amax(dim=-1, keepdim=True)
-        tensor = torch.where(extreme & (largest > 0), tensor / largest, tensor)
-        lengths = torch.linalg.vector_norm(tensor, dim=-1, keepdim=True)
-    return tensor / torch.where(lengths > 0, lengths, 1.0)
+    low, high = SAFE[_name(tensor)]
+    usual = (lengths > low) & (lengths < high)
+    if bool(usual.all()):
+        return tensor, 1.0, lengths
+    largest = tensor.abs().amax(dim=-1, keepdim=True)
+    factors = torch.where(~usual & (largest > 0) & torch.isfinite(largest), largest, 1.0)
+    rows = tensor / factors
+    return rows, factors, torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
+
+
+def _name(tensor: Any) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def in_reach(distance: Callable[[Any, Any], Any], x: Any, y: Any) -> Any:
@@ -233,7 +255,8 @@ def in_reach(distance: Callable[[Any, Any], Any], x: Any, y: Any) -> Any:
     if found.requires_grad or torch.compiler.is_compiling() or not narrow or not found.numel():
         return found
     largest = float(torch.maximum(x.abs().amax(), y.abs().amax())) if x.numel() and y.numel() else 1.0
-    if 1e-15 < largest < 1e15:
+    low, high = SAFE["float32"]
+    if low < largest < high:
         return found
     return distance(x.to(torch.float64), y.to(torch.float64)).to(torch.float32)
 
@@ -244,6 +267,23 @@ def out_of_reach() -> InputError:
         "query_embeddings and corpus_embeddings are so long, or so short, that dot products of them leave the range of "
         "their type: scale them with util.normalize_embeddings, or give score_function=util.cos_sim"
     )
+
+
+def check_products(scores: Matrix, queries: Matrix, rows: Matrix) -> None:
+    """Refuse dot products that overflowed, or all vanished.
+
+    Args:
+        scores: those of queries and rows, in any order.
+        queries: (q, dim).
+        rows: (n, dim), finite.
+
+    Raises:
+        InputError: they did.
+    """
+    if not np.isfinite(scores).all():
+        raise out_of_reach()
+    if not scores.any():  # nothing is alike, or the products vanish
+        check_reach(longest(queries), longest(rows), scores.dtype)
 
 
 def check_reach(length: float, other: float, kind: np.dtype[Any]) -> None:

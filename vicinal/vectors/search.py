@@ -30,7 +30,7 @@ from vicinal.core.cores import available_cores
 from vicinal.core.inputs import as_count, shown
 from vicinal.errors import InputError, InputTypeError
 from vicinal.vectors.products import Products, shares, spread
-from vicinal.vectors.rows import check_reach, dot_rows, longest, out_of_reach, scaled_rows
+from vicinal.vectors.rows import check_products, check_reach, dot_rows, longest, scaled_rows
 from vicinal.vectors.similarity import ANSWERS_FOR, SimilarityCallable, cos_sim, dot_score, pytorch_cos_sim
 from vicinal.vectors.topk import TopK
 
@@ -236,11 +236,11 @@ def _scan_narrow(queries: Matrix, corpus: Matrix, cosine: bool, best: TopK, ids:
         for _ in spread(fill, shares(width, threads, _NARROW_ROWS), threads):
             pass
         part = scores[:, :width]
-        if not cosine and not np.isfinite(part).all():
-            check_finite_rows(corpus[base : base + width], "corpus_embeddings", base)
-            raise out_of_reach()
-        if not cosine and not part.any():  # nothing is alike, or the products vanish
-            check_reach(longest(queries), longest(corpus[base : base + width].astype(kind, copy=False)), kind)
+        if not cosine:
+            rows = corpus[base : base + width]
+            if not np.isfinite(part).all():
+                check_finite_rows(rows, "corpus_embeddings", base)
+            check_products(part, queries, rows.astype(kind, copy=False))
         best.update(part, base, ids=None if ids is None else ids[base : base + width])
 
 
@@ -250,7 +250,7 @@ def _scan_wide(
     """Many queries: arithmetic is the limit, so blocks suit the matrix kernels; each thread has a share."""
     kind, width = queries.dtype, queries.shape[1]
     work = float(queries.size) * max(len(corpus), rows or 0) if kind == np.float32 else 0.0
-    reach = longest(queries)
+    reach = 0.0 if cosine else longest(queries)
 
     def share(bounds: tuple[int, int]) -> TopK:
         products = Products(width, work=work)
