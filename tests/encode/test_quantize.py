@@ -68,7 +68,8 @@ def test_no_folder_with_something_else_is_written_to(tmp_path: Path) -> None:
     other.mkdir()
     (other / "config.json").write_text("mine")
     model = SentenceTransformer(own)
-    for place in (own, other):
+    (tmp_path / "link").symlink_to(own)
+    for place in (own, other, own.parent / "new" / ".." / own.name, tmp_path / "link"):
         with pytest.raises(InputError, match="holds something else than an int8 model: give a new one"):
             model.quantize(TEXTS, place)
     for place in (other / "config.json", other / "config.json" / "new"):

@@ -83,10 +83,12 @@ class Quantizable(Model):
         if self._graph.quantized:
             raise InputError(f"{self._spec.folder} is quantised already; start from the float model")
         check_folder(path, "path")
-        _check_place(Path(path))
+        # Before it is looked at: "new/../model" is no folder as long as "new" is none, and this model's own afterwards.
+        folder = Path(os.path.realpath(path))
+        _check_place(folder)
         quantized = quantize_graph(self._graph, texts, self._texts, samples, accuracy)
-        self.save(path)
-        replace_weights(Path(path), quantized)
+        self.save(folder)
+        replace_weights(folder, quantized)
         return Path(path)
 
 
